@@ -1,0 +1,53 @@
+# `make help` lists the targets. Stages run `python`, so the environment's programs come first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup repro test test-all check ui sweep gradcheck bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed .dvc/config.local ## create or update .venv with the tested versions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; set PYTHON=python3.11")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# DVC keeps a pickle cache in a folder that every local user may write, unless told otherwise.
+.dvc/config.local: | $(VENV)/.installed
+	@install -d -m 700 .dvc/site-cache
+	@dvc config --quiet --local core.site_cache_dir '$(CURDIR)/.dvc/site-cache'
+
+repro: setup ## data -> baselines -> search -> winner -> report
+	dvc repro
+
+test: setup ## tests that need no browser, no real files and no long kill
+	python -m pytest -q -m 'not network and not mnist and not browser and not fault'
+
+test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if there is no connection
+	python -m pytest -q -m 'not network'
+
+check: setup ## formatting, lint, types
+	ruff format --check .
+	ruff check .
+	mypy
+
+gradcheck: setup ## every gradient against central differences, in float64
+	python -m pytest -q -k 'gradient or central_difference' tests/unit/nn tests/contracts
+
+sweep: setup ## three activations, to compare in `make ui`
+	python -m pipeline.train -m activation=sigmoid,tanh,relu
+
+ui: setup ## MLflow's pages on http://127.0.0.1:5000
+	mlflow ui --host 127.0.0.1
+
+bench: setup ## training speed beside what one would pick instead
+	python -m benchmarks.training
+
+clean: ## remove what can be made again, except data, runs and studies
+	rm -rf artifacts outputs multirun build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,68 @@
+"""From a composed Hydra configuration to settings, and from settings to YAML; the only home of omegaconf."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mlpsweep.errors import SettingsError
+from mlpsweep.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(config: DictConfig, kind: type[S]) -> S:
+    """Return the settings that a composed configuration describes; Hydra's own node is left out.
+
+    Raises
+    ------
+    SettingsError
+        With every fault at once: unknown and missing keys, values out of range, references that lead nowhere.
+    """
+    try:
+        values = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True
+        )
+    except OmegaConfBaseException as error:
+        where = getattr(error, "full_key", None) or "configuration"
+        raise SettingsError(
+            f"{where}: {str(error).splitlines()[0]}. Name a key that exists, or write the value."
+        ) from error
+    assert isinstance(values, dict)
+    return kind.build({str(name): value for name, value in values.items()})
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return settings as nested dictionaries and lists, in the order of their fields."""
+
+    def listed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: listed(item) for name, item in value.items()}
+        return [listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return {name: listed(value) for name, value in dataclasses.asdict(settings).items()}
+
+
+def to_yaml(settings: Settings) -> str:
+    """Return settings as YAML; equal settings give equal bytes."""
+    return OmegaConf.to_yaml(OmegaConf.create(plain(settings)))
+
+
+def read_yaml(text: str, source: str) -> dict[str, Any]:
+    """Return a mapping read from YAML.
+
+    Raises
+    ------
+    SettingsError
+        If the text is no YAML mapping; names ``source``.
+    """
+    try:
+        values = OmegaConf.to_container(OmegaConf.create(text))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise SettingsError(
+            f"{source}: not a YAML mapping ({error}). Write it anew with the command that made it."
+        ) from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{source}: a list, not a YAML mapping. Write it anew with the command that made it.")
+    return {str(name): value for name, value in values.items()}

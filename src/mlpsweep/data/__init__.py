@@ -1,0 +1,1 @@
+"""Data: from a mirror to shuffled, scaled batches; no network layers, no tracking."""

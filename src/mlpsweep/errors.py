@@ -1,0 +1,93 @@
+"""The exceptions a user may meet, each with the exit code of the door that ends with it.
+
+::
+
+    MlpsweepError
+    ├── SettingsError (ValueError)   2   a setting out of range or unknown
+    ├── DataError (ValueError)       3
+    │   ├── DataFormatError              bytes are not what the header or the task says
+    │   ├── ChecksumError                expected and actual SHA-256 differ
+    │   └── ShapeError                   two arrays do not fit each other
+    ├── StorageError (OSError)       4   study or tracking store unavailable, full or damaged
+    └── NoResultError                5   ended without the promised result
+        └── DivergenceError              non-finite loss
+
+A message reads *where: what is wrong, with the value; what was expected. How to put it right.*
+No handling here: the one handler is in ``pipeline/door.py``.
+"""
+
+
+class MlpsweepError(Exception):
+    """An expected fault: one or more messages, and the exit code that belongs to them."""
+
+    exit_code: int = 1
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__(*messages)
+        self.messages = messages
+
+    def __str__(self) -> str:
+        return "\n".join(self.messages)
+
+
+class SettingsError(MlpsweepError, ValueError):
+    """One message for each setting that is out of range, of the wrong type, or unknown."""
+
+    exit_code = 2
+
+
+class DataError(MlpsweepError, ValueError):
+    """Data that is missing, damaged, or not what it claims to be."""
+
+    exit_code = 3
+
+
+class DataFormatError(DataError):
+    """Bytes are not what their header or the task says."""
+
+
+class ChecksumError(DataError):
+    """A file's SHA-256 is not the expected one."""
+
+
+class ShapeError(DataError):
+    """Two arrays do not fit each other; the message names both and both shapes."""
+
+
+class StorageError(MlpsweepError, OSError):
+    """The study or the tracking store is unavailable, full or damaged."""
+
+    exit_code = 4
+
+
+class NoResultError(MlpsweepError):
+    """The work ended without the promised result."""
+
+    exit_code = 5
+
+
+class DivergenceError(NoResultError):
+    """The loss became NaN or infinite.
+
+    Parameters
+    ----------
+    epoch : int
+        Epoch of the batch, from 1.
+    update : int
+        Number of the update whose batch showed it, from 1, counted over the whole training.
+    learning_rate : float
+        Step size in force.
+    loss : float
+        The loss as computed.
+    """
+
+    def __init__(self, epoch: int, update: int, learning_rate: float, loss: float) -> None:
+        super().__init__(
+            f"training: the loss is {loss} at epoch {epoch}, update {update}, with learning rate {learning_rate:g}; "
+            "expected a finite number. Lower learning_rate or l2_lambda, or choose another initializer."
+        )
+        self.epoch, self.update, self.learning_rate, self.loss = epoch, update, learning_rate, loss
+
+    def __reduce__(self) -> tuple[type["DivergenceError"], tuple[int, int, float, float]]:
+        # Worker processes hand exceptions on by pickling, which would call __init__ with the message.
+        return DivergenceError, (self.epoch, self.update, self.learning_rate, self.loss)

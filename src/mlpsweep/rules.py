@@ -1,0 +1,126 @@
+"""What one setting may hold: rules as data, read by the settings, the help page and the README's test.
+
+No setting is named here; no NumPy, so that ``--help`` answers at once.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Accept a value, or say what was expected.
+
+    Parameters
+    ----------
+    expected : str
+        What a message says after "expected".
+    parse : callable
+        Returns the value in its final type (an int where a float is due becomes one, a list a tuple);
+        raises ``ValueError`` for a value that does not fit.
+    choices : tuple of str
+        Known names, for "did you mean".
+    """
+
+    expected: str
+    parse: Callable[[Any], Any]
+    choices: tuple[str, ...] = ()
+
+
+def _reject(value: object) -> Any:
+    raise ValueError(value)
+
+
+def real(expected: str, fits: Callable[[float], bool]) -> Rule:
+    """Return the rule of a finite float in a range; integers are taken as floats, text and booleans are not."""
+
+    def parse(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            _reject(value)
+        number = float(value)
+        return number if math.isfinite(number) and fits(number) else _reject(value)
+
+    return Rule(f"a finite number {expected}", parse)
+
+
+def integer(low: int, high: int | None = None) -> Rule:
+    """Return the rule of an integer in ``low .. high``, both ends included."""
+
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            _reject(value)
+        return int(value) if value >= low and (high is None or value <= high) else _reject(value)
+
+    return Rule(f"an integer >= {low}" if high is None else f"an integer, {low} .. {high}", parse)
+
+
+def one_of(names: Iterable[str]) -> Rule:
+    """Return the rule of a name out of a list."""
+    known = tuple(names)
+    return Rule(
+        f"one of {', '.join(known)}", lambda v: v if isinstance(v, str) and v in known else _reject(v), choices=known
+    )
+
+
+def optional(rule: Rule) -> Rule:
+    """Return ``rule`` with null allowed."""
+    return Rule(f"{rule.expected}, or null", lambda v: None if v is None else rule.parse(v), rule.choices)
+
+
+def list_of(rule: Rule, *, may_be_empty: bool) -> Rule:
+    """Return the rule of a list whose items all fit ``rule``; the value becomes a tuple."""
+
+    def parse(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not (value or may_be_empty):
+            _reject(value)
+        return tuple(rule.parse(item) for item in value)
+
+    return Rule(f"a list, each item {rule.expected}{' (it may be empty)' if may_be_empty else ''}", parse, rule.choices)
+
+
+def one_or_list_of(rule: Rule) -> Rule:
+    """Return the rule of one value that fits ``rule``, or of a list of them."""
+    many = list_of(rule, may_be_empty=True)
+
+    def parse(value: Any) -> Any:
+        return many.parse(value) if isinstance(value, list | tuple) else rule.parse(value)
+
+    return Rule(f"{rule.expected}; or a list of them", parse, rule.choices)
+
+
+def mapping_of(rule: Rule) -> Rule:
+    """Return the rule of a mapping from names to values that all fit ``rule``."""
+
+    def parse(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            _reject(value)
+        return {str(key): rule.parse(item) for key, item in value.items()}
+
+    return Rule(f"a mapping, each value {rule.expected}", parse)
+
+
+BOOLEAN = Rule("true or false", lambda v: v if isinstance(v, bool) else _reject(v))
+TEXT = Rule("a text", lambda v: v if isinstance(v, str) and v.strip() else _reject(v))
+ANYTHING = Rule("a value", lambda v: v)
+POSITIVE = real("> 0", lambda v: v > 0)
+NON_NEGATIVE = real(">= 0", lambda v: v >= 0)
+FRACTION = real(">= 0 and < 1", lambda v: 0 <= v < 1)
+
+
+def key(rule: Rule, meaning: str, example: str, *, identity: bool = True) -> Any:
+    """Declare one setting of a settings class.
+
+    Parameters
+    ----------
+    rule : Rule
+        What it may hold.
+    meaning : str
+        A few words with the unit, for the help page.
+    example : str
+        A value as one types it on the command line.
+    identity : bool
+        Whether it can change what is learned, and so belongs into ``run_key``.
+    """
+    return field(metadata={"rule": rule, "meaning": meaning, "example": example, "identity": identity})

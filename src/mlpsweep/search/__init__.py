@@ -1,0 +1,1 @@
+"""The search: spaces, studies, workers and the winner; the only home of optuna."""

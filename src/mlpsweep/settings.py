@@ -1,0 +1,291 @@
+"""The settings of data and training as frozen, range-checked values; search and tracking have theirs beside them.
+
+Every key is one line: its type, its rule, its meaning and an example. Defaults live in ``conf/`` only.
+No NumPy and no omegaconf here: the help page reads these classes, and :mod:`mlpsweep.config` fills them.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from mlpsweep import rules
+from mlpsweep.errors import SettingsError
+from mlpsweep.rules import key
+
+MAX_SEED = 2**32 - 1
+DATASETS = ("mnist", "fashion_mnist", "digits")
+ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "tanh")
+INITIALIZERS = ("fan_max_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "normal")
+MONITORS = ("validation", "test", "none")
+SCALINGS = ("standardize", "unit", "none")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return " (did you mean x?)" for the known name closest to ``name``, or an empty text."""
+    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    contained = [k for k in known if isinstance(name, str) and len(name) > 2 and name in k]
+    best = (matches or contained)[:1]
+    return f" (did you mean {best[0]}?)" if best else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all settings: parses each field by its rule and raises every fault at once.
+
+    Raises
+    ------
+    SettingsError
+        With one message for each field that does not fit, or for each combination that does not.
+    """
+
+    def __post_init__(self) -> None:
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parsed, faults = self._parse(values, "")
+        for name, value in parsed.items():
+            object.__setattr__(self, name, value)
+        faults = faults or list(self.conflicts())
+        if faults:
+            raise SettingsError(*faults)
+
+    def conflicts(self) -> Iterable[str]:
+        """Return a message for each pair of fields that fit alone but not together."""
+        return ()
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any], path: str = "") -> Self:
+        """Return settings made from a plain mapping, nested mappings included.
+
+        Raises
+        ------
+        SettingsError
+            With every unknown key, missing key and misfit, each under its full path.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        parsed, faults = cls._parse(values, path)
+        faults += [
+            f"{path}{name}: no such setting{nearest(name, fields)}; known here: {', '.join(fields)}"
+            for name in values
+            if name not in fields
+        ]
+        faults += [
+            f"{path}{name}: not set; expected {_expected(field)}. Set it in conf/ or on the command line"
+            for name, field in fields.items()
+            if name not in values
+        ]
+        if not faults:
+            try:
+                return cls(**parsed)
+            except SettingsError as error:
+                faults += [f"{path}{message}" for message in error.messages]
+        raise SettingsError(*faults)
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any], path: str) -> tuple[dict[str, Any], list[str]]:
+        """Return each known field's value in its final type, and a message for each that does not fit."""
+        parsed: dict[str, Any] = {}
+        faults: list[str] = []
+        for field in dataclasses.fields(cls):
+            if field.name not in values:
+                continue
+            value, where = values[field.name], f"{path}{field.name}"
+            try:
+                parse = field.metadata["rule"].parse if field.metadata else _group(field, where)
+                parsed[field.name] = parse(value)
+            except SettingsError as error:
+                faults += error.messages
+            except ValueError:
+                rule = field.metadata["rule"]
+                hint = nearest(value, rule.choices) if isinstance(value, str) else ""
+                faults.append(
+                    f"{where}: {value!r} does not fit; expected {rule.expected}{hint}. "
+                    f"Example: {where}={field.metadata['example']}"
+                )
+        return parsed, faults
+
+    @classmethod
+    def select(cls, values: Mapping[str, Any], path: str) -> type["Settings"]:
+        """Return the class that holds ``values``: this one, or a member of its family."""
+        return cls
+
+
+def _group(field: dataclasses.Field[Any], where: str) -> Callable[[Any], Settings]:
+    """Return the parser of a field that holds settings of its own."""
+    kind = field.type
+    assert isinstance(kind, type)
+    assert issubclass(kind, Settings)
+
+    def parse(value: Any) -> Settings:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"{where}: {value!r} is not a group of settings; choose a file of conf/{field.name}/")
+        return kind.select(value, f"{where}.").build(value, f"{where}.")
+
+    return parse
+
+
+def _expected(field: dataclasses.Field[Any]) -> str:
+    return field.metadata["rule"].expected if field.metadata else f"a file of conf/{field.name}/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(Settings):
+    """Base of settings that come in kinds, told apart by their ``name``."""
+
+    members: ClassVar[dict[str, type[Settings]]]
+
+    @classmethod
+    def select(cls, values: Mapping[str, Any], path: str) -> type[Settings]:
+        """Return the member called ``values["name"]``."""
+        name = values.get("name")
+        if name not in cls.members:
+            known = ", ".join(sorted(cls.members))
+            raise SettingsError(
+                f"{path}name: {name!r} is not known; expected one of {known}{nearest(name, cls.members)}"
+            )
+        return cls.members[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(Settings):
+    """Which data set, from where, and which of its rows."""
+
+    name: str = key(rules.one_of(DATASETS), "data set", "mnist")
+    mirrors: tuple[str, ...] = key(
+        rules.list_of(rules.TEXT, may_be_empty=True), "https addresses, tried in order", "[]", identity=False
+    )
+    files: dict[str, dict[str, Any]] = key(
+        rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "file names, SHA-256, bytes", "{}", identity=False
+    )
+    fallback: str | None = key(
+        rules.optional(rules.one_of(("digits",))), "stand-in if no mirror can be reached", "null", identity=False
+    )
+    scaling: str = key(rules.one_of(SCALINGS), "of pixels, before the network", "standardize")
+    n_epochs: int = key(rules.integer(0), "the set's own training budget, epochs", "15", identity=False)
+    n_train: int | None = key(rules.optional(rules.integer(1)), "training rows; null: all that remain", "null")
+    n_validation: int = key(rules.integer(0), "validation rows, taken from the training file", "10000")
+    n_test: int | None = key(rules.optional(rules.integer(1)), "test rows; null: all", "null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Family):
+    """How a gradient becomes a step."""
+
+    members: ClassVar[dict[str, type[Settings]]] = {}
+    name: str = key(rules.TEXT, "optimiser", "sgd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings(Family):
+    """How the learning rate changes over the updates."""
+
+    members: ClassVar[dict[str, type[Settings]]] = {}
+    name: str = key(rules.TEXT, "schedule", "constant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumSettings(OptimizerSettings):
+    """Stochastic gradient descent with momentum."""
+
+    momentum: float = key(rules.FRACTION, "share of the last step kept", "0.9")
+    nesterov: bool = key(rules.BOOLEAN, "look ahead", "true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamSettings(OptimizerSettings):
+    """Adam, with L2 in the gradient."""
+
+    beta_1: float = key(rules.FRACTION, "decay of the gradient's mean", "0.9")
+    beta_2: float = key(rules.FRACTION, "decay of its squares' mean", "0.999")
+    epsilon: float = key(rules.POSITIVE, "added to the root", "1e-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineSettings(ScheduleSettings):
+    """Linear warm-up, then half a cosine."""
+
+    warmup_fraction: float = key(rules.FRACTION, "share of updates with a rising rate", "0.1")
+    final_fraction: float = key(rules.FRACTION, "rate at the end over learning_rate", "0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings(ScheduleSettings):
+    """A factor every few epochs."""
+
+    every_epochs: int = key(rules.integer(1), "epochs between drops", "5")
+    factor: float = key(rules.POSITIVE, "multiplies the rate at each drop", "0.1")
+
+
+OptimizerSettings.members.update(sgd=OptimizerSettings, momentum=MomentumSettings, adam=AdamSettings)
+ScheduleSettings.members.update(constant=ScheduleSettings, cosine=CosineSettings, step=StepSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Settings):
+    """Everything that decides what one training learns."""
+
+    activation: str | tuple[str, ...] = key(
+        rules.one_or_list_of(rules.one_of(ACTIVATIONS)),
+        "of the hidden layers, one name or one per layer",
+        "relu",
+    )
+    hidden_sizes: tuple[int, ...] = key(
+        rules.list_of(rules.integer(1), may_be_empty=True), "hidden widths, units", "[500,250,100]"
+    )
+    initializer: str = key(rules.one_of(INITIALIZERS), "draw of the weights", "glorot_uniform")
+    init_std: float | None = key(rules.optional(rules.POSITIVE), "standard deviation of initializer=normal", "0.01")
+    bias_init: str = key(rules.one_of(("zeros", "weights")), "biases: zeros, or drawn as the weights", "zeros")
+    learning_rate: float = key(rules.POSITIVE, "step per update", "0.01")
+    l2_lambda: float = key(rules.NON_NEGATIVE, "L2 coefficient, docs/adr/0001", "0.8")
+    batch_size: int = key(rules.integer(1), "rows per update", "64")
+    drop_last: bool = key(rules.BOOLEAN, "leave out a short last batch", "false")
+    shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true")
+    n_epochs: int | None = key(rules.optional(rules.integer(0)), "epochs; null: the data set's own budget", "15")
+    dropout: float = key(rules.FRACTION, "share of hidden units dropped", "0.2")
+    patience: int | None = key(rules.optional(rules.integer(1)), "epochs without gain before stopping", "3")
+    monitor: str = key(rules.one_of(MONITORS), "split measured after each epoch", "validation")
+    monitor_every: int | None = key(
+        rules.optional(rules.integer(1)), "measure it also every so many updates", "200", identity=False
+    )
+    log_every: int = key(rules.integer(1), "updates between batch records", "200", identity=False)
+    seed: int = key(rules.integer(0, MAX_SEED), "of all draws", "0")
+    threads: int = key(rules.integer(1), "of BLAS in one process", "1")
+    data: DataSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings
+
+    def conflicts(self) -> Iterable[str]:
+        """Return what does not fit together, each with the way out."""
+        n_layers = len(self.hidden_sizes)
+        if isinstance(self.activation, tuple) and len(self.activation) != n_layers:
+            yield (
+                f"activation: {len(self.activation)} names for {n_layers} hidden layers; expected one name, or one per "
+                f"layer of hidden_sizes={list(self.hidden_sizes)}. Example: activation=relu"
+            )
+        if (self.initializer == "normal") != (self.init_std is not None):
+            yield (
+                f"init_std: {self.init_std!r} with initializer={self.initializer}; expected a standard deviation with "
+                "initializer=normal, and null with any other. Example: initializer=normal init_std=0.01"
+            )
+        if self.patience is not None and self.monitor != "validation":
+            yield (
+                f"patience: {self.patience} with monitor={self.monitor}; early stopping watches the validation split "
+                "only, because the test split selects nothing. Set monitor=validation or patience=null"
+            )
+        if self.monitor == "validation" and self.data.n_validation == 0:
+            yield (
+                "monitor: validation with data.n_validation=0 measures nothing; "
+                "set monitor=none or keep validation rows. Example: data.n_validation=10000"
+            )
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """One activation name per hidden layer."""
+        return self.activation if isinstance(self.activation, tuple) else (self.activation,) * len(self.hidden_sizes)
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs to train: ``n_epochs``, or the data set's own budget where that is null."""
+        return self.data.n_epochs if self.n_epochs is None else self.n_epochs

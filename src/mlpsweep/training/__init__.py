@@ -1,0 +1,1 @@
+"""One training from settings to a model; no tracker, no study, no figures."""
