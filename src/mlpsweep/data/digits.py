@@ -1,0 +1,49 @@
+"""scikit-learn's embedded digits as IDX files, so that they go the way of any downloaded set."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mlpsweep.data.idx import encode_idx
+from mlpsweep.data.source import DIGITS_FILES
+from mlpsweep.data.split import stratified_order
+from mlpsweep.errors import ChecksumError
+from mlpsweep.files import write_atomic
+
+N_TEST: Final = 360  # a fifth of 1,797
+
+
+def write_digits(folder: Path) -> None:
+    """Write the four files of the digits into ``folder``, those that are there and right excepted.
+
+    The set has no test file of its own: a fifth of the rows, balanced over the classes, is set aside.
+
+    Raises
+    ------
+    ChecksumError
+        If this scikit-learn embeds other digits than those the checksums are of.
+    """
+    missing = {role: file for role, file in DIGITS_FILES.items() if not file.is_valid(folder)}
+    contents = _encode() if missing else {}
+    for role, file in missing.items():
+        write_atomic(folder / file.name, contents[role])
+        if not file.is_valid(folder):
+            raise ChecksumError(
+                f"{folder / file.name}: the digits embedded in this scikit-learn are not those this project knows; "
+                f"expected SHA-256 {file.sha256}. Install the versions of constraints.txt."
+            )
+
+
+def _encode() -> dict[str, bytes]:
+    from sklearn.datasets import load_digits  # takes seconds to import: only where digits are made
+
+    bunch = load_digits()
+    images, labels = bunch.images.astype(np.uint8), bunch.target.astype(np.uint8)
+    order = stratified_order(labels)
+    rows = {"test": np.sort(order[:N_TEST]), "train": np.sort(order[N_TEST:])}
+    return {
+        f"{split}_{kind}": encode_idx(array[rows[split]])
+        for split in rows
+        for kind, array in (("images", images), ("labels", labels))
+    }

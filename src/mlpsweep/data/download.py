@@ -1,0 +1,159 @@
+"""The download stage: raw files that are there and right, or a stand-in, or a message; no arrays."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from mlpsweep.data.digits import write_digits
+from mlpsweep.data.facts import FACTS
+from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
+from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
+from mlpsweep.data.storage import storage_errors
+from mlpsweep.data.web import MirrorFault
+from mlpsweep.errors import DataError
+from mlpsweep.files import locked, read_json, write_json
+from mlpsweep.settings import DataSettings
+
+STAND_IN_MESSAGE: Final = (
+    "{title} could not be downloaded{failures}. Going on with scikit-learn's digits, 1,797 images of 8x8, so "
+    "that you can see the whole pipeline. These results say nothing about {title}. For {title}: connect, or set "
+    "{variable}, then `dvc repro`. To stop here instead: data.fallback=null."
+)
+
+
+def download(
+    settings: DataSettings,
+    folder: Path,
+    *,
+    allow_fallback: bool = False,
+    progress: Progress | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Source:
+    """Make ``folder`` hold the raw files of a data set, each with its SHA-256; those already right are not fetched.
+
+    Any number of processes may do so at once: one fetches, the others wait and find a valid cache.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        The set, its mirrors and files; ``<NAME>_MIRROR`` of the environment is tried before the mirrors.
+    folder : Path
+        ``data/raw/<name>``; made if missing. Files that are none of this set's are left alone.
+    allow_fallback : bool
+        Whether ``settings.fallback`` may stand in if no mirror can be reached: not if the set was asked for by name.
+    progress : callable, optional
+        Told each file's name, bytes fetched and bytes promised.
+    timeout_s : float
+        Seconds for a mirror's first answer; half of it for each silence afterwards.
+
+    Returns
+    -------
+    Source
+        What the folder now holds.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged and no mirror gives it.
+    SettingsError
+        If a mirror may not be asked, or a file's description cannot be one.
+    StorageError
+        If the folder cannot be written.
+    """
+    with storage_errors(folder), locked(_beside(folder, "lock")):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.part"):  # of a killed process: a live one would hold the lock
+            leftover.unlink()
+        if settings.name == "digits":
+            write_digits(folder)
+            return _settle(folder, Source("digits"))
+        missing = [file for file in files_of(settings).values() if not file.is_valid(folder)]
+        damaged = {file.name for file in missing if (folder / file.name).exists()}
+        faults = _fetch_all(missing, mirrors_of(settings) if missing else (), folder, progress, timeout_s)
+        if faults is None:
+            return _settle(folder, Source(settings.name))
+        was_reached = any(fault.was_reached for fault in faults.values()) or any(f.is_valid(folder) for f in missing)
+        failures = {mirror.location: fault.reason for mirror, fault in faults.items()}
+        if was_reached or damaged or not allow_fallback or settings.fallback is None:
+            raise DataError(_failure_message(settings, folder, missing, damaged, failures))
+        write_digits(folder)
+        write_json(_beside(folder, "failures.json"), failures)
+        return _settle(folder, Source("digits", stands_in_for=settings.name))
+
+
+def stand_in_message(folder: Path) -> str | None:
+    """Return what to tell, first and last, where a raw folder holds a stand-in; None where it holds the set itself.
+
+    Raises
+    ------
+    DataError
+        If nothing was downloaded into the folder.
+    """
+    asked_for = Source.read(folder).stands_in_for
+    if asked_for is None:
+        return None
+    record = _beside(folder, "failures.json")
+    failures: dict[str, str] = read_json(record) if record.is_file() else {}
+    return STAND_IN_MESSAGE.format(
+        title=FACTS[asked_for].title,
+        failures=f" ({_listed(failures)})" if failures else "",
+        variable=f"{asked_for.upper()}_MIRROR",
+    )
+
+
+def _fetch_all(
+    files: list[DataFile], mirrors: tuple[Mirror, ...], folder: Path, progress: Progress | None, timeout_s: float
+) -> dict[Mirror, MirrorFault] | None:
+    """Fetch each file from the first mirror that gives it; return the mirrors' faults if none does for one of them."""
+    faults: dict[Mirror, MirrorFault] = {}
+
+    def gives(mirror: Mirror, file: DataFile) -> bool:
+        try:
+            fetch(mirror, file, folder / file.name, progress or _say_nothing, timeout_s)
+        except MirrorFault as fault:
+            faults[mirror] = fault
+            return False
+        return True
+
+    for file in files:
+        # A mirror that was not reached for one file would only cost its time-out again for the next.
+        alive = [mirror for mirror in mirrors if mirror not in faults or faults[mirror].was_reached]
+        if not any(gives(mirror, file) for mirror in alive):
+            return faults
+    return None
+
+
+def _settle(folder: Path, source: Source) -> Source:
+    """Write down what the folder holds, then remove what belongs to a stand-in that is over."""
+    source.write(folder)
+    if source.dataset != "digits":
+        for file in DIGITS_FILES.values():
+            (folder / file.name).unlink(missing_ok=True)
+    if source.stands_in_for is None:
+        _beside(folder, "failures.json").unlink(missing_ok=True)
+    return source
+
+
+def _failure_message(
+    settings: DataSettings, folder: Path, missing: list[DataFile], damaged: set[str], failures: Mapping[str, str]
+) -> str:
+    still_missing = [file.name for file in missing if not file.is_valid(folder)]
+    state = ", ".join(f"{name} ({'damaged' if name in damaged else 'missing'})" for name in still_missing)
+    return (
+        f"{folder}: {FACTS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
+        f"still to fetch: {state}. Connect, or set {settings.name.upper()}_MIRROR to a URL or folder that has "
+        "them, then `dvc repro`."
+    )
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    """Return the path of a note about ``folder`` that is no part of it: its bytes differ from run to run."""
+    return folder.parent / f".{folder.name}.{suffix}"
+
+
+def _listed(failures: Mapping[str, str]) -> str:
+    return "; ".join(f"{location}: {reason}" for location, reason in failures.items())
+
+
+def _say_nothing(name: str, n_read: int, n_promised: int) -> None:
+    """Report to nobody."""

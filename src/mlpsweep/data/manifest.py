@@ -1,0 +1,142 @@
+"""The manifest of a prepared folder: what its arrays are and how to know them; no arrays."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from mlpsweep.data.facts import FACTS
+from mlpsweep.errors import ChecksumError, DataError, DataFormatError
+from mlpsweep.files import read_json, sha256_file, write_json
+
+MANIFEST_NAME: Final = "manifest.json"
+SPLIT_NAME: Final = "split.npy"
+REPAIR: Final = "`dvc repro -f prepare` makes it again."
+
+
+def array_name(role: str) -> str:
+    """Return the file name of one array, as "train_images"."""
+    return f"{role}.npy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a prepared folder holds; the only source of a run's data identity.
+
+    Parameters
+    ----------
+    dataset : str
+        The data set whose rows these are.
+    stands_in_for : str or None
+        The data set that was asked for and could not be had.
+    sources : dict
+        For each raw file its ``name``, ``sha256`` and ``n_bytes`` uncompressed.
+    arrays : dict of str to str
+        SHA-256 of each array file.
+    counts : dict of str to int
+        Rows of the ``train`` and the ``test`` file.
+    class_counts : dict of str to list of int
+        Rows of each class, by file.
+    distinct_pixel_values : dict of str to int
+        How many different pixel values occur, by file.
+    image_shape : tuple of int
+        Height and width in pixels.
+    max_value : int
+        The brightest pixel there can be.
+    pixel_mean, pixel_std : float
+        Over all pixels of the train file, as stored.
+    class_names : tuple of str
+        The name of each label.
+    """
+
+    dataset: str
+    stands_in_for: str | None
+    sources: dict[str, dict[str, Any]]
+    arrays: dict[str, str]
+    counts: dict[str, int]
+    class_counts: dict[str, list[int]]
+    distinct_pixel_values: dict[str, int]
+    image_shape: tuple[int, int]
+    max_value: int
+    pixel_mean: float
+    pixel_std: float
+    class_names: tuple[str, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Pixels of an image."""
+        return self.image_shape[0] * self.image_shape[1]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def title(self) -> str:
+        """The data set's name for figures and reports, a stand-in's with what it stands in for."""
+        title = FACTS[self.dataset].title
+        return title if self.stands_in_for is None else f"{title} (stands in for {FACTS[self.stands_in_for].title})"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything here, and so over every array and the split: one byte elsewhere, another digest."""
+        return _digest(dataclasses.asdict(self))
+
+    def write(self, folder: Path) -> None:
+        """Write it into a prepared folder, atomically, with its digest."""
+        write_json(folder / MANIFEST_NAME, dataclasses.asdict(self) | {"digest": self.digest})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the manifest of a prepared folder.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        DataFormatError
+            If it is not JSON, or its keys are others.
+        ChecksumError
+            If its contents do not give its digest.
+        """
+        path = folder / MANIFEST_NAME
+        if not path.is_file():
+            raise DataError(f"{path}: no such file, so nothing was prepared. Run `dvc repro prepare`.")
+        values = read_json(path)
+        expected = {field.name for field in dataclasses.fields(cls)} | {"digest"}
+        if not isinstance(values, dict) or values.keys() != expected:
+            raise DataFormatError(f"{path}: not a manifest; expected the keys {', '.join(sorted(expected))}. {REPAIR}")
+        stated = values.pop("digest")
+        if _digest(values) != stated:
+            raise ChecksumError(
+                f"{path}: the file is damaged, its contents have digest {_digest(values)}; expected {stated}. {REPAIR}"
+            )
+        tuples = {name: tuple(values[name]) for name in ("image_shape", "class_names")}
+        return cls(**(values | tuples))
+
+    def check_array(self, folder: Path, name: str) -> Path:
+        """Return the path of an array file.
+
+        Raises
+        ------
+        DataError
+            If it is missing.
+        ChecksumError
+            If its SHA-256 is another one.
+        """
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path}: no such file. {REPAIR}")
+        actual = sha256_file(path)
+        if actual != self.arrays[name]:
+            raise ChecksumError(
+                f"{path}: the file is damaged, its SHA-256 is {actual}; expected {self.arrays[name]}. {REPAIR}"
+            )
+        return path
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

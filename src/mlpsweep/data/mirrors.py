@@ -1,0 +1,138 @@
+"""Mirrors: which there are, and how one file is fetched from one; no cache, no stand-in."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from mlpsweep.data.source import DataFile
+from mlpsweep.data.web import MirrorFault, ask, is_allowed, reason_of, without_credentials
+from mlpsweep.errors import SettingsError
+from mlpsweep.files import open_atomic
+from mlpsweep.settings import DataSettings
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told a file's name, the bytes fetched so far, and the bytes to come in all (0 if the mirror does not say)."""
+
+CHUNK_BYTES = 1 << 16
+MIN_BYTES_PER_S = 1024  # a mirror slower than a 1990s modem is a stalled one
+TIMEOUT_S = 12.0  # two dead mirrors cost less than half a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A folder of the web or of this machine.
+
+    Parameters
+    ----------
+    location : str
+        URL or path, without credentials.
+    folder : Path or None
+        Where the files lie, if on this machine.
+    """
+
+    location: str
+    folder: Path | None = None
+
+    def url(self, name: str) -> str:
+        """Return the address of one file."""
+        return f"{self.location.rstrip('/')}/{urllib.parse.quote(name)}"
+
+
+def mirrors_of(settings: DataSettings) -> tuple[Mirror, ...]:
+    """Return the mirrors in the order to try them: the environment's ``<NAME>_MIRROR``, then those of the settings.
+
+    Raises
+    ------
+    SettingsError
+        If one may not be asked: the settings' are https, the environment's is https, http on this machine, or a folder.
+    """
+    variable = f"{settings.name.upper()}_MIRROR"
+    extra = os.environ.get(variable, "").strip()
+    from_environment = (_environment_mirror(extra, variable),) if extra else ()
+    mirrors = tuple(Mirror(without_credentials(url)) for url in settings.mirrors)
+    refused = [mirror.location for mirror in mirrors if not is_allowed(mirror.location, http_on_loopback=False)]
+    if refused:
+        raise SettingsError(*(f"data.mirrors: {url!r} may not be used; expected an https address." for url in refused))
+    return from_environment + mirrors
+
+
+def _environment_mirror(location: str, variable: str) -> Mirror:
+    if location.startswith("file:"):
+        return Mirror(location, Path(urllib.request.url2pathname(urllib.parse.urlsplit(location).path)))
+    if "://" not in location:
+        return Mirror(location, Path(location).expanduser())
+    mirror = Mirror(without_credentials(location))
+    if not is_allowed(mirror.location, http_on_loopback=True):
+        raise SettingsError(
+            f"{variable}: {mirror.location!r} may not be used; expected https, http on this machine, file:// or a "
+            f"folder. Example: {variable}=/data/{variable.removesuffix('_MIRROR').lower()}"
+        )
+    return mirror
+
+
+def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, timeout_s: float) -> None:
+    """Write one file of a mirror to ``target``, checked; ``target`` is whole and right afterwards, or as it was.
+
+    Raises
+    ------
+    MirrorFault
+        If the mirror does not answer, answers something else, or is silent for ``timeout_s / 2`` seconds.
+    OSError
+        If ``target`` cannot be written.
+    """
+    digest, n_read = hashlib.sha256(), 0
+    with _opened(mirror, file.name, timeout_s) as (body, n_promised), open_atomic(target) as stream:
+        for chunk in _chunks(body, timeout_s):
+            digest.update(chunk)
+            n_read += len(chunk)
+            if n_read > file.max_bytes:
+                raise MirrorFault(f"sends more than {file.max_bytes:,} bytes", was_reached=True)
+            stream.write(chunk)
+            progress(file.name, n_read, n_promised)
+        if n_read < n_promised:
+            raise MirrorFault(f"ends after {n_read:,} of {n_promised:,} bytes", was_reached=True)
+        if digest.hexdigest() != file.sha256:
+            found = f"{n_read:,} bytes with SHA-256 {digest.hexdigest()}"
+            raise MirrorFault(f"wrong contents, {found} instead of {file.sha256}", was_reached=True)
+
+
+@contextlib.contextmanager
+def _opened(mirror: Mirror, name: str, timeout_s: float) -> Iterator[tuple[Any, int]]:
+    """Yield the body of one file and its promised size in bytes, 0 if unknown."""
+    if mirror.folder is None:
+        with ask(mirror.url(name), timeout_s) as response:
+            n_promised = response.headers.get("Content-Length", "")
+            yield response, int(n_promised) if n_promised.isdecimal() else 0
+        return
+    if not mirror.folder.is_dir():
+        raise MirrorFault("no such folder", was_reached=False)
+    try:
+        stream: IO[bytes] = (mirror.folder / name).open("rb")
+    except OSError as error:
+        raise MirrorFault(f"{name}: {error.strerror}", was_reached=True) from error
+    with stream:
+        yield stream, os.fstat(stream.fileno()).st_size
+
+
+def _chunks(body: Any, timeout_s: float) -> Iterator[bytes]:
+    """Yield what arrives; a body that drips is given up as one that stalls."""
+    start_s, n_read = time.monotonic(), 0
+    while True:
+        try:
+            chunk = body.read1(CHUNK_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise MirrorFault(f"stops after {n_read:,} bytes ({reason_of(error)})", was_reached=True) from error
+        if not chunk:
+            return
+        n_read += len(chunk)
+        if time.monotonic() - start_s > timeout_s + n_read / MIN_BYTES_PER_S:
+            raise MirrorFault(f"slower than {MIN_BYTES_PER_S} bytes/s", was_reached=True)
+        yield chunk

@@ -1,0 +1,39 @@
+"""One order of a file's rows from which every validation split is cut; no files."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpsweep.types import LabelArray
+
+SPLIT_SEED: Final = 0
+"""Fixed, so that a validation row is one in every training, whatever its seed."""
+
+
+def stratified_order(labels: LabelArray, seed: int = SPLIT_SEED) -> npt.NDArray[np.int32]:
+    """Return a random order of all rows in which every prefix has nearly the class balance of the whole.
+
+    Each class is put in random order and spread evenly over the whole length, so a prefix of k rows holds
+    ``k * share`` rows of a class give or take ``1 + n_classes / 2 * share``.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        Not modified.
+    seed : int
+        Of the one draw per row.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int32
+        A permutation of the row numbers.
+    """
+    # Only Generator.random is drawn from: its stream has stayed the same, those of shuffles need not.
+    draws = np.random.default_rng(seed).random(len(labels))
+    by_class = np.lexsort((draws, labels))
+    counts = np.bincount(labels)
+    sizes = np.repeat(counts, counts)
+    rank_in_class = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    position = (rank_in_class + 0.5) / sizes
+    return by_class[np.lexsort((draws[by_class], position))].astype(np.int32)

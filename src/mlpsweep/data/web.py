@@ -1,0 +1,120 @@
+"""One answer from the web: https only, within a time, or a reason why not; no files, no data sets."""
+
+import http.client
+import ipaddress
+import queue
+import re
+import ssl
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import IO
+
+
+class MirrorFault(Exception):  # noqa: N818  # a fact about one mirror, told on; not an error by itself
+    """Why one mirror did not give one file.
+
+    Parameters
+    ----------
+    reason : str
+        A few words for the message.
+    was_reached : bool
+        Whether it answered at all; a set is replaced by its stand-in only if none did.
+    """
+
+    def __init__(self, reason: str, *, was_reached: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.was_reached = reason, was_reached
+
+
+def is_allowed(url: str, *, http_on_loopback: bool) -> bool:
+    """Tell whether an address may be asked: https, or http to this very machine where that is granted."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
+    is_local = http_on_loopback and parts.scheme == "http" and _is_loopback(parts.hostname)
+    return is_local or (parts.scheme == "https" and bool(parts.hostname))
+
+
+def without_credentials(url: str) -> str:
+    """Return the address without user and password, which would show in messages and files."""
+    return re.sub(r"(?<=//)[^/@]*@", "", url)
+
+
+def ask(url: str, timeout_s: float) -> http.client.HTTPResponse:
+    """Return the answer to a request, status 200, its body still to be read.
+
+    Look-up of the name, all addresses, handshake, redirects and headers have ``timeout_s`` seconds together. Socket
+    time-outs cannot promise that (they start anew at each address and each header), so a thread asks.
+
+    Raises
+    ------
+    MirrorFault
+        If there is no answer in time, or another one.
+    """
+    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+
+    def put_answer() -> None:
+        try:
+            answers.put(_opener(url).open(url, timeout=timeout_s / 2))
+        except (OSError, ValueError, http.client.HTTPException, MirrorFault) as error:
+            answers.put(error)
+
+    threading.Thread(target=put_answer, name=f"ask {url}", daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout_s)
+    except queue.Empty as error:
+        raise MirrorFault(f"no answer in {timeout_s:g} s", was_reached=False) from error
+    if isinstance(answer, http.client.HTTPResponse):
+        return answer
+    if isinstance(answer, MirrorFault):
+        raise answer
+    if isinstance(answer, urllib.error.HTTPError):
+        answer.close()
+    raise MirrorFault(reason_of(answer), was_reached=isinstance(answer, urllib.error.HTTPError)) from answer
+
+
+def reason_of(error: Exception) -> str:
+    """Return an exception as a few words of one line."""
+    if isinstance(error, urllib.error.HTTPError):
+        return "redirects in a circle" if 300 <= error.code < 400 else f"HTTP {error.code}"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(text.split())
+
+
+class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
+    """Follow no redirect that leaves https."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if not is_allowed(newurl, http_on_loopback=req.type == "http"):
+            raise MirrorFault(f"redirects to {without_credentials(newurl)}, which is not https", was_reached=True)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    is_local = _is_loopback(urllib.parse.urlsplit(url).hostname)
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({} if is_local else None),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        _HttpsRedirects(),
+    )
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
