@@ -1,0 +1,225 @@
+"""A multilayer perceptron: its parameters, forward and backward over preallocated arrays; no loss, no optimiser."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpsweep.nn.activations import Activation
+from mlpsweep.nn.initializers import INITIALIZERS
+from mlpsweep.nn.products import Multiply, multiply_numpy
+from mlpsweep.types import FloatArray
+
+BIAS_INITS: Final = ("zeros", "weights")
+
+
+def n_parameters(layer_sizes: Sequence[int]) -> int:
+    """Return the number of weights and biases of a network with these widths, input and output included."""
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(layer_sizes))
+
+
+@dataclass(frozen=True)
+class Params:
+    """All weights and biases as views into one vector: first every layer's weights, then every layer's biases.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n_parameters,)
+        The numbers; owned by this object, modified in place by an optimiser.
+    layer_sizes : tuple of int
+        Widths from the input to the output.
+    weights : tuple of ndarray of shape (fan_in, fan_out)
+    biases : tuple of ndarray of shape (fan_out,)
+    """
+
+    flat: FloatArray
+    layer_sizes: tuple[int, ...]
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray, ...]
+
+    @classmethod
+    def of(cls, flat: FloatArray, layer_sizes: Sequence[int]) -> Self:
+        """Return the views into ``flat``, a contiguous vector of ``n_parameters(layer_sizes)`` numbers."""
+        ends = list(itertools.pairwise(layer_sizes))
+        shapes: list[tuple[int, ...]] = [*ends, *((fan_out,) for _, fan_out in ends)]
+        stops = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        views = [flat[stop - np.prod(shape) : stop].reshape(shape) for shape, stop in zip(shapes, stops, strict=True)]
+        return cls(flat, tuple(layer_sizes), tuple(views[: len(ends)]), tuple(views[len(ends) :]))
+
+    @classmethod
+    def zeros(cls, layer_sizes: Sequence[int], dtype: npt.DTypeLike = np.float32) -> Self:
+        """Return parameters that are all 0."""
+        return cls.of(np.zeros(n_parameters(layer_sizes), dtype), layer_sizes)
+
+    @property
+    def all_weights(self) -> FloatArray:
+        """View of every weight, without the biases, as one vector."""
+        return self.flat[: self.flat.size - sum(self.layer_sizes[1:])]
+
+
+def init_params(
+    layer_sizes: Sequence[int],
+    initializer: str,
+    rng: np.random.Generator,
+    *,
+    init_std: float | None = None,
+    bias_init: str = "zeros",
+    dtype: npt.DTypeLike = np.float32,
+) -> Params:
+    """Draw the parameters of a network, layer by layer, weights before biases.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Widths from the input to the output.
+    initializer : str
+        A name of :data:`INITIALIZERS`.
+    rng : Generator
+        Source of the draws; advanced. Draws are made in float64, so both dtypes start from the same numbers.
+    init_std : float or None
+        Standard deviation for ``initializer="normal"``.
+    bias_init : str
+        ``zeros``, or ``weights``: drawn with the standard deviation of the layer's weights.
+    dtype : dtype
+        Of the result.
+
+    Raises
+    ------
+    SettingsError
+        If a width is below 1 or ``init_std`` is missing.
+    """
+    params = Params.zeros(layer_sizes, dtype)
+    rule = INITIALIZERS[initializer]
+    for weight, bias in zip(params.weights, params.biases, strict=True):
+        fan_in, fan_out = weight.shape
+        std = rule.std(fan_in, fan_out, init_std)
+        weight[...] = rule.draw(rng, std, weight.shape)
+        if bias_init == "weights":
+            bias[...] = rule.draw(rng, std, bias.shape)
+    return params
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCache:
+    """What one layer leaves for backward; every array is of shape (b, fan_out).
+
+    ``output`` is what the next layer reads: ``a`` itself, or ``a`` times ``mask`` where units are dropped.
+    """
+
+    z: FloatArray
+    a: FloatArray
+    output: FloatArray
+    grad: FloatArray
+    mask: FloatArray | None
+
+    @classmethod
+    def allocate(cls, rows: int, width: int, dtype: npt.DTypeLike, *, drops: bool) -> Self:
+        """Return a cache for up to ``rows`` rows."""
+        z, a, grad = (np.empty((rows, width), dtype) for _ in range(3))
+        if not drops:
+            return cls(z, a, a, grad, None)
+        return cls(z, a, np.empty_like(a), grad, np.empty_like(a))
+
+    def first(self, n: int) -> "LayerCache":
+        """Return views of the first ``n`` rows."""
+        a = self.a[:n]
+        output = a if self.output is self.a else self.output[:n]
+        return LayerCache(self.z[:n], a, output, self.grad[:n], None if self.mask is None else self.mask[:n])
+
+
+Accept = Callable[[int, FloatArray, FloatArray], Any]
+"""Called as ``accept(layer, x, grad_z)``: the layer's weights have the gradient ``x.T @ grad_z``, its biases the
+column sums of ``grad_z``, and this step has no further use for their values."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Parameters and what is done between them.
+
+    Parameters
+    ----------
+    params : Params
+    activations : tuple of Activation
+        One for each hidden layer; the output layer gives raw scores.
+    dropout : float
+        Share of each hidden layer's units that a training step drops, 0 <= p < 1; the others are scaled by 1 / (1 - p).
+    multiply : callable
+        The matrix product, see :func:`mlpsweep.nn.products.multiply_for`.
+    """
+
+    params: Params
+    activations: tuple[Activation, ...]
+    dropout: float = 0.0
+    multiply: Multiply = multiply_numpy
+
+    def allocate(self, rows: int, *, trains: bool) -> tuple[LayerCache, ...]:
+        """Return the arrays for batches of up to ``rows`` rows; ``trains`` says whether dropout is to happen."""
+        widths, dtype = self.params.layer_sizes[1:], self.params.flat.dtype
+        drops = trains and self.dropout > 0.0
+        *hidden, last = (LayerCache.allocate(rows, width, dtype, drops=False) for width in widths)
+        if drops:
+            hidden = [LayerCache.allocate(rows, width, dtype, drops=True) for width in widths[:-1]]
+        return (*hidden, last)
+
+    def forward(self, x: FloatArray, cache: Sequence[LayerCache], rng: np.random.Generator | None = None) -> FloatArray:
+        """Return the logits of a batch, a view into ``cache``.
+
+        Parameters
+        ----------
+        x : ndarray of shape (b, n_features)
+        cache : sequence of LayerCache
+            Of b rows; filled.
+        rng : Generator or None
+            Draws the dropped units; needed only if ``cache`` has masks.
+
+        Returns
+        -------
+        ndarray of shape (b, n_classes), valid until the next call with this cache.
+        """
+        params, last = self.params, len(cache) - 1
+        for i, layer in enumerate(cache):
+            self.multiply(x, params.weights[i], layer.z)
+            np.add(layer.z, params.biases[i], out=layer.z)
+            if i == last:
+                break
+            self.activations[i].forward(layer.z, layer.a)
+            if layer.mask is not None and rng is not None:
+                draw_mask(rng, self.dropout, layer.mask)
+                np.multiply(layer.a, layer.mask, out=layer.output)
+            x = layer.output
+        return cache[last].z
+
+    def backward(self, x: FloatArray, cache: Sequence[LayerCache], grad_logits: FloatArray, accept: Accept) -> None:
+        """Hand each layer's gradient to ``accept``, from the last layer to the first.
+
+        Parameters
+        ----------
+        x : ndarray of shape (b, n_features)
+            The batch that forward read.
+        cache : sequence of LayerCache
+            As forward left it; used up.
+        grad_logits : ndarray of shape (b, n_classes)
+            Gradient of the loss with respect to the logits.
+        accept : callable
+            May change the layer's parameters in place.
+        """
+        grad_z = grad_logits
+        for i in range(len(cache) - 1, 0, -1):
+            below = cache[i - 1]
+            self.multiply(grad_z, self.params.weights[i].T, below.grad)
+            accept(i, below.output, grad_z)
+            if below.mask is not None:
+                np.multiply(below.grad, below.mask, out=below.grad)
+            self.activations[i - 1].backward(below.grad, below.z, below.a)
+            grad_z = below.grad
+        accept(0, x, grad_z)
+
+
+def draw_mask(rng: np.random.Generator, dropout: float, mask: FloatArray) -> None:
+    """Fill ``mask`` with 0 (probability ``dropout``) and 1 / (1 - dropout)."""
+    rng.random(out=mask, dtype=mask.dtype)
+    np.greater_equal(mask, dropout, out=mask)
+    mask *= 1.0 / (1.0 - dropout)

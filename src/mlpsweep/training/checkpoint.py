@@ -1,0 +1,116 @@
+"""Where a training stands, on disk after every epoch; the newest that is whole is the one that counts."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mlpsweep.errors import DataFormatError
+from mlpsweep.files import write_atomic
+from mlpsweep.training.arrays import pack_arrays, unpack_arrays
+
+MAGIC: Final = b"mlpsweep checkpoint 1\n"
+KEPT: Final = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to go on as if it had never stopped.
+
+    Parameters
+    ----------
+    run_key : str
+        Of the training it belongs to.
+    epoch : int
+        Epochs done.
+    values : dict
+        JSON values: counters, generator states, history.
+    arrays : dict of ndarray
+        Parameters and the optimiser's state.
+    """
+
+    run_key: str
+    epoch: int
+    values: dict[str, Any]
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class CheckpointStore:
+    """Keeps the two newest checkpoints of one training in a folder of their own.
+
+    Each file starts with the SHA-256 of all that follows.
+    """
+
+    folder: Path
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, atomically, and remove all but the two newest.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written; earlier checkpoints are then as they were.
+        """
+        about = {"run_key": checkpoint.run_key, "epoch": checkpoint.epoch, "values": checkpoint.values}
+        text = json.dumps(about, sort_keys=True, allow_nan=False)
+        payload = pack_arrays({"about": np.frombuffer(text.encode(), np.uint8), **checkpoint.arrays})
+        digest = hashlib.sha256(payload).hexdigest().encode()
+        write_atomic(self.folder / f"epoch-{checkpoint.epoch:06d}.ckpt", MAGIC + digest + b"\n" + payload)
+        for path in self._newest_first()[KEPT:]:
+            path.unlink(missing_ok=True)
+
+    def load(self, run_key: str) -> tuple[Checkpoint | None, tuple[str, ...]]:
+        """Return the newest whole checkpoint of a training.
+
+        Parameters
+        ----------
+        run_key : str
+            Checkpoints of any other training, or of this one on another kind of machine, are passed over.
+
+        Returns
+        -------
+        checkpoint : Checkpoint or None
+            None if there is none to use.
+        skipped : tuple of str
+            A message for each newer file that was passed over.
+        """
+        skipped: list[str] = []
+        for path in self._newest_first():
+            try:
+                checkpoint = _parse(path)
+            except (DataFormatError, OSError) as error:
+                skipped.append(f"{path.name}: passed over, {error}")
+                continue
+            if checkpoint.run_key == run_key:
+                return checkpoint, tuple(skipped)
+            skipped.append(
+                f"{path.name}: passed over, it belongs to run_key {checkpoint.run_key[:12]}, expected {run_key[:12]}; "
+                "settings, data, sources or machine differ."
+            )
+        return None, tuple(skipped)
+
+    def clear(self) -> None:
+        """Remove every checkpoint, and the folder if nothing else is in it."""
+        for path in self._newest_first():
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
+
+
+def _parse(path: Path) -> Checkpoint:
+    content = path.read_bytes()
+    head, payload = content[: len(MAGIC) + 65], content[len(MAGIC) + 65 :]
+    digest = hashlib.sha256(payload).hexdigest()
+    if head != MAGIC + digest.encode() + b"\n":
+        raise DataFormatError(f"{path.name}: {len(content)} bytes whose SHA-256 is not the one inside; it is damaged.")
+    arrays = unpack_arrays(payload, path.name)
+    about = json.loads(arrays.pop("about").tobytes())
+    return Checkpoint(about["run_key"], about["epoch"], about["values"], arrays)

@@ -1,0 +1,140 @@
+"""What a training reports: a record per epoch, a record every few updates, and their table; nothing is computed."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, overload
+
+COLUMNS: Final = (
+    "train/loss",
+    "train/penalty",
+    "train/accuracy",
+    "validation/loss",
+    "validation/accuracy",
+    "test/loss",
+    "test/accuracy",
+    "learning_rate",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Loss and accuracy of the monitored split; None for the split that is not."""
+
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+
+    def measured(self) -> dict[str, float]:
+        """Return what was measured by its metric's name, such as ``validation/loss``."""
+        named = {field.name.replace("_", "/"): getattr(self, field.name) for field in dataclasses.fields(Measured)}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord(Measured):
+    """One batch, before its update.
+
+    Parameters
+    ----------
+    update : int
+        Number of the update, from 1, over the whole training.
+    loss, accuracy : float
+        Mean cross-entropy and share of right decisions of the batch's rows.
+
+    Notes
+    -----
+    With ``monitor_every``, the monitored split is measured *after* the update.
+    """
+
+    update: int
+    loss: float
+    accuracy: float
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics by name: ``batch/loss``, ``batch/accuracy`` and what was measured."""
+        return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **self.measured()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord(Measured):
+    """One epoch.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1.
+    update : int
+        Updates done since the training began.
+    learning_rate : float
+        Of the epoch's last update.
+    train_loss, train_penalty, train_accuracy : float
+        Means over the epoch's batches, each before its update, weighted by rows.
+    batches : tuple of BatchRecord
+    seconds, samples_per_s : float
+        Wall time of the epoch, and rows trained on per second of it, measuring left out. Not compared.
+    """
+
+    epoch: int
+    update: int
+    learning_rate: float
+    train_loss: float
+    train_penalty: float
+    train_accuracy: float
+    batches: tuple[BatchRecord, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+    samples_per_s: float = field(default=0.0, compare=False)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics by name, in the order of :data:`COLUMNS`; splits that were not measured are absent."""
+        values = {
+            "train/loss": self.train_loss,
+            "train/penalty": self.train_penalty,
+            "train/accuracy": self.train_accuracy,
+            "learning_rate": self.learning_rate,
+            **self.measured(),
+        }
+        return {name: values[name] for name in COLUMNS if name in values}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain values that JSON keeps exactly."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "EpochRecord":
+        """Return the record of :meth:`to_dict`."""
+        return cls(**{**values, "batches": tuple(BatchRecord(**batch) for batch in values["batches"])})
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The epochs of a training, in order."""
+
+    records: tuple[EpochRecord, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[EpochRecord]:
+        return iter(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> EpochRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[EpochRecord, ...]: ...
+    def __getitem__(self, index: int | slice) -> EpochRecord | tuple[EpochRecord, ...]:
+        return self.records[index]
+
+    def to_csv(self) -> str:
+        """Return one line per epoch: every float by ``repr``, so that equal histories are equal bytes; no times."""
+        present = [name for name in COLUMNS if any(name in record.metrics() for record in self.records)]
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["epoch", "update", *present])
+        for record in self.records:
+            metrics = record.metrics()
+            table.writerow([record.epoch, record.update, *(repr(metrics[name]) for name in present)])
+        return text.getvalue()

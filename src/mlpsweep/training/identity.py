@@ -1,0 +1,117 @@
+"""What decides the bits of a training, as one digest; nothing is trained here."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import scipy
+
+from mlpsweep.settings import Settings, TrainSettings
+from mlpsweep.training.blas import controller
+
+_PACKAGE: Final = Path(__file__).parents[1]
+NUMERIC_SOURCES: Final = ("nn", "training", "data/batches.py", "data/dataset.py")
+"""Folders and files whose bytes can change what a training computes, relative to the package."""
+
+
+@functools.cache
+def numeric_sources_digest() -> str:
+    """Return the SHA-256 over names and bytes of all numeric source files."""
+    paths = [path for name in NUMERIC_SOURCES for path in _python_files(_PACKAGE / name)]
+    digest = hashlib.sha256()
+    for path in paths:
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _python_files(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def identity_of(settings: Settings) -> dict[str, Any]:
+    """Return the settings that can change what is learned, resolved: groups as mappings, others left out."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, Settings):
+            values[field.name] = identity_of(value)
+        elif field.metadata.get("identity", True):
+            values[field.name] = value
+    if isinstance(settings, TrainSettings):
+        # Two ways of saying one thing are one training: a name or a list of it, a number or the data set's budget.
+        values |= {"activation": settings.activations, "n_epochs": settings.total_epochs}
+    return values
+
+
+def numeric_environment() -> dict[str, Any]:
+    """Return the versions and processor features that decide the bits of a sum or an exponential."""
+    return {
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "blas": blas_libraries(),
+        "simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
+    }
+
+
+def blas_libraries() -> list[str]:
+    """Return the BLAS of NumPy and of SciPy, such as ``numpy: openblas 0.3.31 Haswell``; others' are left out."""
+    found = [info for info in controller().info() if info["user_api"] == "blas"]
+    bundled = [(Path(info["filepath"]).parent.name.split(".")[0], info) for info in found]
+    own = [(owner, info) for owner, info in bundled if owner in ("numpy", "scipy")]
+    return sorted(
+        f"{owner}: {info['internal_api']} {info['version']} {info.get('architecture', 'unknown')}"
+        for owner, info in own or [("system", info) for info in found]
+    )
+
+
+def run_key(settings: TrainSettings, data_digest: str) -> str:
+    """Return the SHA-256 that two trainings share exactly if they must end with the same bits.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Only the keys marked as identity count; ``threads`` is one of them.
+    data_digest : str
+        Of the prepared data and its split.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits over settings, data, numeric sources, versions and BLAS kernel.
+    """
+    parts = {
+        "settings": identity_of(settings),
+        "data": data_digest,
+        "sources": numeric_sources_digest(),
+        "environment": numeric_environment(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """Return facts about machine and versions for a person to read, by name."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "blas": "; ".join(blas_libraries()),
+        "cpu": _processor(),
+        "n_cpus": str(os.cpu_count()),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name; Linux keeps it in a file, other systems answer by themselves."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"

@@ -1,0 +1,129 @@
+"""From settings and data to the state in which a training begins, and to and from a checkpoint; no loop."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from mlpsweep.data.batches import check_rows
+from mlpsweep.data.dataset import Dataset, Split
+from mlpsweep.errors import SettingsError
+from mlpsweep.nn.activations import ACTIVATIONS
+from mlpsweep.nn.network import Network, init_params
+from mlpsweep.nn.optimizers import OPTIMIZERS
+from mlpsweep.nn.products import multiply_for
+from mlpsweep.nn.schedules import SCHEDULES
+from mlpsweep.settings import Family, TrainSettings
+from mlpsweep.training.checkpoint import Checkpoint
+from mlpsweep.training.history import EpochRecord
+from mlpsweep.training.trainer import Plan, State
+
+
+def keywords_of(settings: Family) -> dict[str, Any]:
+    """Return what a member of a family adds to its name: the keywords of the function or class it names."""
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "name"}
+
+
+def make_plan(settings: TrainSettings, n_rows: int) -> Plan:
+    """Return the numbers of a training on ``n_rows`` rows.
+
+    Raises
+    ------
+    SettingsError
+        If a batch is larger than the split.
+    """
+    if settings.batch_size > n_rows:
+        raise SettingsError(
+            f"batch_size: {settings.batch_size} with {n_rows} training rows; expected 1 .. {n_rows}. "
+            f"Example: batch_size={min(64, n_rows)}"
+        )
+    updates = n_rows // settings.batch_size if settings.drop_last else math.ceil(n_rows / settings.batch_size)
+    factor = functools.partial(
+        SCHEDULES[settings.schedule.name],
+        n_updates=updates * settings.total_epochs,
+        updates_per_epoch=updates,
+        **keywords_of(settings.schedule),
+    )
+    return Plan(
+        rate=lambda update: settings.learning_rate * factor(update),
+        l2_lambda=settings.l2_lambda,
+        batch_size=settings.batch_size,
+        updates_per_epoch=updates,
+        n_epochs=settings.total_epochs,
+        shuffle=settings.shuffle,
+        drop_last=settings.drop_last,
+        log_every=settings.log_every,
+        monitor_every=settings.monitor_every,
+        patience=settings.patience,
+    )
+
+
+def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> State:
+    """Return the state before the first update: each kind of draw has its own stream of the seed."""
+    streams = np.random.SeedSequence(settings.seed).spawn(3)
+    init_rng, batch_rng, dropout_rng = (np.random.default_rng(stream) for stream in streams)
+    params = init_params(
+        (n_features, *settings.hidden_sizes, n_classes),
+        settings.initializer,
+        init_rng,
+        init_std=settings.init_std,
+        bias_init=settings.bias_init,
+    )
+    multiply = multiply_for(settings.threads)
+    activations = tuple(ACTIVATIONS[name] for name in settings.activations)
+    network = Network(params, activations, settings.dropout, multiply)
+    optimizer = OPTIMIZERS[settings.optimizer.name](params, multiply, **keywords_of(settings.optimizer))
+    return State(network, optimizer, batch_rng, dropout_rng, update=0, records=[])
+
+
+def monitored_split(settings: TrainSettings, dataset: Dataset) -> tuple[str, Split] | None:
+    """Return the name and the rows of the split to measure after each epoch, or None.
+
+    Raises
+    ------
+    SettingsError
+        If the data set holds no rows of it.
+    ShapeError
+        If a row number is outside the arrays.
+    """
+    splits = {"validation": dataset.validation, "test": dataset.test, "none": None}
+    split = splits[settings.monitor]
+    if settings.monitor == "none":
+        return None
+    if split is None or not len(split):
+        raise SettingsError(
+            f"monitor: {settings.monitor}, but no rows of that split were loaded; expected at least one. "
+            "Set monitor=none, or load the split."
+        )
+    check_rows(split.images, split.labels, split.rows)
+    return settings.monitor, split
+
+
+def to_checkpoint(state: State, run_key: str) -> Checkpoint:
+    """Return a snapshot of a state; its arrays are the live ones, so write it before the next update."""
+    values = {
+        "update": state.update,
+        "n_steps": state.optimizer.n_steps,
+        "batch_rng": state.batch_rng.bit_generator.state,
+        "dropout_rng": state.dropout_rng.bit_generator.state,
+        "records": [record.to_dict() for record in state.records],
+    }
+    arrays = {"params": state.network.params.flat}
+    arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.state.items()}
+    arrays |= {} if state.best is None else {"best": state.best}
+    return Checkpoint(run_key, len(state.records), values, arrays)
+
+
+def restore(state: State, checkpoint: Checkpoint) -> None:
+    """Bring a fresh state of the same settings to where a checkpoint was taken."""
+    values, arrays = checkpoint.values, checkpoint.arrays
+    state.update, state.optimizer.n_steps = values["update"], values["n_steps"]
+    state.batch_rng.bit_generator.state = values["batch_rng"]
+    state.dropout_rng.bit_generator.state = values["dropout_rng"]
+    state.records[:] = [EpochRecord.from_dict(record) for record in values["records"]]
+    state.network.params.flat[:] = arrays["params"]
+    for name, array in state.optimizer.state.items():
+        array[:] = arrays[f"optimizer.{name}"]
+    state.best = arrays.get("best")

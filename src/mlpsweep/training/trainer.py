@@ -1,0 +1,225 @@
+"""The training loop: batches in, epoch records out; no files, no tracker, no early decisions about settings."""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mlpsweep.data.batches import Gatherer, iter_batches
+from mlpsweep.data.dataset import Split
+from mlpsweep.errors import DivergenceError
+from mlpsweep.nn.losses import count_correct, softmax_cross_entropy
+from mlpsweep.nn.network import LayerCache, Network
+from mlpsweep.nn.optimizers import Optimizer
+from mlpsweep.nn.products import sum_of_squares
+from mlpsweep.training.history import BatchRecord, EpochRecord
+from mlpsweep.training.measure import Measurer
+from mlpsweep.types import FloatArray, IndexArray, LabelArray
+
+PROGRESS_EVERY: Final = 50
+"""Updates between two calls of ``on_progress``."""
+
+OnProgress = Callable[[int, int, float, float], object]
+"""Called with updates done, updates in all, and the epoch's mean loss and accuracy so far."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of a training that its loop needs.
+
+    Parameters
+    ----------
+    rate : callable
+        Learning rate of an update, counted from 0.
+    l2_lambda : float
+    batch_size, updates_per_epoch, n_epochs : int
+    shuffle, drop_last : bool
+    log_every, monitor_every : int or None
+        Updates between batch records, and between measurements of the monitored split.
+    patience : int or None
+    """
+
+    rate: Callable[[int], float]
+    l2_lambda: float
+    batch_size: int
+    updates_per_epoch: int
+    n_epochs: int
+    shuffle: bool
+    drop_last: bool
+    log_every: int
+    monitor_every: int | None
+    patience: int | None
+
+
+@dataclass
+class State:
+    """Everything that changes while a training runs, and nothing else; the network's parameters are in ``network``.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer : Optimizer
+    batch_rng, dropout_rng : Generator
+    update : int
+        Updates done.
+    records : list of EpochRecord
+    best : ndarray or None
+        Copy of the flat parameters of the best epoch, kept with ``patience`` only.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    batch_rng: np.random.Generator
+    dropout_rng: np.random.Generator
+    update: int
+    records: list[EpochRecord]
+    best: FloatArray | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the lowest validation loss; 0 if none was measured."""
+        losses = {r.epoch: r.validation_loss for r in self.records if r.validation_loss is not None}
+        return min(losses, key=lambda epoch: losses[epoch], default=0)
+
+
+@dataclass
+class _Sums:
+    """Sums over rows since the epoch began."""
+
+    n: int = 0
+    loss: float = 0.0
+    penalty: float = 0.0
+    n_correct: int = 0
+
+    def add(self, n: int, loss: float, penalty: float, n_correct: int) -> None:
+        self.n += n
+        self.loss += loss * n
+        self.penalty += penalty * n
+        self.n_correct += n_correct
+
+
+class Trainer:
+    """Trains the network of a state on the rows of a split.
+
+    Parameters
+    ----------
+    state : State
+        Modified by :meth:`fit`.
+    plan : Plan
+    split : Split
+    scaling : tuple of float
+        Scale and shift: x = pixel * scale + shift.
+    monitored : tuple of (str, Split) or None
+        The split measured after each epoch and its name, ``validation`` or ``test``.
+    on_progress : callable or None
+    """
+
+    def __init__(
+        self,
+        state: State,
+        plan: Plan,
+        split: Split,
+        scaling: tuple[float, float],
+        monitored: tuple[str, Split] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.state, self.plan, self.split, self.monitored = state, plan, split, monitored
+        self._on_progress = on_progress
+        network, dtype = state.network, state.network.params.flat.dtype
+        self._gatherer = Gatherer(split.images, *scaling, plan.batch_size, dtype)
+        whole = network.allocate(plan.batch_size, trains=True)
+        self._caches = functools.cache(lambda n: tuple(layer.first(n) for layer in whole))
+        self._measurer = Measurer(network, monitored[1].images, *scaling) if monitored else None
+
+    def fit(self) -> Iterator[EpochRecord]:
+        """Train, and yield each epoch's record when the state holds all of it.
+
+        Raises
+        ------
+        DivergenceError
+            At the first batch whose loss or penalty is not finite, before its update.
+        """
+        while not self._is_finished():
+            with np.errstate(all="ignore"):  # a loss that is not finite says what warnings would
+                record = self._run_epoch(len(self.state.records) + 1)
+            self.state.records.append(record)
+            if self.plan.patience is not None and self.state.best_epoch == record.epoch:
+                self.state.best = self.state.network.params.flat.copy()
+            yield record
+
+    def _is_finished(self) -> bool:
+        n_done, patience = len(self.state.records), self.plan.patience
+        is_stale = patience is not None and n_done - self.state.best_epoch >= patience
+        return n_done >= self.plan.n_epochs or is_stale
+
+    def _run_epoch(self, epoch: int) -> EpochRecord:
+        start, measuring_s = time.perf_counter(), 0.0
+        sums, batches = _Sums(), list[BatchRecord]()
+        for x, labels in self._iter_batches():
+            loss, n_correct = self._step(epoch, x, labels, sums)
+            is_logged = self.state.update % self.plan.log_every == 0
+            is_measured = self.plan.monitor_every is not None and self.state.update % self.plan.monitor_every == 0
+            if is_logged or is_measured:
+                before = time.perf_counter()
+                metrics = self._measure() if is_measured else {}
+                accuracy = n_correct / len(labels)
+                batches.append(BatchRecord(update=self.state.update, loss=loss, accuracy=accuracy, **metrics))
+                measuring_s += time.perf_counter() - before
+            if self._on_progress is not None and self.state.update % PROGRESS_EVERY == 0:
+                self._report(sums)
+        trained_s = time.perf_counter() - start - measuring_s
+        metrics = self._measure()
+        return EpochRecord(
+            epoch=epoch,
+            update=self.state.update,
+            learning_rate=self.plan.rate(self.state.update - 1),
+            train_loss=sums.loss / sums.n,
+            train_penalty=sums.penalty / sums.n,
+            train_accuracy=sums.n_correct / sums.n,
+            batches=tuple(batches),
+            seconds=time.perf_counter() - start,
+            samples_per_s=sums.n / trained_s,
+            **metrics,
+        )
+
+    def _iter_batches(self) -> Iterator[tuple[FloatArray, LabelArray]]:
+        rows: IndexArray = self.split.rows
+        order = self.state.batch_rng.permutation(rows) if self.plan.shuffle else rows
+        plan = self.plan
+        return iter_batches(self._gatherer, self.split.labels, order, plan.batch_size, drop_last=plan.drop_last)
+
+    def _step(self, epoch: int, x: FloatArray, labels: LabelArray, sums: _Sums) -> tuple[float, int]:
+        """Make one update; return the batch's loss and its number of right decisions, both before it."""
+        state, n = self.state, len(labels)
+        network, optimizer = state.network, state.optimizer
+        rate, decay = self.plan.rate(state.update), self.plan.l2_lambda / n
+        cache: tuple[LayerCache, ...] = self._caches(n)
+        logits, grad = network.forward(x, cache, state.dropout_rng), cache[-1].grad
+        loss = softmax_cross_entropy(logits, labels, grad)
+        penalty = 0.5 * decay * sum_of_squares(network.params.all_weights) if decay else 0.0
+        if not math.isfinite(loss + penalty):
+            raise DivergenceError(epoch, state.update + 1, rate, loss + penalty)
+        n_correct = count_correct(logits, labels)
+        optimizer.begin(rate, decay)
+        network.backward(x, cache, grad, optimizer.accept)
+        optimizer.finish()
+        state.update += 1
+        sums.add(n, loss, penalty, n_correct)
+        return loss, n_correct
+
+    def _measure(self) -> dict[str, float]:
+        """Return loss and accuracy of the monitored split as a record's fields."""
+        if self.monitored is None or self._measurer is None:
+            return {}
+        name, split = self.monitored
+        loss, accuracy = self._measurer.loss_and_accuracy(split.labels, split.rows)
+        return {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+
+    def _report(self, sums: _Sums) -> None:
+        n_updates = self.plan.n_epochs * self.plan.updates_per_epoch
+        if self._on_progress is not None:
+            self._on_progress(self.state.update, n_updates, sums.loss / sums.n, sums.n_correct / sums.n)
