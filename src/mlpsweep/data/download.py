@@ -116,9 +116,8 @@ def _fetch_all(
         return True
 
     for file in files:
-        # A mirror that was not reached for one file would only cost its time-out again for the next.
-        alive = [mirror for mirror in mirrors if mirror not in faults or faults[mirror].was_reached]
-        if not any(gives(mirror, file) for mirror in alive):
+        # Whoever failed for one file goes last for the next, where it would most likely cost its time-out again.
+        if not any(gives(mirror, file) for mirror in sorted(mirrors, key=faults.__contains__)):
             return faults
     return None
 

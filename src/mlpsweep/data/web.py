@@ -2,13 +2,13 @@
 
 import http.client
 import ipaddress
-import queue
 import re
 import ssl
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import Future
 from typing import IO
 
 
@@ -54,26 +54,38 @@ def ask(url: str, timeout_s: float) -> http.client.HTTPResponse:
     MirrorFault
         If there is no answer in time, or another one.
     """
-    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+    answers: Future[http.client.HTTPResponse | MirrorFault] = Future()
 
     def put_answer() -> None:
-        try:
-            answers.put(_opener(url).open(url, timeout=timeout_s / 2))
-        except (OSError, ValueError, http.client.HTTPException, MirrorFault) as error:
-            answers.put(error)
+        answer = _open(url, timeout_s / 2)
+        if answers.set_running_or_notify_cancel():
+            answers.set_result(answer)
+        elif isinstance(answer, http.client.HTTPResponse):  # too late: nobody waits any more
+            answer.close()
 
     threading.Thread(target=put_answer, name=f"ask {url}", daemon=True).start()
     try:
-        answer = answers.get(timeout=timeout_s)
-    except queue.Empty as error:
-        raise MirrorFault(f"no answer in {timeout_s:g} s", was_reached=False) from error
-    if isinstance(answer, http.client.HTTPResponse):
-        return answer
+        answer = answers.result(timeout_s)
+    except TimeoutError as error:
+        if answers.cancel():
+            raise MirrorFault(f"no answer in {timeout_s:g} s", was_reached=False) from error
+        answer = answers.result()
     if isinstance(answer, MirrorFault):
         raise answer
-    if isinstance(answer, urllib.error.HTTPError):
-        answer.close()
-    raise MirrorFault(reason_of(answer), was_reached=isinstance(answer, urllib.error.HTTPError)) from answer
+    return answer
+
+
+def _open(url: str, silence_s: float) -> http.client.HTTPResponse | MirrorFault:
+    try:
+        answer: http.client.HTTPResponse = _opener(url).open(url, timeout=silence_s)
+    except MirrorFault as fault:
+        return fault
+    except urllib.error.HTTPError as error:
+        error.close()
+        return MirrorFault(reason_of(error), was_reached=True)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return MirrorFault(reason_of(error), was_reached=False)
+    return answer
 
 
 def reason_of(error: Exception) -> str:
@@ -100,6 +112,7 @@ class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if not is_allowed(newurl, http_on_loopback=req.type == "http"):
+            fp.close()
             raise MirrorFault(f"redirects to {without_credentials(newurl)}, which is not https", was_reached=True)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

@@ -1,0 +1,220 @@
+"""What all doors share: checking before anything happens, launching, one handler, the exit code.
+
+A door is a module of this package with ``SETTINGS``, a settings class, ``CONFIG``, the file of ``conf/`` it starts
+from, and ``run(settings, context)``. One that takes ``-m`` has ``around(sweep)`` too, a context manager that goes
+around the whole multirun. Importing a door is light, so that ``--help`` answers at once.
+"""
+
+import dataclasses
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from pipeline.compose import Job
+
+BUG, INTERRUPTED, TERMINATED = 1, 130, 143
+# Worst first: what a multirun's exit code tells when its jobs ended differently.
+SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, 5, 0)
+OUTCOME = "outcome.json"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised where SIGINT's exception would be, so that both end a run the same way."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a door knows beside its settings.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write; made by the door that needs it.
+    overrides : tuple of str
+        The command line's words for this job.
+    chosen : tuple of str
+        Groups that the command line chose, such as ``data`` or ``recipe``.
+    number : int or None
+        Of the job in its multirun.
+    """
+
+    folder: Path
+    overrides: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended: its exit code, and one message per fault."""
+
+    exit_code: int
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A multirun: its folder, the command line's words, and its checked jobs, in order."""
+
+    folder: Path
+    words: tuple[str, ...]
+    jobs: tuple["Job", ...]
+
+    @property
+    def title(self) -> str:
+        """The words of the command line that the jobs share or vary, as typed."""
+        return " ".join(self.words)[:200]
+
+    def outcomes(self) -> list[Outcome]:
+        """Return each job's outcome; a job that left none was killed."""
+        from mlpsweep.files import read_json
+
+        lost = Outcome(5, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
+        files = [self.folder / str(number) / OUTCOME for number in range(len(self.jobs))]
+        return [Outcome(**read_json(file)) if file.exists() else lost for file in files]
+
+    def check(self) -> None:
+        """Raise for the worst of the outcomes.
+
+        Raises
+        ------
+        JobsFailed
+            If any job failed; each has said why on stderr.
+        """
+        failed = [outcome for outcome in self.outcomes() if outcome.exit_code]
+        if failed:
+            raise JobsFailed(len(failed), len(self.jobs), min((o.exit_code for o in failed), key=SEVERITY.index))
+
+
+class JobsFailed(NoResultError):
+    """Some jobs of a multirun failed; carries the worst job's exit code."""
+
+    def __init__(self, n_failed: int, n_jobs: int, exit_code: int) -> None:
+        super().__init__(f"{n_failed} of {n_jobs} jobs failed; the table says which and why.")
+        self.exit_code = exit_code
+
+
+def enter(module: str) -> NoReturn:
+    """Run the door ``module`` with this process's command line, and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    outcome = guarded(lambda: _enter(importlib.import_module(module), sys.argv[1:]))
+    sys.exit(outcome.exit_code)
+
+
+def guarded(work: Callable[[], None]) -> Outcome:
+    """Run ``work`` and return how it ended; the one place where exceptions become messages and codes."""
+    try:
+        work()
+    except MlpsweepError as error:
+        sys.stderr.write("".join(f"error: {message}\n" for message in error.messages))
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        return Outcome(error.exit_code, error.messages)
+    except KeyboardInterrupt as error:
+        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",))
+    except Exception as error:  # noqa: BLE001 - a bug: its traceback, and the exit code that says so
+        traceback.print_exc()
+        return Outcome(BUG, (f"{type(error).__name__}: {error}",))
+    return Outcome(0)
+
+
+def launched(module: str, config: "DictConfig") -> None:
+    """Run one job of a multirun, in whatever process the launcher chose; leave its outcome in its folder.
+
+    It does not raise for a fault: Hydra would drop the jobs after it.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from mlpsweep.config import load
+    from mlpsweep.files import write_json
+
+    door, hydra = importlib.import_module(module), HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    context = Context(folder, tuple(hydra.overrides.task), tuple(hydra.runtime.choices), int(hydra.job.num))
+    outcome = guarded(lambda: door.run(load(config, door.SETTINGS), context))
+    write_json(folder / OUTCOME, dataclasses.asdict(outcome))
+    if outcome.exit_code in (INTERRUPTED, TERMINATED):
+        raise KeyboardInterrupt
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make and return ``wanted``, or the first of ``wanted-1``, ``wanted-2`` ... that does not exist yet."""
+    number = 0
+    while True:
+        folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def _enter(door: ModuleType, words: Sequence[str]) -> None:
+    if {"--help", "-h"} & set(words):
+        from pipeline.help import page
+
+        sys.stdout.write(page(door))
+        return
+    from hydra._internal.utils import get_args_parser
+
+    args = get_args_parser().parse_intermixed_args(words)
+    if args.experimental_rerun or args.config_path or args.config_name:
+        raise SettingsError(
+            "command line: a door has one configuration. Change values with key=value, or add files with --config-dir"
+        )
+    if args.cfg or args.info or args.shell_completion or args.hydra_help:
+        _hydra(door, list(words))
+        return
+    if args.multirun and not hasattr(door, "around"):
+        raise SettingsError(
+            f"-m: {door.__name__} does one thing; only train and search take several jobs. Leave -m out"
+        )
+    from pipeline.compose import check
+
+    jobs = check(door.CONFIG, door.SETTINGS, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
+    if args.multirun:
+        _multirun(door, jobs, args)
+        return
+    (job,) = jobs
+    output_dir = getattr(job.settings, "output_dir", None)
+    door.run(job.settings, Context(Path(output_dir or job.hydra.run.dir), job.overrides, job.chosen))
+
+
+def _multirun(door: ModuleType, jobs: "list[Job]", args: Any) -> None:
+    if any(getattr(job.settings, "output_dir", None) for job in jobs):
+        raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
+    sweep = Sweep(new_folder(Path(jobs[0].hydra.sweep.dir)), tuple(args.overrides), tuple(jobs))
+    words = ["-m", *args.overrides, f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
+    with door.around(sweep):
+        _hydra(door, [*(["--config-dir", args.config_dir] if args.config_dir else []), *words])
+        sweep.check()
+
+
+def _hydra(door: ModuleType, words: list[str]) -> None:
+    import hydra
+
+    from pipeline.compose import CONF
+
+    module = door.__name__
+
+    def task(config: "DictConfig") -> None:
+        launched(module, config)
+
+    sys.argv = [module, *words]
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=door.CONFIG)(task)()
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated

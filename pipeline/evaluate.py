@@ -1,0 +1,104 @@
+"""Measure a trained model on train, validation and test; the only door that opens the test split.
+
+Reads model_dir and data/prepared/<name>; writes metrics.json, predictions.csv, the confusion matrix, the classification
+report and misclassified.png into output_dir, and into the training's own run. Exit code 3 if data or model do not fit.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.door import Context, enter
+from pipeline.settings import EvaluateJob
+
+if TYPE_CHECKING:
+    from mlpsweep.evaluation.metrics import Evaluation
+    from mlpsweep.settings import TrainSettings
+    from mlpsweep.tracking.run import Run
+    from mlpsweep.tracking.store import Store
+    from mlpsweep.training.model import Model
+
+SETTINGS, CONFIG = EvaluateJob, "evaluate"
+
+
+def run(settings: EvaluateJob, context: Context) -> None:
+    """Evaluate, write, track."""
+    model_dir = Path(settings.model_dir)
+    model, trained = trained_model(model_dir)
+
+    from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.evaluation.metrics import evaluate_model
+    from mlpsweep.evaluation.outputs import write_evaluation
+    from mlpsweep.tracking.store import open_store
+
+    dataset = load_dataset(Path(settings.paths.prepared) / trained.data.name, trained.data, with_test=True)
+    evaluation = evaluate_model(model, dataset)
+    folder = Path(settings.output_dir or f"{model_dir}.evaluation")
+    write_evaluation(evaluation, dataset, folder)
+    store = open_store(settings.tracking, dataset.manifest.dataset)
+    tracked = find_run(store, model_dir, model, trained)
+    tracked.log_metrics(final_metrics(evaluation))
+    tracked.log_files(sorted(folder.iterdir()), "evaluation")
+    show(evaluation)
+    sys.stdout.write(f"{folder}  MLflow run {tracked.run_id}\n")
+
+
+def trained_model(model_dir: Path) -> "tuple[Model, TrainSettings]":
+    """Return a trained model and the settings it was trained with.
+
+    Raises
+    ------
+    DataError
+        If the folder lacks a file, or one is damaged.
+    """
+    from mlpsweep.errors import DataError
+
+    weights, recorded = model_dir / "model.npz", model_dir / "config.yaml"
+    for file in (weights, recorded):
+        if not file.exists():
+            raise DataError(f"model_dir: {file} is missing. Name a folder that `python -m pipeline.train` wrote.")
+    from mlpsweep import config
+    from mlpsweep.settings import TrainSettings
+    from mlpsweep.training.model import Model
+
+    return Model.load(weights), TrainSettings.build(config.read_yaml(recorded.read_text(), str(recorded)))
+
+
+def final_metrics(evaluation: "Evaluation") -> dict[str, float]:
+    """Return the metrics under names that do not continue the curves of the training."""
+    return {
+        name if name.startswith("test/") else name.replace("/", "/final_"): value
+        for name, value in evaluation.metrics().items()
+    }
+
+
+def find_run(store: "Store", model_dir: Path, model: "Model", trained: "TrainSettings") -> "Run":
+    """Return the run of this training: by the id beside it, else by its run_key, else a new one tagged ``restored``."""
+    from mlpsweep.files import read_json
+    from mlpsweep.tracking import lineage
+    from pipeline.train import record_of
+
+    record, run_key = record_of(model_dir), model.metadata["run_key"]
+    known = store.open_run(read_json(record)["run_id"]) if record.exists() else None
+    found = known or store.find_run({"run_key": run_key}, "FINISHED")
+    if found:
+        return found
+    tags = {"run_key": run_key, "restored": "true", **lineage.origin()}
+    params = lineage.params(trained, model.n_parameters)
+    with store.start_run(lineage.run_name(trained), tags=tags, params=params) as restored:
+        restored.log_files(sorted(model_dir.iterdir()))
+    return restored
+
+
+def show(evaluation: "Evaluation") -> None:
+    """Print the figures of each split, and what the model confuses most."""
+    for name, metrics in evaluation.splits.items():
+        sys.stdout.write(
+            f"{name:<10}  accuracy {100 * metrics.accuracy:6.2f} %  loss {metrics.loss:.4f}  n = {metrics.n_samples}\n"
+        )
+    pairs = [f"{pair.first} and {pair.second} ({pair.count})" for pair in evaluation.confused_pairs[:3]]
+    sys.stdout.write(f"most confused on test: {', '.join(pairs) or 'nothing'}\n")
+
+
+if __name__ == "__main__":
+    enter("pipeline.evaluate")

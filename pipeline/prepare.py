@@ -1,0 +1,73 @@
+"""Turn downloaded files into arrays, one split and a manifest, and draw a grid of samples.
+
+Reads data/raw/<name>; writes data/prepared/<name>. Exit code 3 if a file is missing or damaged.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mlpsweep.settings import DataSettings
+from pipeline import download
+from pipeline.door import Context, enter
+from pipeline.settings import DataJob, TrainJob
+
+if TYPE_CHECKING:
+    from mlpsweep.data.dataset import Dataset
+
+SETTINGS, CONFIG = DataJob, "prepare"
+T = TypeVar("T", bound=TrainJob)
+
+
+def run(settings: DataJob, context: Context) -> None:
+    """Prepare, and say what came out."""
+    from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.data.preprocess import prepare
+    from mlpsweep.evaluation.figures import sample_grid
+    from mlpsweep.evaluation.style import save_figure
+
+    folder = Path(settings.paths.prepared) / settings.data.name
+    manifest = prepare(settings.data, Path(settings.paths.raw) / settings.data.name, folder)
+    data = standing_in(settings.data) if manifest.stands_in_for else settings.data
+    train = load_dataset(folder, data).train
+    title = f"{manifest.title}: the first training samples"
+    figure = sample_grid(
+        train.images[:40], [manifest.class_names[label] for label in train.labels[:40]], manifest.image_shape, title
+    )
+    save_figure(figure, folder / "samples.png")
+
+
+def settled(settings: T, context: Context) -> tuple[T, "Dataset"]:
+    """Return a job's settings and its data without the test split, fetching and preparing what is missing first.
+
+    Where the digits stand in for the data set, the settings come back with the digits' own.
+    """
+    from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.data.manifest import Manifest
+    from mlpsweep.files import locked
+
+    folder = Path(settings.paths.prepared) / settings.data.name
+    with locked(folder.parent / ".lock"):
+        if not (folder / "manifest.json").exists():
+            sys.stderr.write(f"{folder} is missing: downloading and preparing {settings.data.name} first\n")
+            job = DataJob(data=settings.data, paths=settings.paths)
+            download.run(job, context)
+            run(job, context)
+    if Manifest.read(folder).stands_in_for:
+        settings = dataclasses.replace(settings, data=standing_in(settings.data))
+    return settings, load_dataset(folder, settings.data)
+
+
+def standing_in(data: DataSettings) -> DataSettings:
+    """Return the settings of the set that stands in for ``data``; no validation rows if ``data`` has none."""
+    from mlpsweep.config import read_yaml
+    from pipeline.help import CONF
+
+    file = CONF / "data" / f"{data.fallback}.yaml"
+    own = DataSettings.build(read_yaml(file.read_text(), str(file)), "data.")
+    return own if data.n_validation else dataclasses.replace(own, n_validation=0)
+
+
+if __name__ == "__main__":
+    enter("pipeline.prepare")

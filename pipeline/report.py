@@ -1,0 +1,33 @@
+"""Write one page that compares baselines and winner.
+
+Reads artifacts/{train,evaluate,search}; writes artifacts/report/index.html. Exit code 3 if no model was evaluated.
+"""
+
+import sys
+from pathlib import Path
+
+from pipeline.door import Context, enter
+from pipeline.settings import ReportJob
+
+SETTINGS, CONFIG = ReportJob, "report"
+COMMANDS = (
+    ("everything", "dvc repro"),
+    ("a sweep of your own", "python -m pipeline.train -m activation=sigmoid,tanh,relu"),
+    ("the winner", "python -m pipeline.train --config-dir artifacts/search recipe=winner"),
+)
+
+
+def run(settings: ReportJob, context: Context) -> None:
+    """Assemble and write the page."""
+    from mlpsweep.evaluation.report import render_report
+    from mlpsweep.evaluation.report_data import load_report_data
+    from mlpsweep.files import write_atomic
+
+    artifacts = Path(settings.paths.artifacts)
+    page = artifacts / "report" / "index.html"
+    write_atomic(page, render_report(load_report_data(artifacts, commands=COMMANDS)).encode())
+    sys.stdout.write(f"{page}\n")
+
+
+if __name__ == "__main__":
+    enter("pipeline.report")

@@ -1,0 +1,83 @@
+"""What a door takes beside the library's settings: folders, and where to write."""
+
+from dataclasses import dataclass
+
+from mlpsweep import rules
+from mlpsweep.rules import key
+from mlpsweep.search.settings import SearchSettings, SpaceSettings, WinnerSettings
+from mlpsweep.settings import DataSettings, Settings, TrainSettings
+from mlpsweep.tracking.settings import TrackingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathSettings(Settings):
+    """Folders of the pipeline, relative to the current one."""
+
+    raw: str = key(rules.TEXT, "downloaded files, one folder per data set", "data/raw", identity=False)
+    prepared: str = key(
+        rules.TEXT, "arrays, split and manifest, one folder per data set", "data/prepared", identity=False
+    )
+    artifacts: str = key(rules.TEXT, "what the DVC pipeline makes", "artifacts", identity=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataJob(Settings):
+    """Settings of ``download`` and ``prepare``."""
+
+    data: DataSettings
+    paths: PathSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob(TrainSettings):
+    """Settings of ``train``."""
+
+    output_dir: str | None = key(
+        rules.optional(rules.TEXT), "folder to write; null: a new one", "artifacts/train/relu", identity=False
+    )
+    paths: PathSettings
+    tracking: TrackingSettings
+
+    def training(self) -> TrainSettings:
+        """Return what decides the training alone, with the number of epochs settled."""
+        names = TrainSettings.__dataclass_fields__
+        return TrainSettings(**{name: getattr(self, name) for name in names} | {"n_epochs": self.total_epochs})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchJob(TrainJob):
+    """Settings of ``search``: those of a training, of which the space's are proposed."""
+
+    search: SearchSettings
+    winner: WinnerSettings
+    space: SpaceSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateJob(Settings):
+    """Settings of ``evaluate``."""
+
+    model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/train/relu")
+    output_dir: str | None = key(
+        rules.optional(rules.TEXT),
+        "folder to write; null: model_dir with .evaluation behind it",
+        "artifacts/evaluate/relu",
+    )
+    paths: PathSettings
+    tracking: TrackingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyJob(Settings):
+    """Settings of ``verify``."""
+
+    model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/train/relu")
+    paths: PathSettings
+    tracking: TrackingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportJob(Settings):
+    """Settings of ``report``."""
+
+    paths: PathSettings

@@ -1,0 +1,168 @@
+"""Train one network, or with -m one for each combination of values; every run is tracked by MLflow.
+
+Reads data/prepared/<name>; writes model.npz, history.csv, config.yaml and curves.png into output_dir, and the run's
+id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training diverged or a job of -m failed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.door import Context, Sweep, enter
+from pipeline.settings import TrainJob
+
+if TYPE_CHECKING:
+    from mlpsweep.data.manifest import Manifest
+    from mlpsweep.tracking.run import Run
+    from mlpsweep.training.run import TrainingResult
+
+SETTINGS, CONFIG = TrainJob, "train"
+# How the id of a multirun's parent reaches its jobs, whichever process a launcher starts them in.
+PARENT = "MLPSWEEP_PARENT_RUN_ID"
+OUTPUTS = ("model.npz", "history.csv", "config.yaml", "curves.png")
+
+
+def run(settings: TrainJob, context: Context) -> None:
+    """Train, write, track."""
+    from mlpsweep.tracking import lineage
+    from mlpsweep.tracking.store import open_store
+    from mlpsweep.training.identity import environment, run_key
+    from mlpsweep.training.run import run_training
+    from pipeline.prepare import settled
+    from pipeline.progress import TrainBar
+
+    settings, dataset = settled(settings, context)
+    training = settings.training()
+    manifest, name = dataset.manifest, lineage.run_name(settings)
+    store = open_store(settings.tracking, manifest.dataset)
+    tags = {"run_key": run_key(training, manifest.digest), **lineage.origin(), **environment()}
+    with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
+        write_record(context.folder, tracked, name, None)
+        with TrainBar(name, settings.batch_size) as bar:
+            result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
+        save(result, settings, manifest, context.folder)
+        track(tracked, result, settings, manifest, len(dataset.train), context.folder)
+        write_record(context.folder, tracked, name, result)
+    sys.stdout.write(f"{name}: {sentence(result)}\n{_shown(context.folder)}  MLflow run {tracked.run_id}\n")
+
+
+def sentence(result: "TrainingResult") -> str:
+    """Return a training's figures as a line: ``train 94.61 %, validation 94.36 % (loss 0.1950), 2 epochs in 5.6 s``."""
+    metrics = last_metrics(result)
+    parts = [
+        f"{split} {100 * metrics[f'{split}/accuracy']:.2f} % (loss {metrics[f'{split}/loss']:.4f})"
+        for split in ("train", "validation", "test")
+        if f"{split}/accuracy" in metrics
+    ]
+    return ", ".join([*parts, f"{len(result.history)} epochs in {result.seconds:.1f} s"])
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def save(result: "TrainingResult", settings: TrainJob, manifest: "Manifest", folder: Path) -> None:
+    """Write the training's outputs; equal trainings write equal bytes."""
+    from mlpsweep import config
+    from mlpsweep.evaluation.figures import curves
+    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.files import write_atomic
+    from mlpsweep.tracking.lineage import run_name
+
+    result.model.save(folder / "model.npz")
+    write_atomic(folder / "history.csv", result.history.to_csv().encode())
+    write_atomic(folder / "config.yaml", config.to_yaml(settings.training()).encode())
+    save_figure(curves(result.history, f"{manifest.title}: {run_name(settings)}"), folder / "curves.png")
+
+
+def track(
+    tracked: "Run", result: "TrainingResult", settings: TrainJob, manifest: "Manifest", n_train: int, folder: Path
+) -> None:
+    """Mirror the outputs into the tracked run."""
+    from mlpsweep.tracking import lineage
+    from mlpsweep.tracking.model import log_model
+
+    model = result.model
+    tracked.log_params(lineage.params(settings, model.n_parameters))
+    tracked.log_dataset(manifest.dataset, manifest.digest, settings.paths.prepared, n_train, manifest.n_features)
+    tracked.log_metrics({"samples_per_s": result.samples_per_s})
+    tracked.log_files(folder / name for name in OUTPUTS)
+    log_model(tracked, folder / "model.npz", manifest.n_features, manifest.n_classes)
+
+
+def write_record(folder: Path, tracked: "Run", name: str, result: "TrainingResult | None") -> None:
+    """Write the run's id, and what differs from time to time, beside the outputs, which do not change."""
+    from mlpsweep.files import write_json
+
+    measured = {"seconds": result.seconds, "metrics": last_metrics(result)} if result else {}
+    write_json(record_of(folder), {"run_id": tracked.run_id, "name": name, **measured})
+
+
+def last_metrics(result: "TrainingResult") -> dict[str, float]:
+    """Return the metrics of the epoch whose weights the model has."""
+    return result.history[result.epoch_of_weights - 1].metrics() if result.epoch_of_weights else {}
+
+
+def record_of(folder: Path) -> Path:
+    """Return the file beside a training's folder that names its run."""
+    return folder.with_name(f"{folder.name}.run.json")
+
+
+@contextmanager
+def around(sweep: Sweep) -> Iterator[None]:
+    """Open a parent run for the jobs, fetch their data once, and compare them at the end, however it ends."""
+    from mlpsweep.tracking.lineage import origin
+    from mlpsweep.tracking.store import open_store
+    from pipeline.prepare import settled
+
+    for job in sweep.jobs:
+        settings, dataset = settled(job.settings, Context(sweep.folder, chosen=job.chosen))
+    store = open_store(settings.tracking, dataset.manifest.dataset)
+    with store.start_run(f"sweep {sweep.title}", tags={**origin(), "sweep": str(sweep.folder)}) as parent:
+        os.environ[PARENT] = parent.run_id
+        try:
+            yield
+        finally:
+            del os.environ[PARENT]
+            show(sweep)
+
+
+def show(sweep: Sweep) -> None:
+    """Print the comparison of a multirun's jobs, the failed ones too."""
+    from rich.console import Console
+
+    from mlpsweep.config import plain
+    from mlpsweep.evaluation.tables import Column, Table, varying
+    from mlpsweep.files import read_json
+    from mlpsweep.tracking.lineage import flat
+
+    settings = [flat(plain(job.settings)) for job in sweep.jobs]
+    rows = []
+    for number, (values, outcome) in enumerate(zip(settings, sweep.outcomes(), strict=True)):
+        file = record_of(sweep.folder / str(number))
+        record = read_json(file) if file.exists() else {}
+        ended = "; ".join(outcome.messages) if outcome.exit_code else "done"
+        rows.append(
+            {**values, "job": number, **record.get("metrics", {}), "seconds": record.get("seconds"), "ended": ended}
+        )
+    names = varying(settings, settings[0])
+    measured = [
+        name for name in ("train/loss", "validation/loss", "validation/accuracy") if any(name in row for row in rows)
+    ]
+    columns = [
+        Column("job", "job"),
+        *(Column(name, name) for name in names),
+        *(Column(name, name, "percent" if name.endswith("accuracy") else "number") for name in measured),
+        Column("seconds", "time", "seconds"),
+        Column("ended", "ended"),
+    ]
+    table = Table(f"{len(rows)} jobs in {sweep.folder}; compare them in `mlflow ui`", tuple(columns), tuple(rows))
+    # Without a terminal rich would squeeze the table into 80 columns.
+    Console(width=None if sys.stdout.isatty() else 160).print(table.to_rich())
+
+
+if __name__ == "__main__":
+    enter("pipeline.train")

@@ -1,0 +1,71 @@
+"""Prove a training by training it again from its own record, and comparing the weights bit for bit.
+
+Reads model_dir and data/prepared/<name>; tags the run ``verified``. Exit code 5, with what differs, if the proof fails.
+On other versions or another kind of processor bits are not promised: there the accuracies must agree within 0.5 points.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.door import Context, enter
+from pipeline.settings import VerifyJob
+
+if TYPE_CHECKING:
+    from mlpsweep.training.model import Model
+    from mlpsweep.training.run import TrainingResult
+
+SETTINGS, CONFIG = VerifyJob, "verify"
+TOLERANCE = 0.005
+
+
+def run(settings: VerifyJob, context: Context) -> None:
+    """Rebuild, compare, tag."""
+    from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.errors import NoResultError
+    from mlpsweep.tracking.store import open_store
+    from mlpsweep.training.run import run_training
+    from pipeline.evaluate import find_run, trained_model
+    from pipeline.progress import TrainBar
+
+    model_dir = Path(settings.model_dir)
+    model, training = trained_model(model_dir)
+    dataset = load_dataset(Path(settings.paths.prepared) / training.data.name, training.data)
+    with TrainBar(f"verify {model_dir}", training.batch_size) as bar:
+        result = run_training(training, dataset, on_progress=bar.update)
+    is_same = result.model.weights_hash == model.weights_hash
+    same_key = result.model.metadata["run_key"] == model.metadata["run_key"]
+    faults = [] if is_same else list(differences(model, result, (model_dir / "history.csv").read_text(), same_key))
+    store = open_store(settings.tracking, dataset.manifest.dataset)
+    proof = "false" if faults else "bits" if is_same else "tolerance"
+    find_run(store, model_dir, model, training).set_tags({"verified": proof})
+    if faults:
+        raise NoResultError(*(f"{model_dir}: {fault}" for fault in faults))
+    how = f"weights {model.weights_hash[:16]}... are equal" if is_same else f"within {100 * TOLERANCE} points"
+    sys.stdout.write(f"verified: {model_dir}: trained again from its config.yaml, {how}\n")
+
+
+def differences(model: "Model", result: "TrainingResult", recorded: str, same_key: bool) -> Iterator[str]:
+    """Yield what differs between a model with its recorded history and the training just done."""
+    import csv
+
+    import numpy as np
+
+    if same_key:
+        yield f"weights {model.weights_hash[:16]}... are recorded, {result.model.weights_hash[:16]}... were rebuilt"
+        if model.params.layer_sizes == result.model.params.layer_sizes:
+            gap = np.abs(model.params.flat - result.model.params.flat)
+            yield f"{np.count_nonzero(gap)} of {gap.size} parameters differ, by {gap.max():.3g} at most"
+    for old, new in zip(recorded.splitlines(), result.history.to_csv().splitlines(), strict=False):
+        if same_key and old != new:
+            yield f"history.csv first differs in {old!r}; rebuilt {new!r}"
+            break
+    last = list(csv.DictReader(recorded.splitlines()))[-1:]
+    for name, value in result.history[-1].metrics().items() if last and len(result.history) else ():
+        if name.endswith("accuracy") and abs(value - float(last[0].get(name) or value)) > TOLERANCE:
+            yield f"{name} is {last[0][name]} in the record and {value!r} rebuilt"
+
+
+if __name__ == "__main__":
+    enter("pipeline.verify")

@@ -1,0 +1,272 @@
+"""The study's storage: every write of ours is one transaction here. Who may train what is decided nowhere else.
+
+States of a trial::
+
+    (none) --claim--> RUNNING, owned --tell--> COMPLETE | PRUNED | FAIL
+                        |      ^
+              interrupt |      | claim: adoption, same number, parameters and reported values
+                        v      |
+                     WAITING --+      RUNNING, its owner dead: adopted too, and that counts as a retry
+
+Nothing in Optuna claims a trial atomically on SQLite, so a claim is a transaction that locks the database first.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from mlpsweep.errors import StorageError
+from mlpsweep.files import locked
+
+BUSY_TIMEOUT_S = 120
+# Optuna reads constraints under this prefix. A trial that has ours is over its bound: never trained, not counted.
+EXCESS = "constraints:n_parameters"
+OWNER, RETRIES = "owner", "retries"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that a worker owns.
+
+    Parameters
+    ----------
+    trial_id, number : int
+        The database's name for it, and ours.
+    owner : str
+        The worker.
+    retries : int
+        Workers that died with it.
+    is_surplus : bool
+        Whether the target is reached without it: to be left as interrupted, not to be trained.
+    """
+
+    trial_id: int
+    number: int
+    owner: str
+    retries: int = 0
+    is_surplus: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a study is: trials that count, and trials that living workers are at."""
+
+    n_counted: int
+    n_running: int
+
+
+class LostClaimError(Exception):
+    """Another worker owns the trial now; this one's result is dropped."""
+
+
+@contextlib.contextmanager
+def storage_faults(url: str) -> Iterator[None]:
+    """Turn the database's exceptions into :class:`StorageError`.
+
+    Raises
+    ------
+    StorageError
+        Names the database and what it said.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
+        raise StorageError(
+            f"{url}: {reason}; expected a study database that can be read and written. "
+            "Free space or restore the file, then start the same command again: it goes on where it was"
+        ) from error
+
+
+def open_storage(url: str, lock: Path) -> RDBStorage:
+    """Return the storage at ``url``, its tables made if need be; one process at a time, held by ``lock``.
+
+    Raises
+    ------
+    StorageError
+        If the database cannot be opened, is damaged, or is of another version. Its file is left as it is.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    # Rollback journal, SQLite's default: its write-ahead log can corrupt a database in versions before 3.51.3.
+    arguments = {"poolclass": NullPool, "connect_args": {"timeout": BUSY_TIMEOUT_S}}
+    try:
+        with locked(lock), storage_faults(url):
+            storage = RDBStorage(url, engine_kwargs=arguments)
+            with storage.engine.connect() as connection:
+                (verdict,) = connection.exec_driver_sql("PRAGMA quick_check(1)").one()
+    except RuntimeError as error:
+        raise StorageError(
+            f"{url}: made by another Optuna ({error}). Move the file away, or use that version"
+        ) from error
+    if verdict != "ok":
+        raise StorageError(
+            f"{url}: damaged ({verdict}). Put a backup in its place, or move it away to start a new study"
+        )
+    return storage
+
+
+class Ledger:
+    """One study in a storage.
+
+    Parameters
+    ----------
+    storage : RDBStorage
+        From :func:`open_storage`.
+    name : str
+        The study's; it must exist.
+    """
+
+    def __init__(self, storage: RDBStorage, name: str) -> None:
+        self.storage, self.name = storage, name
+        self.study_id = storage.get_study_id_from_name(name)
+        self._cached = optuna.storages.get_storage(storage)
+
+    def study(self, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
+        """Return Optuna's view of the study; a new one has not yet cached any trial."""
+        with storage_faults(self.storage.url):
+            return optuna.load_study(study_name=self.name, storage=self._cached, sampler=sampler)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials by number."""
+        with storage_faults(self.storage.url):
+            return self._cached.get_all_trials(self.study_id, deepcopy=False)
+
+    def trial(self, claim: Claim) -> FrozenTrial:
+        """Return a claimed trial as it is stored."""
+        with storage_faults(self.storage.url):
+            return self.storage.get_trial(claim.trial_id)
+
+    def claim(
+        self, owner: str, target: int, limit: int | None, is_alive: Callable[[str | None], bool]
+    ) -> Claim | Standing:
+        """Return a trial that ``owner`` has from now on: an orphan, else a new one; the standing if there is none.
+
+        Parameters
+        ----------
+        owner : str
+            A worker, whose lock is held.
+        target : int
+            Trials that shall count in the end.
+        limit : int or None
+            Trials there may be in all, if the sampler has no more to propose.
+        is_alive : callable
+            Whether an owner still lives.
+        """
+        with self._transaction() as session:
+            query = select(models.TrialModel).filter_by(study_id=self.study_id).order_by(models.TrialModel.number)
+            trials = list(session.scalars(query))
+            unfinished = [(trial, _notes(trial)) for trial in trials if not trial.state.is_finished()]
+            orphans = [(trial, notes) for trial, notes in unfinished if not is_alive(notes.get(OWNER))]
+            n_running = len(unfinished) - len(orphans)
+            excess = session.scalars(select(models.TrialSystemAttributeModel.trial_id).filter_by(key=EXCESS))
+            n_counted = len(trials) - len(unfinished) - len({trial.trial_id for trial in trials} & set(excess))
+            is_reached = n_counted + n_running >= target
+            for trial, notes in orphans:
+                if not is_reached or trial.state == TrialState.RUNNING:
+                    return self._adopt(session, trial, owner, notes.get(RETRIES, 0), is_reached)
+            if is_reached or (limit is not None and len(trials) >= limit):
+                return Standing(n_counted, n_running)
+            new: Any = self.storage._get_prepared_new_trial(self.study_id, None, session)
+            self._note(session, new.trial_id, {OWNER: owner})
+            return Claim(new.trial_id, new.number, owner)
+
+    def _adopt(self, session: Session, trial: Any, owner: str, retries: int, is_surplus: bool) -> Claim:
+        # A trial that was interrupted lies WAITING; one that is still RUNNING lost its worker.
+        retries += trial.state == TrialState.RUNNING
+        trial.state = TrialState.RUNNING
+        self._note(session, trial.trial_id, {OWNER: owner, RETRIES: retries})
+        return Claim(trial.trial_id, trial.number, owner, retries, is_surplus)
+
+    def propose(self, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution]) -> None:
+        """Store a trial's parameters, all or none."""
+        with self._owned(claim) as (session, _):
+            self._set_params(session, claim, params, kinds)
+
+    def refuse(
+        self, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution], excess: float
+    ) -> None:
+        """Store parameters that break the bound, with by how much, and be done with the trial."""
+        with self._owned(claim) as (session, trial):
+            self._set_params(session, claim, params, kinds)
+            attributes = models.TrialSystemAttributeModel
+            self.storage._set_trial_attr_without_commit(session, attributes, claim.trial_id, EXCESS, excess)
+            self._finish(session, trial, TrialState.PRUNED, None)
+
+    def report(self, claim: Claim, epoch: int, value: float) -> None:
+        """Store the objective after an epoch; the same report twice is one."""
+        with self._owned(claim) as (session, _):
+            self.storage._set_trial_intermediate_value_without_commit(session, claim.trial_id, epoch, value)
+
+    def values_at(self, epoch: int) -> dict[int, float]:
+        """Return, by trial number, what every trial that reached ``epoch`` reported there."""
+        report, trial = models.TrialIntermediateValueModel, models.TrialModel
+        query = select(trial.number, report.intermediate_value).join(trial)
+        query = query.filter(trial.study_id == self.study_id, report.step == epoch)
+        with storage_faults(self.storage.url), Session(self.storage.engine) as session:
+            return {number: value for number, value in session.execute(query) if value is not None}
+
+    def tell(self, claim: Claim, state: TrialState, value: float | None, notes: Mapping[str, Any]) -> None:
+        """End a trial."""
+        with self._owned(claim) as (session, trial):
+            self._note(session, claim.trial_id, {name: note for name, note in notes.items() if note is not None})
+            self._finish(session, trial, state, value)
+
+    def release(self, claim: Claim) -> None:
+        """Leave a trial to whoever comes next; it does not count until it is ended."""
+        with self._owned(claim) as (session, trial):
+            self._note(session, claim.trial_id, {OWNER: None})
+            trial.state = TrialState.WAITING
+
+    def _set_params(
+        self, session: Session, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution]
+    ) -> None:
+        for name, value in params.items():
+            number = kinds[name].to_internal_repr(value)
+            self.storage._set_trial_param_without_commit(session, claim.trial_id, name, number, kinds[name])
+
+    def _finish(self, session: Session, trial: Any, state: TrialState, value: float | None) -> None:
+        if value is not None:
+            self.storage._set_trial_value_without_commit(session, trial, 0, value)
+        self._note(session, trial.trial_id, {OWNER: None})
+        trial.state, trial.datetime_complete = state, datetime.now()
+
+    def _note(self, session: Session, trial_id: int, notes: Mapping[str, Any]) -> None:
+        for name, value in notes.items():
+            self.storage._set_trial_attr_without_commit(session, models.TrialUserAttributeModel, trial_id, name, value)
+
+    @contextlib.contextmanager
+    def _owned(self, claim: Claim) -> Iterator[tuple[Session, Any]]:
+        with self._transaction() as session:
+            trial = session.get_one(models.TrialModel, claim.trial_id)
+            if _notes(trial).get(OWNER) != claim.owner:
+                raise LostClaimError(f"trial {claim.number}")
+            yield session, trial
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with storage_faults(self.storage.url), Session(self.storage.engine, expire_on_commit=False) as session:
+            # The first statement takes the write lock: what is read after it stays true until the commit.
+            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            yield session
+            session.commit()
+
+
+def _notes(trial: Any) -> dict[str, Any]:
+    return {row.key: json.loads(row.value_json) for row in trial.user_attributes}

@@ -1,0 +1,163 @@
+"""What the user sees while a search runs: a table that renews itself, or a line per finished trial when piped.
+
+Everything is read from the study, so it shows other searches' workers too, and knows no worker.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlpsweep.errors import StorageError
+from mlpsweep.search.study import Study
+from mlpsweep.search.winner import NAMES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PERIOD_S = 1.0
+OPEN = ("running", "interrupted")
+N_FINISHED = 10
+"""Finished trials that the table keeps in sight, beside all that run."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial as a person reads it."""
+
+    number: int
+    state: str
+    epoch: int
+    value: float | None
+    settings: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The whole study at one moment."""
+
+    rows: tuple[Row, ...]
+    n_counted: int
+    target: int
+    best: Row | None
+
+    def headline(self, seconds_left: float | None) -> str:
+        """Return how far it is, what is best, and how long it may take."""
+        best = f"best {self.best.value:.4f} (trial {self.best.number})" if self.best else "nothing complete yet"
+        left = "" if seconds_left is None else f", about {duration(seconds_left)} left"
+        return f"{self.n_counted} of {self.target} trials, {best}{left}"
+
+
+def look(study: Study, target: int) -> Board:
+    """Return the study as it stands."""
+    rows = []
+    for trial in study.trials():
+        overrides = study.plan.space.overrides(trial.params) if trial.params else {}
+        reported = trial.intermediate_values
+        last = reported[max(reported)] if reported else None
+        value = last if trial.value is None else trial.value
+        text = " ".join(f"{name}={_short(overrides[name])}" for name in overrides)
+        rows.append(Row(trial.number, NAMES[trial.state], max(reported, default=0), value, text))
+    complete = study.complete()
+    best = next((row for row in rows if complete and row.number == complete[0].number), None)
+    return Board(tuple(rows), len(study.counted()), target, best)
+
+
+def table(study: Study, board: Board, seconds_left: float | None) -> "Table":
+    """Return running trials and the latest finished ones; the best is marked."""
+    from rich.table import Table
+
+    shown = Table(title=study.name, caption=board.headline(seconds_left), title_justify="left", caption_justify="left")
+    for name in ("trial", "state", "epoch", study.plan.metric, "settings"):
+        shown.add_column(name, justify="left" if name in ("state", "settings") else "right")
+    open_rows = [row for row in board.rows if row.state in OPEN]
+    finished = [row for row in board.rows if row not in open_rows][-N_FINISHED:]
+    for row in sorted({board.best, *finished, *open_rows} - {None}, key=lambda row: row.number if row else 0):
+        assert row is not None
+        style = "bold" if row == board.best else None
+        shown.add_row(*_cells(study, row), style=style)
+    return shown
+
+
+@contextlib.contextmanager
+def watch(study: Study, target: int, console: "Console") -> Iterator[None]:
+    """Show the study on ``console`` while the block runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_follow, args=(study, target, console, stop), name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _follow(study: Study, target: int, console: "Console", stop: threading.Event) -> None:
+    from rich.live import Live
+
+    clock, seen = _Clock(), {row.number for row in look(study, target).rows if row.state not in OPEN}
+    screen = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    with screen or contextlib.nullcontext():
+        while True:
+            is_last = stop.wait(PERIOD_S)
+            with contextlib.suppress(StorageError):  # the worker says it, with what to do
+                board = look(study, target)
+                left = clock.seconds_left(board)
+                if screen:
+                    screen.update(table(study, board, left), refresh=True)
+                else:
+                    _print_new(study, board, left, seen, console)
+            if is_last:
+                return
+
+
+def _print_new(study: Study, board: Board, seconds_left: float | None, seen: set[int], console: "Console") -> None:
+    new = [row for row in board.rows if row.number not in seen and row.state not in OPEN]
+    for row in new:
+        number, state, epoch, value, settings = _cells(study, row)
+        text = f"trial {number} {state} after epoch {epoch}: {study.plan.metric} {value or '-'}, {settings}"
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        seen.add(row.number)
+    if new:
+        console.print(board.headline(seconds_left), highlight=False, soft_wrap=True, markup=False)
+
+
+class _Clock:
+    """Estimates the time left from the trials that ended since it was started."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.n_before: int | None = None
+
+    def seconds_left(self, board: Board) -> float | None:
+        self.n_before = board.n_counted if self.n_before is None else self.n_before
+        n_done, n_left = board.n_counted - self.n_before, board.target - board.n_counted
+        if n_done == 0 or n_left <= 0:
+            return None
+        return (time.monotonic() - self.start) / n_done * n_left
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    Examples
+    --------
+    >>> duration(42), duration(600), duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _cells(study: Study, row: Row) -> tuple[str, str, str, str, str]:
+    value = "" if row.value is None else f"{row.value:.4f}"
+    return str(row.number), row.state, f"{row.epoch}/{study.plan.space.base.total_epochs}", value, row.settings
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value).replace('"', "").replace(" ", "")

@@ -1,0 +1,88 @@
+"""A dry run: the space, its size, the first proposals and the time it may take; nothing is opened or written."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import optuna
+
+from mlpsweep.data.dataset import Dataset
+from mlpsweep.search.dimensions import Choice, Leaf
+from mlpsweep.search.live import duration
+from mlpsweep.search.samplers import SAMPLERS, Slot
+from mlpsweep.search.settings import METRICS, SearchSettings
+from mlpsweep.search.space import Params
+from mlpsweep.search.study import Plan
+from mlpsweep.settings import TrainSettings
+
+N_SHOWN = 5
+N_ROWS = 2048
+"""Rows that a measured epoch takes."""
+
+
+def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[TrainSettings], float]) -> Iterator[str]:
+    """Yield the lines of a dry run.
+
+    Parameters
+    ----------
+    plan : Plan
+        What would be searched.
+    settings : SearchSettings
+        Budget, sampler, pruner.
+    epoch_seconds : callable
+        Returns the seconds of an epoch; see :func:`measure_epoch`.
+
+    Raises
+    ------
+    SettingsError
+        If a proposal does not fit the fixed settings, or a grid is too large.
+    """
+    limit = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed).limit
+    n_trials = min(settings.n_trials, limit or settings.n_trials)
+    budget = f"{n_trials} trials of {plan.space.base.total_epochs} epochs"
+    yield f"study {settings.study or plan.name}: {plan.metric} of {plan.data}, {budget}"
+    yield f"sampler {settings.sampler}{f' ({limit} proposals in all)' if limit else ''}, pruner {settings.pruner}"
+    yield "space:"
+    yield from (f"  {name}: {_span(leaf)}" for name, leaf in plan.space.leaves().items())
+    if plan.space.max_parameters is not None:
+        yield f"  at most {plan.space.max_parameters:,} weights and biases"
+    yield f"first proposals{'; trial 0 is the published baseline' if plan.space.baseline() else ''}:"
+    proposals = list(first_proposals(plan, settings, min(n_trials, N_SHOWN)))
+    for number, params in enumerate(proposals):
+        overrides = plan.space.overrides(params)
+        yield f"  {number}: " + " ".join(f"{name}={value}" for name, value in overrides.items())
+    trained = [plan.space.settings(params) for params in proposals]
+    mean = sum(epoch_seconds(one) * one.total_epochs for one in trained) / len(trained)
+    whole = duration(mean * n_trials / settings.n_workers)
+    yield f"time: about {whole} with {settings.n_workers} workers, less by what is pruned or already there"
+
+
+def first_proposals(plan: Plan, settings: SearchSettings, n: int) -> Iterator[Params]:
+    """Yield what a new study would train first; a sampler that learns has not learned by then."""
+    study = optuna.create_study(direction=METRICS[plan.metric])
+    proposer = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
+    for number in range(n):
+        study.ask()
+        baseline = plan.space.baseline() if number == 0 else None
+        yield baseline or proposer.propose(Slot(study.trials[number], lambda sampler: study))
+
+
+def measure_epoch(dataset: Dataset) -> Callable[[TrainSettings], float]:
+    """Return a function that times one epoch on some of the rows and scales it to all of them."""
+    from mlpsweep.training.run import run_training
+
+    rows = dataset.train.rows[:N_ROWS]
+    part = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, rows=rows))
+
+    def seconds(settings: TrainSettings) -> float:
+        batch_size = min(settings.batch_size, len(rows))
+        result = run_training(dataclasses.replace(settings, n_epochs=1, batch_size=batch_size), part)
+        measuring = result.seconds - len(rows) / result.samples_per_s
+        return len(dataset.train) / result.samples_per_s + max(measuring, 0.0)
+
+    return seconds
+
+
+def _span(leaf: Leaf) -> str:
+    if isinstance(leaf, Choice):
+        return ", ".join(str(label) for label in leaf.labels)
+    return f"{leaf.low:g} .. {leaf.high:g}{' log' if leaf.log else ''}{f' by {leaf.step:g}' if leaf.step else ''}"

@@ -1,0 +1,105 @@
+"""What a search takes: the study, its budget, its space; light enough for the help page, so Optuna is not imported."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from mlpsweep import rules
+from mlpsweep.rules import Rule, key
+from mlpsweep.search.dimensions import Dimension, parse_dimension
+from mlpsweep.settings import Settings
+
+METRICS: Final[Mapping[str, Literal["maximize", "minimize"]]] = MappingProxyType(
+    {"validation/accuracy": "maximize", "validation/loss": "minimize"}
+)
+"""What a search may optimise, and which way."""
+
+SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
+PRUNER_NAMES = ("none", "asha", "hyperband", "median")
+MAX_NAME = 100
+
+
+def _study_name() -> Rule:
+    # The name becomes a folder: no separators, nothing hidden, nothing that could leave mlruns/.
+    known = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > MAX_NAME or not known.fullmatch(value):
+            raise ValueError(value)
+        return value
+
+    return Rule(f"at most {MAX_NAME} letters, digits, dots, dashes and underscores, a letter or digit first", parse)
+
+
+def _storage() -> Rule:
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(r"sqlite:///[^?#]+", value):
+            raise ValueError(value)
+        return value
+
+    return Rule("an address sqlite:///<file>", parse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(Settings):
+    """A study, and how much work it gets."""
+
+    study: str | None = key(
+        rules.optional(_study_name()),
+        "name; null: <data>-<digest of what defines it>",
+        "mnist-wide",
+        identity=False,
+    )
+    storage: str | None = key(
+        rules.optional(_storage()), "of the study; null: mlruns/optuna.db", "sqlite:///mlruns/optuna.db", identity=False
+    )
+    metric: str = key(rules.one_of(METRICS), "what is optimised, of the last epoch", "validation/accuracy")
+    n_trials: int = key(rules.integer(1), "target number of trials, those already there included", "40", identity=False)
+    n_workers: int = key(rules.integer(1), "processes on this machine", "2", identity=False)
+    sampler: str = key(rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", identity=False)
+    pruner: str = key(rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", identity=False)
+    trial_timeout_s: float | None = key(
+        rules.optional(rules.POSITIVE), "seconds, then a trial has failed", "600", identity=False
+    )
+    timeout_s: float | None = key(
+        rules.optional(rules.POSITIVE), "seconds, then the search pauses", "3600", identity=False
+    )
+    max_retries: int = key(rules.integer(0), "times a trial is continued after its worker died", "3", identity=False)
+    reuse: bool = key(rules.BOOLEAN, "take the result of an equal training that is there", "true", identity=False)
+    dry_run: bool = key(rules.BOOLEAN, "show the plan and touch nothing", "true", identity=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinnerSettings(Settings):
+    """How the winner is chosen among the best trials."""
+
+    top_k: int = key(rules.integer(1), "best configurations trained again", "3")
+    n_seeds: int = key(rules.integer(1), "seeds each of them is trained with", "3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceSettings(Settings):
+    """A search space: for each searched setting its range, and a bound on the network's size."""
+
+    dimensions: dict[str, dict[str, Any]] = key(
+        rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "searched settings, each with its range", "{}"
+    )
+    max_parameters: int | None = key(
+        rules.optional(rules.integer(1)), "weights and biases a network may have", "1000000"
+    )
+
+    def conflicts(self) -> Iterable[str]:
+        """Return a message for each dimension that is none."""
+        if not self.dimensions:
+            yield "dimensions: empty; expected a searched setting. Choose a file of conf/space/, as in space=card"
+        for name, spec in self.dimensions.items():
+            try:
+                parse_dimension(name, spec)
+            except ValueError as error:
+                yield from (f"dimensions.{message}" for message in error.args)
+
+    def parse(self) -> tuple[Dimension, ...]:
+        """Return the dimensions, in the order of the file."""
+        return tuple(parse_dimension(name, spec) for name, spec in self.dimensions.items())

@@ -1,0 +1,156 @@
+"""A search space: from drawn leaves to settings and back, and as Optuna's distributions; no sampling here."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from mlpsweep.errors import SettingsError
+from mlpsweep.nn.network import n_parameters
+from mlpsweep.search.dimensions import Choice, Dimension, Draw, Leaf, Value
+from mlpsweep.search.settings import SpaceSettings
+from mlpsweep.settings import TrainSettings
+
+Params = dict[str, Value]
+"""Drawn leaves by name, as Optuna stores them: ``{"hidden_sizes.depth": 1, "hidden_sizes.1": 64, ...}``."""
+
+Overrides = dict[str, Any]
+"""Settings as one types them: ``{"hidden_sizes": [64], ...}``."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space over the settings ``base``.
+
+    Parameters
+    ----------
+    dimensions : tuple of Dimension
+        What is searched.
+    base : TrainSettings
+        Every other setting, and with the searched ones' own values the published baseline.
+    n_features, n_classes : int
+        Ends of the network, for its number of parameters.
+    max_parameters : int or None
+        Bound on weights and biases.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    base: TrainSettings
+    n_features: int
+    n_classes: int
+    max_parameters: int | None = None
+
+    @classmethod
+    def build(cls, settings: SpaceSettings, base: TrainSettings, n_features: int, n_classes: int) -> "Space":
+        """Return the space of parsed settings.
+
+        Raises
+        ------
+        SettingsError
+            If a searched value does not fit the fixed ones, or no network is within the bound on parameters.
+        """
+        if base.monitor != "validation":
+            raise SettingsError(
+                f"monitor: {base.monitor!r} in a search; expected validation, which is what it compares. "
+                "Leave monitor as it is, and data.n_validation above 0"
+            )
+        space = cls(settings.parse(), base, n_features, n_classes, settings.max_parameters)
+        smallest = space.settings(space.draw(lambda leaf: leaf.from_unit(0.0)))
+        if settings.max_parameters is not None and space.n_parameters(smallest) > settings.max_parameters:
+            raise SettingsError(
+                f"space.max_parameters: {settings.max_parameters}, but the smallest network has "
+                f"{space.n_parameters(smallest)}; expected a bound that some networks keep. Raise it, or set it to null"
+            )
+        return space
+
+    def draw(self, draw: Draw) -> Params:
+        """Return one configuration, each leaf that applies drawn once, in the space's order."""
+        params: Params = {}
+
+        def record(leaf: Leaf) -> Value:
+            params[leaf.name] = draw(leaf)
+            return params[leaf.name]
+
+        for dimension in self.dimensions:
+            dimension.walk(record)
+        return params
+
+    def overrides(self, params: Mapping[str, Any]) -> Overrides:
+        """Return the settings that drawn leaves stand for."""
+        return {dimension.name: dimension.decode(params) for dimension in self.dimensions}
+
+    def settings(self, params: Mapping[str, Any]) -> TrainSettings:
+        """Return the base with drawn leaves in it.
+
+        Raises
+        ------
+        SettingsError
+            If a value does not fit the fixed ones, such as a list of activations for another depth.
+        """
+        return dataclasses.replace(self.base, **self.overrides(params))
+
+    def baseline(self) -> Params | None:
+        """Return the leaves of the base's own values, or None if the space or the bound leaves it out."""
+        params: Params = {}
+        for dimension in self.dimensions:
+            leaves = dimension.encode(getattr(self.base, dimension.name))
+            if leaves is None:
+                return None
+            params |= leaves
+        return params if self.excess(params) <= 0 else None
+
+    def points(self) -> Iterator[Params]:
+        """Yield every configuration of the grid over the space, each leaf at its levels."""
+        path: list[list[Any]] = []
+        while True:
+            # Replay the path that leads to the next leaf; a leaf beyond its end begins with its first level.
+            steps = iter(path[:])
+
+            def draw(leaf: Leaf, steps: Iterator[list[Any]] = steps) -> Value:
+                step = next(steps, None)
+                if step is None:
+                    step = [0, leaf.levels()]
+                    path.append(step)
+                value: Value = step[1][step[0]]
+                return value
+
+            yield self.draw(draw)
+            while path and path[-1][0] == len(path[-1][1]) - 1:
+                path.pop()
+            if not path:
+                return
+            path[-1][0] += 1
+
+    def leaves(self) -> dict[str, Leaf]:
+        """Return every leaf by name, in the space's order."""
+        return {leaf.name: leaf for dimension in self.dimensions for leaf in dimension.leaves()}
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return every leaf as Optuna's distribution."""
+        return {name: distribution(leaf) for name, leaf in self.leaves().items()}
+
+    def n_parameters(self, settings: TrainSettings) -> int:
+        """Return the number of weights and biases of the network that ``settings`` describe."""
+        return n_parameters((self.n_features, *settings.hidden_sizes, self.n_classes))
+
+    def excess(self, params: Mapping[str, Any]) -> float:
+        """Return by how much, relative to the bound, a network has too many parameters; at most 0 if it keeps it."""
+        if self.max_parameters is None:
+            return 0.0
+        return self.n_parameters(self.settings(params)) / self.max_parameters - 1.0
+
+    def describe(self) -> dict[str, Any]:
+        """Return the space as plain values that tell it from every other space."""
+        leaves = {name: {"kind": type(leaf).__name__, **vars(leaf)} for name, leaf in self.leaves().items()}
+        return {"leaves": leaves, "max_parameters": self.max_parameters}
+
+
+def distribution(leaf: Leaf) -> BaseDistribution:
+    """Return the Optuna distribution of a leaf."""
+    if isinstance(leaf, Choice):
+        return CategoricalDistribution(leaf.labels)
+    if leaf.integer:
+        return IntDistribution(int(leaf.low), int(leaf.high), log=leaf.log, step=int(leaf.step or 1))
+    return FloatDistribution(leaf.low, leaf.high, log=leaf.log, step=leaf.step)

@@ -1,0 +1,182 @@
+"""The study: what identifies it, where it lies, and how it is opened; claims and reports are in the ledger."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mlpsweep.errors import SettingsError
+from mlpsweep.search.ledger import EXCESS, Ledger, open_storage, storage_faults
+from mlpsweep.search.samplers import SAMPLERS, derive_seed
+from mlpsweep.search.settings import METRICS, SearchSettings
+from mlpsweep.search.space import Space
+from mlpsweep.settings import TrainSettings
+from mlpsweep.training.identity import identity_of
+
+STORE = Path("mlruns")
+IDENTITY = "identity"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that defines a study; another plan is another study.
+
+    Parameters
+    ----------
+    data : str
+        The manifest's data set.
+    data_digest : str
+        SHA-256 of the prepared data.
+    sources_digest : str
+        SHA-256 of the numeric sources.
+    space : Space
+        What is searched, and the settings that are not.
+    metric : str
+        What is optimised, a key of ``METRICS``.
+    """
+
+    data: str
+    data_digest: str
+    sources_digest: str
+    space: Space
+    metric: str
+
+    def identity(self) -> dict[str, Any]:
+        """Return the plan as plain values, flat, so that two can be compared key by key."""
+        searched = {dimension.name for dimension in self.space.dimensions}
+        fixed = _flat({name: value for name, value in identity_of(self.space.base).items() if name not in searched})
+        described = self.space.describe()
+        leaves = {f"space.{name}": leaf for name, leaf in described["leaves"].items()}
+        leaves["space.max_parameters"] = described["max_parameters"]
+        digests = {"data": self.data_digest, "numeric sources": self.sources_digest}
+        return dict(json.loads(json.dumps({**digests, "metric": self.metric, **fixed, **leaves})))
+
+    @property
+    def name(self) -> str:
+        """The study's name: the data set, and eight digits of the identity."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return f"{self.data}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def sign(self) -> float:
+        """1 if the metric is to be high, -1 if low."""
+        return 1.0 if METRICS[self.metric] == "maximize" else -1.0
+
+    def trial_settings(self, params: Mapping[str, Any]) -> TrainSettings:
+        """Return the settings a trial trains with; equal parameters give an equal seed, and so an equal training."""
+        settings = self.space.settings(params)
+        identity = {name: value for name, value in identity_of(settings).items() if name != "seed"}
+        return dataclasses.replace(settings, seed=derive_seed(settings.seed, identity))
+
+
+@dataclass(frozen=True)
+class Study:
+    """An open study.
+
+    Parameters
+    ----------
+    plan : Plan
+        What defines it.
+    ledger : Ledger
+        Its trials.
+    folder : Path
+        Where its workers' locks and its trials' folders lie.
+    """
+
+    plan: Plan
+    ledger: Ledger
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.ledger.name
+
+    @property
+    def workers(self) -> Path:
+        """Folder of the workers' locks."""
+        return self.folder / "workers"
+
+    def trial_folder(self, number: int) -> Path:
+        """Return the folder of a trial."""
+        return self.folder / "trials" / f"{number:04d}"
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return every trial that was or will be trained, by number."""
+        return [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
+
+    def counted(self) -> list[FrozenTrial]:
+        """Return the trials that count towards the target."""
+        return [trial for trial in self.trials() if trial.state.is_finished()]
+
+    def trained(self, run_key: str) -> FrozenTrial | None:
+        """Return the first trial that was trained to its end under ``run_key``."""
+        trials = (trial for trial in self.trials() if trial.state == TrialState.COMPLETE)
+        return next((trial for trial in trials if trial.user_attrs.get("run_key") == run_key), None)
+
+    def complete(self) -> list[FrozenTrial]:
+        """Return the trials that were trained to their end, best first; ties by validation loss, then by number."""
+
+        def rank(trial: FrozenTrial) -> tuple[float, float, int]:
+            assert trial.value is not None
+            return -self.plan.sign * trial.value, trial.user_attrs["validation/loss"], trial.number
+
+        return sorted((trial for trial in self.trials() if trial.state == TrialState.COMPLETE), key=rank)
+
+
+def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
+    """Return the study of ``plan``, new or joined.
+
+    Parameters
+    ----------
+    plan : Plan
+        What shall be searched.
+    settings : SearchSettings
+        Name and storage, where they are not the default.
+    root : Path
+        Folder of the project's main work tree; the store is ``mlruns/`` in it.
+
+    Raises
+    ------
+    SettingsError
+        If a study of this name searches something else, with the difference; if the sampler cannot sample the space.
+    StorageError
+        If the database cannot be used.
+    """
+    SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
+    store = root / STORE
+    url, name = settings.storage or f"sqlite:///{store / 'optuna.db'}", settings.study or plan.name
+    storage = open_storage(url, store / ".lock")
+    with storage_faults(url):
+        study = optuna.create_study(
+            study_name=name, storage=storage, direction=METRICS[plan.metric], load_if_exists=True
+        )
+        known = study.user_attrs.get(IDENTITY)
+        if known is None:
+            study.set_user_attr(IDENTITY, plan.identity())
+    if known is not None and (difference := list(_difference(known, plan.identity()))):
+        raise SettingsError(
+            f"search.study: {name!r} searches something else: {'; '.join(difference)}. "
+            "Take another name, or search.study=null for one made of what is searched"
+        )
+    return Study(plan, Ledger(storage, name), store / "studies" / name)
+
+
+def _difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(known.keys() | wanted.keys()):
+        there, here = known.get(key, "absent"), wanted.get(key, "absent")
+        if there != here:
+            yield f"{key} is {there} there and {here} here"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

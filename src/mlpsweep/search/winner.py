@@ -1,0 +1,109 @@
+"""The winner of a study and what is written about it; equal studies give equal bytes: no times, run ids or paths."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mlpsweep.errors import NoResultError
+from mlpsweep.search.study import Study
+
+NAMES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "interrupted",
+}
+FACTS = ("validation/loss", "epoch_of_weights", "seed", "weights_hash", "reused_from", "reason")
+
+
+def best_trial(study: Study) -> FrozenTrial:
+    """Return the complete trial with the best value; ties by lower validation loss, then by lower number.
+
+    Raises
+    ------
+    NoResultError
+        If no trial is complete; with the reasons and how often each ended a trial.
+    """
+    complete = study.complete()
+    if complete:
+        return complete[0]
+    reasons = Counter(str(trial.user_attrs.get("reason", NAMES[trial.state])) for trial in study.trials())
+    table = "\n".join(f"  {count:4d} x {reason}" for reason, count in reasons.most_common()) or "     no trial"
+    raise NoResultError(f"search: no trial of {study.name} is complete, so there is no winner:\n{table}")
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """Return the study's outcome as JSON values."""
+    best = best_trial(study)
+    counts = Counter(NAMES[trial.state] for trial in study.trials())
+    return {
+        "study": study.name,
+        "data": study.plan.data,
+        "metric": study.plan.metric,
+        "n_trials": {name: counts.get(name, 0) for name in NAMES.values()},
+        "n_epochs_trained": sum(len(trial.intermediate_values) for trial in study.trials()),
+        "winner": {
+            "trial": best.number,
+            "value": best.value,
+            "validation/loss": best.user_attrs["validation/loss"],
+            "settings": study.plan.space.overrides(best.params),
+            "n_parameters": study.plan.space.n_parameters(study.plan.space.settings(best.params)),
+            "weights_hash": best.user_attrs["weights_hash"],
+        },
+    }
+
+
+def recipe(study: Study, deltas: Mapping[str, Any]) -> str:
+    """Return the winner as the text of a recipe.
+
+    Parameters
+    ----------
+    study : Study
+        With at least one complete trial.
+    deltas : mapping
+        Settings that the search held fixed at other values than ``conf/`` has, to be written too.
+    """
+    best = best_trial(study)
+    settings = {**deltas, **study.plan.space.overrides(best.params)}
+    lines = [
+        "# @package _global_",
+        f"# Winner of the study {study.name}: trial {best.number} of {len(study.counted())},",
+        f"# {study.plan.metric} {best.value:.5f}, validation/loss {best.user_attrs['validation/loss']:.5f}.",
+        *(f"{name}: {json.dumps(value)}" for name, value in sorted(settings.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def trials_csv(study: Study) -> str:
+    """Return one line per trial that was or will be trained: number, state, value, settings, facts."""
+    trials = study.trials()
+    searched = [dimension.name for dimension in study.plan.space.dimensions]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["number", "state", study.plan.metric, "n_epochs", *searched, "n_parameters", *FACTS])
+    for trial in trials:
+        table.writerow(
+            [
+                trial.number,
+                NAMES[trial.state],
+                "" if trial.value is None else repr(trial.value),
+                len(trial.intermediate_values),
+                *_configuration(study, trial, searched),
+                *(trial.user_attrs.get(fact, "") for fact in FACTS),
+            ]
+        )
+    return text.getvalue()
+
+
+def _configuration(study: Study, trial: FrozenTrial, searched: list[str]) -> list[Any]:
+    if not trial.params:
+        return [""] * (len(searched) + 1)
+    space = study.plan.space
+    overrides = space.overrides(trial.params)
+    return [*(overrides[name] for name in searched), space.n_parameters(space.settings(trial.params))]

@@ -1,0 +1,1 @@
+"""Runs, their parents and children, and the models they hold; the only home of mlflow."""

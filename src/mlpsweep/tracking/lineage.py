@@ -1,0 +1,70 @@
+"""What a run is called, and which facts about its origin it carries; nothing is logged here."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from mlpsweep.config import plain
+from mlpsweep.settings import TrainSettings
+
+# Long, and no setting of a training: where files came from.
+NOT_PARAMS = ("data.files", "data.mirrors", "data.fallback", "data.n_epochs", "n_epochs")
+
+
+def run_name(settings: TrainSettings) -> str:
+    """Return a name a person can read.
+
+    Examples
+    --------
+    ``relu 500-250-100 lr=0.01``
+    """
+    activation = "+".join(dict.fromkeys(settings.activations)) or "linear"
+    sizes = "-".join(map(str, settings.hidden_sizes)) or "no hidden layer"
+    decay = f" l2={settings.l2_lambda:g}" if settings.l2_lambda else ""
+    optimizer = "" if settings.optimizer.name == "sgd" else f" {settings.optimizer.name}"
+    return f"{activation} {sizes} lr={settings.learning_rate:g}{decay}{optimizer}"
+
+
+def params(settings: TrainSettings, n_parameters: int) -> dict[str, Any]:
+    """Return all settings of a training as flat parameters, with the sizes that the compare page can draw."""
+    names = TrainSettings.__dataclass_fields__
+    values = {key: value for key, value in flat(plain(settings)).items() if key.split(".")[0] in names}
+    return {key: value for key, value in values.items() if key not in NOT_PARAMS} | {
+        "n_epochs": settings.total_epochs,
+        "n_layers": len(settings.hidden_sizes) + 1,
+        "n_parameters": n_parameters,
+    }
+
+
+def origin() -> dict[str, str]:
+    """Return tags that tell which code ran, and where."""
+    tags = {"host": socket.gethostname()}
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        # dvc.lock is rewritten by `dvc repro` itself and says nothing about the code.
+        tags |= {
+            "mlflow.source.git.commit": commit,
+            "git_dirty": str(bool(_git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock"))).lower(),
+        }
+    if name := os.environ.get("DVC_EXP_NAME"):
+        tags["dvc_exp_name"] = name
+    return tags
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted names, as one types them."""
+    rows: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict) and f"{path}{name}" not in NOT_PARAMS
+        rows |= flat(value, f"{path}{name}.") if nested else {f"{path}{name}": value}
+    return rows
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

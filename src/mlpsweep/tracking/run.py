@@ -1,0 +1,106 @@
+"""One tracked run: what is logged into it and how it ends."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from mlpsweep.training.history import EpochRecord
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+REASON = "reason"
+# The store takes at most 1,000 metrics in one request.
+MAX_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in an open store; as a context manager it ends with the status that the block deserves."""
+
+    client: "MlflowClient"
+    run_id: str
+
+    def log_epoch(self, record: "EpochRecord") -> None:
+        """Log one epoch's metrics, and its batches' in the same request: step is the epoch, or the update."""
+        points = [(name, value, record.epoch) for name, value in record.metrics().items()]
+        points += [(name, value, batch.update) for batch in record.batches for name, value in batch.metrics().items()]
+        self._log(points)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log single figures."""
+        self._log([(name, value, step) for name, value in metrics.items()])
+
+    def _log(self, points: list[tuple[str, float, int]]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        for start in range(0, len(points), MAX_BATCH):
+            chunk = [Metric(name, float(value), now, step) for name, value, step in points[start : start + MAX_BATCH]]
+            self.client.log_batch(self.run_id, metrics=chunk)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log further settings or facts; a param once logged keeps its value."""
+        from mlflow.entities import Param
+
+        self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in params.items()])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags; an older value of the same name is replaced."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def log_files(self, files: Iterable[Path], folder: str | None = None) -> None:
+        """Store copies of files with the run."""
+        for file in files:
+            self.client.log_artifact(self.run_id, str(file), folder)
+
+    def log_dataset(self, name: str, digest: str, source: str, n_rows: int, n_features: int) -> None:
+        """Record which data the run learned from; ``digest`` is the SHA-256 of the prepared arrays."""
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name,
+            digest=digest[:32],
+            source_type="local",
+            source=json.dumps({"uri": source}),
+            profile=json.dumps({"num_rows": n_rows, "num_features": n_features, "sha256": digest}),
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the run as the block ended: FINISHED, KILLED by a signal, or FAILED with the reason."""
+        if error is None:
+            self.end("FINISHED")
+        elif isinstance(error, KeyboardInterrupt):
+            self.end("KILLED", "interrupted")
+        else:
+            self.end("FAILED", f"{type(error).__name__}: {error}")
+
+    def reopen(self) -> None:
+        """Set an ended run RUNNING again, to be continued."""
+        self.client.update_run(self.run_id, status="RUNNING")
+        if REASON in self.client.get_run(self.run_id).data.tags:
+            self.client.delete_tag(self.run_id, REASON)
+
+    def last_step(self, metric: str) -> int:
+        """Return the last step at which a metric was logged, or 0."""
+        return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=0)
+
+    def end(self, status: Status, reason: str | None = None) -> None:
+        """Close the run; ``reason`` tells why it is not FINISHED."""
+        if reason:
+            self.set_tags({REASON: reason[:5000]})
+        self.client.set_terminated(self.run_id, status)

@@ -1,0 +1,158 @@
+"""The tracking store: where it is, how it is opened by many processes at once, which runs it holds."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpsweep.errors import StorageError
+from mlpsweep.files import locked
+from mlpsweep.tracking.run import Run
+from mlpsweep.tracking.settings import TrackingSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PARENT_TAG = "mlflow.parentRunId"
+# MLflow's own settings: no telemetry, no bars for files of a few kilobytes, and no four minutes of retries.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+}
+
+
+def work_tree(folder: Path | None = None) -> Path:
+    """Return the folder that holds the stores: the current one, or the main tree of a DVC experiment's copy."""
+    folder = (folder or Path.cwd()).resolve()
+    parts = folder.parts
+    for i in range(len(parts) - 1):
+        if parts[i : i + 2] == (".dvc", "tmp"):
+            return Path(*parts[:i])
+    return folder
+
+
+def tracking_uri(settings: TrackingSettings) -> str:
+    """Return the store's address: the setting, else ``MLFLOW_TRACKING_URI``, else the work tree's SQLite file."""
+    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{work_tree()}/mlflow.db"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open tracking store and the one experiment that this process writes to."""
+
+    client: "MlflowClient"
+    experiment_id: str
+
+    def start_run(
+        self,
+        name: str,
+        *,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any] | None = None,
+        parent_id: str | None = None,
+        start_time_ms: int | None = None,
+    ) -> Run:
+        """Create a run, RUNNING until its :meth:`Run.end`; its params are logged in the same breath."""
+        from mlflow.entities import Param
+
+        parent = {PARENT_TAG: parent_id} if parent_id else {}
+        created = self.client.create_run(
+            self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
+        )
+        if params:
+            entries = [Param(key, str(value)) for key, value in params.items()]
+            self.client.log_batch(created.info.run_id, params=entries)
+        return Run(self.client, created.info.run_id)
+
+    def find_run(self, tags: Mapping[str, str], status: str | None = None) -> Run | None:
+        """Return the newest run that has all these tags, and this status if one is given."""
+        words = [f"tags.`{tag}` = '{_quoted(value)}'" for tag, value in tags.items()]
+        words += [f"attributes.status = '{status}'"] if status else []
+        runs = self.client.search_runs(
+            [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
+        )
+        return Run(self.client, runs[0].info.run_id) if runs else None
+
+    def open_run(self, run_id: str) -> Run | None:
+        """Return the run of this id, or None where this store has none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_run(run_id)
+        except MlflowException:
+            return None
+        return Run(self.client, run_id)
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    yield
+
+
+def open_store(settings: TrackingSettings, dataset: str) -> Store:
+    """Open the tracking store, making its schema and the experiment if need be.
+
+    Simultaneous first starts would each make the schema, and all but one die: so one process at a time.
+
+    Parameters
+    ----------
+    settings : TrackingSettings
+        Address and experiment.
+    dataset : str
+        The manifest's name of the data set: the experiment, unless the settings name one.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be reached or is damaged; names its address without a password.
+    """
+    with _quiet(), locked(work_tree() / "mlruns" / ".lock"):
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        uri, name = tracking_uri(settings), settings.experiment or dataset
+        try:
+            client = MlflowClient(tracking_uri=uri)
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                return Store(client, client.create_experiment(name, artifact_location=_artifacts(uri, name)))
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise StorageError(
+                f"tracking.uri: {without_password(uri)} cannot be opened ({reason}); expected a store "
+                "of MLflow. Start its server, or leave tracking.uri and MLFLOW_TRACKING_URI out to use mlflow.db here."
+            ) from error
+        if experiment.lifecycle_stage != "active":
+            raise StorageError(
+                f"tracking.experiment: {name!r} is deleted; expected an active one. "
+                f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
+            )
+        return Store(client, experiment.experiment_id)
+
+
+def _artifacts(uri: str, experiment: str) -> str | None:
+    """Return the artifact folder of a new experiment; a server chooses its own."""
+    local = uri.startswith("sqlite:")
+    return str(work_tree() / "mlruns" / experiment.replace("/", "_")) if local else None
+
+
+def without_password(uri: str) -> str:
+    """Return an address fit to be shown."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(uri)
+    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri

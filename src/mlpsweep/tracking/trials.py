@@ -1,0 +1,115 @@
+"""A search's side of tracking: one parent run per study, one child per trial, each continued when its work is."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpsweep.nn.network import n_parameters
+from mlpsweep.settings import TrainSettings
+from mlpsweep.tracking import lineage
+from mlpsweep.tracking.run import Run, Status
+from mlpsweep.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlpsweep.training.history import EpochRecord
+
+STATUSES: Mapping[str, Status] = {
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+# Facts of a trial that are amounts; the others become tags.
+MEASURED = ("validation/loss", "epoch_of_weights")
+
+
+@contextmanager
+def search_run(store: Store, study: str) -> Iterator[Run]:
+    """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed."""
+    parent = store.find_run({"study": study, "role": "search"})
+    if parent is None:
+        tags = {"study": study, "role": "search", "sweep": study, **lineage.origin()}
+        parent = store.start_run(f"search {study}", tags=tags)
+    else:
+        parent.reopen()
+    with parent:
+        yield parent
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """The record of one trial.
+
+    Parameters
+    ----------
+    run : Run
+        Its run, open.
+    folder : Path
+        Its folder in the study.
+    logged : int
+        Epochs that the run already holds: MLflow appends, so they are passed over when the trial is continued.
+    """
+
+    run: Run
+    folder: Path
+    logged: int
+
+    def log_epoch(self, record: "EpochRecord") -> None:
+        """Log an epoch that is not there yet."""
+        if record.epoch > self.logged:
+            self.run.log_epoch(record)
+
+    def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
+        """End the run with the trial's status, its facts and its history."""
+        self.run.log_metrics({name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"})
+        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED}
+        self.run.set_tags({**tags, "trial_state": status})
+        history = self.folder / "history.csv"
+        if history.exists():
+            self.run.log_files([history])
+        self.run.end(STATUSES[status], reason)
+
+
+@dataclass(frozen=True)
+class TrialRecorder:
+    """Opens a run for each trial of a study.
+
+    Parameters
+    ----------
+    store : Store
+        Where.
+    study : str
+        Name of the study.
+    parent_id : str
+        Run of the study.
+    tags : mapping
+        What all trials share.
+    n_features, n_classes : int
+        Ends of the networks.
+    """
+
+    store: Store
+    study: str
+    parent_id: str
+    tags: Mapping[str, str]
+    n_features: int
+    n_classes: int
+
+    def open_trial(self, number: int, overrides: Mapping[str, Any], settings: TrainSettings, folder: Path) -> TrialRun:
+        """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued."""
+        # The tags are set as the run is created, so a worker killed right after cannot leave a run nobody finds.
+        mine = {"study": self.study, "trial": str(number), "role": "trial"}
+        run = self.store.find_run(mine)
+        if run is not None:
+            run.reopen()
+            return TrialRun(run, folder, run.last_step("train/loss"))
+        sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
+        run = self.store.start_run(
+            f"{number}: {lineage.run_name(settings)}",
+            tags={**mine, "sweep": self.study, "folder": str(folder), **self.tags},
+            params=lineage.params(settings, n_parameters(sizes)),
+            parent_id=self.parent_id,
+        )
+        return TrialRun(run, folder, 0)

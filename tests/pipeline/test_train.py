@@ -1,0 +1,102 @@
+"""The door ``train``: outputs, tracked runs, multiruns with both launchers, statuses and exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.doors import TINY, door, tracked, tree
+
+pytestmark = pytest.mark.slow
+PARENT = "select count(*) from tags where key = 'mlflow.parentRunId'"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("a folder with spaces")
+    done = door(folder, "train", *TINY, "output_dir=first")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_fresh_folder_is_fetched_and_prepared_once_and_said_so(trained: Path) -> None:
+    assert (trained / "data/prepared/digits/manifest.json").exists()
+    again = door(trained, "train", *TINY, "output_dir=second")
+    assert again.returncode == 0
+    assert "missing" not in again.stderr
+
+
+def test_outputs_of_equal_trainings_are_equal_bytes(trained: Path) -> None:
+    assert door(trained, "train", *TINY, "output_dir=twin").returncode == 0
+    files = sorted(path.name for path in (trained / "first").iterdir())
+    assert files == ["config.yaml", "curves.png", "history.csv", "model.npz"]
+    assert [(trained / "twin" / f).read_bytes() == (trained / "first" / f).read_bytes() for f in files] == [True] * 4
+
+
+def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
+    run_id = json.loads((trained / "first.run.json").read_text())["run_id"]
+    of_run = f"where run_uuid = '{run_id}'"
+    assert tracked(trained, f"select status, name from runs {of_run}") == [("FINISHED", "relu 16 lr=0.1")]
+    points = tracked(trained, f"select step from metrics {of_run} and key = 'validation/accuracy' order by step")
+    assert points == [(1,), (2,), (3,)]
+    params = dict(tracked(trained, f"select key, value from params {of_run}"))
+    assert params["hidden_sizes"] == "[16]"
+    assert params["n_parameters"] == str(64 * 16 + 16 + 16 * 10 + 10)
+    assert params["n_epochs"] == "3"
+    stored = {path.name for path in (trained / "mlruns/digits" / run_id / "artifacts").iterdir()}
+    assert stored == {"config.yaml", "curves.png", "history.csv", "model.npz"}
+
+
+def test_nothing_but_our_own_words_on_the_happy_path(trained: Path) -> None:
+    done = door(trained, "train", *TINY)
+    assert done.stderr == ""
+    assert done.stdout.startswith("relu 16 lr=0.1: train ")
+
+
+@pytest.mark.parametrize(
+    "launcher", [(), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")], ids=["basic", "joblib"]
+)
+def test_a_failed_job_stops_no_other_and_the_exit_code_tells(tmp_path: Path, launcher: tuple[str, ...]) -> None:
+    done = door(
+        tmp_path, "train", TINY[0], *TINY[2:4], "-m", "learning_rate=0.1,1e30,0.2", "activation=sigmoid", *launcher
+    )
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
+    assert "1 of 3 jobs failed" in done.stderr
+    statuses = tracked(tmp_path, "select name, status from runs where name like 'sigmoid%' order by name")
+    assert statuses == [
+        ("sigmoid 16 lr=0.1", "FINISHED"), ("sigmoid 16 lr=0.2", "FINISHED"), ("sigmoid 16 lr=1e+30", "FAILED"),
+    ]  # fmt: skip
+    assert tracked(tmp_path, "select status from runs where name like 'sweep%'") == [("FAILED",)]
+    assert tracked(tmp_path, PARENT) == [(3,)]
+    assert [word in done.stdout for word in ("learning_rate", "0.1", "1e+30", "done", "the loss is")] == [True] * 5
+
+
+def test_lists_of_widths_are_two_children(tmp_path: Path) -> None:
+    done = door(tmp_path, "train", *TINY, "-m", "hidden_sizes=[64],[128,64]")
+    assert done.returncode == 0, done.stderr
+    names = tracked(tmp_path, "select name from runs where name not like 'sweep%' order by name")
+    assert names == [("relu 128-64 lr=0.1",), ("relu 64 lr=0.1",)]
+    assert tracked(tmp_path, "select distinct status from runs") == [("FINISHED",)]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["lambda=0.1"], ["lambda", "l2_lambda"]),
+        (["learning_rate=-1", "optimizer=adm", "seed=x"], ["learning_rate: -1", "'adm'", "adam", "seed: 'x'"]),
+        (["+foo=1"], ["+foo=1"]),
+        (["activation=sigmoid,tanh"], ["Add -m"]),
+        (["-m", "activation=sigmoid,rleu"], ["'rleu'", "relu"]),
+        (["-m", "output_dir=x", "seed=1,2"], ["output_dir", "2 jobs"]),
+        (["hydra/sweeper=optuna"], ["pipeline.search"]),
+        (["hydra.job_logging.handlers.x.class=os.system"], ["may not name code"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_bad_command_line_changes_nothing(tmp_path: Path, words: list[str], named: list[str]) -> None:
+    done = door(tmp_path, "train", *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert [name for name in named if name not in done.stderr] == []
+    assert tree(tmp_path) == set()

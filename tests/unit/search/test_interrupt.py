@@ -1,0 +1,93 @@
+"""Interrupts: they break off what may be broken off, and wait for what may not."""
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Interrupt]:
+    with Interrupt() as interrupt:
+        yield interrupt
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_breaks_off_what_is_allowed(interrupt: Interrupt, number: signal.Signals) -> None:
+    with pytest.raises(PausedError), interrupt.allowed():
+        signal.raise_signal(number)
+    assert interrupt.signal == number
+
+
+def test_outside_a_signal_only_waits_to_be_asked_for(interrupt: Interrupt) -> None:
+    signal.raise_signal(signal.SIGINT)
+    assert interrupt.is_requested
+    with pytest.raises(PausedError), interrupt.allowed():
+        pytest.fail("the block began")
+
+
+def test_a_second_signal_is_never_held_back(interrupt: Interrupt) -> None:
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_is_held_back_ends_before_the_interrupt_comes(interrupt: Interrupt) -> None:
+    done: list[str] = []
+
+    def write(what: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append(what)
+
+    with pytest.raises(PausedError), interrupt.allowed():
+        interrupt.held_back(write)("first")
+    assert done == ["first"]
+
+
+def test_a_block_over_its_time_is_broken_off(interrupt: Interrupt) -> None:
+    start = time.monotonic()
+    with pytest.raises(TimedOutError), interrupt.allowed(timeout_s=0.05):
+        time.sleep(10)
+    assert time.monotonic() - start < 5
+    assert not interrupt.is_requested
+
+
+def test_a_limit_that_passes_while_held_back_is_not_lost(interrupt: Interrupt) -> None:
+    with pytest.raises(TimedOutError), interrupt.allowed(timeout_s=0.05):
+        interrupt.held_back(time.sleep)(0.2)
+
+
+def test_no_limit_outlives_its_block(interrupt: Interrupt) -> None:
+    with interrupt.allowed(timeout_s=0.05):
+        pass
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    with interrupt.allowed():
+        time.sleep(0.1)
+
+
+def test_the_searchs_limit_is_no_failure_of_a_trial() -> None:
+    with Interrupt(timeout_s=0.05) as interrupt:
+        with pytest.raises(PausedError), interrupt.allowed(timeout_s=10):
+            time.sleep(10)
+        assert interrupt.is_requested
+        assert interrupt.signal is None
+
+
+def test_waiting_ends_with_a_signal(interrupt: Interrupt) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    old = signal.signal(signal.SIGUSR1, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.raise_signal(signal.SIGUSR1)
+    start = time.monotonic()
+    interrupt.wait(10)
+    signal.signal(signal.SIGUSR1, old)
+    assert time.monotonic() - start < 5
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    with Interrupt(timeout_s=100):
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before

@@ -1,0 +1,122 @@
+"""Studies: what is the same one, what is another, and where they lie."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlpsweep.errors import SettingsError
+from mlpsweep.search.study import Plan
+from mlpsweep.search.worker import work
+from tests.search_lab import CARD, make_hands, make_plan, new_study, search_settings
+
+PLAN = make_plan()
+WIDER = {**CARD["dimensions"], "l2_lambda": {"type": "float", "low": 0.0, "high": 0.2}}
+
+
+def test_a_plan_has_one_name() -> None:
+    assert make_plan().name == PLAN.name
+    assert PLAN.name.startswith("digits-")
+    assert len(PLAN.name) == len("digits-") + 8
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_plan({**CARD, "dimensions": WIDER}),
+        make_plan({**CARD, "max_parameters": 10**6}),
+        make_plan(n_epochs=4),
+        make_plan(seed=1),
+        make_plan(batch_size=32),
+        make_plan(optimizer={"name": "momentum", "momentum": 0.9, "nesterov": True}),
+        make_plan(metric="validation/loss"),
+        dataclasses.replace(PLAN, data_digest="e" * 64),
+        dataclasses.replace(PLAN, sources_digest="e" * 64),
+    ],
+    ids=["space", "bound", "epochs", "seed", "fixed setting", "optimizer", "metric", "data", "sources"],
+)
+def test_a_plan_that_differs_has_another_name(other: Plan) -> None:
+    assert other.name != PLAN.name
+
+
+@pytest.mark.parametrize("other", [make_plan(log_every=7), make_plan(learning_rate=0.1)], ids=["log_every", "searched"])
+def test_what_cannot_change_a_trial_does_not_change_the_name(other: Plan) -> None:
+    assert other.name == PLAN.name
+
+
+def test_the_study_lies_under_mlruns(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    assert study.name == PLAN.name
+    assert (tmp_path / "mlruns/optuna.db").exists()
+    assert study.trial_folder(7) == tmp_path / "mlruns/studies" / PLAN.name / "trials/0007"
+
+
+def test_a_storage_of_ones_own_is_used(tmp_path: Path) -> None:
+    new_study(tmp_path, storage=f"sqlite:///{tmp_path / 'my own/study.db'}")
+    assert (tmp_path / "my own/study.db").exists()
+    assert not (tmp_path / "mlruns/optuna.db").exists()
+
+
+def test_opening_twice_joins(tmp_path: Path) -> None:
+    first = new_study(tmp_path)
+    work(first, search_settings(n_trials=2), make_hands())
+    assert [trial.number for trial in new_study(tmp_path).counted()] == [0, 1]
+
+
+def test_a_fixed_name_with_another_space_is_refused_with_the_difference(tmp_path: Path) -> None:
+    new_study(tmp_path, study="mine")
+    with pytest.raises(SettingsError, match=r"search.study: 'mine' searches something else: .*l2_lambda.*0\.1.*0\.2"):
+        new_study(tmp_path, make_plan({**CARD, "dimensions": WIDER}), study="mine")
+
+
+def test_a_difference_names_what_is_only_there_and_only_here(tmp_path: Path) -> None:
+    new_study(tmp_path, study="mine")
+    fewer = {name: spec for name, spec in CARD["dimensions"].items() if name != "l2_lambda"}
+    with pytest.raises(
+        SettingsError, match=r"l2_lambda is absent there and 0.0 here; space.l2_lambda is .* absent here"
+    ):
+        new_study(tmp_path, make_plan({**CARD, "dimensions": fewer}), study="mine")
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "x" * 600, "a\nb", ".hidden", "", "a b"])
+def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="study: .* does not fit; expected at most 100 letters"):
+        search_settings(study=name)
+
+
+@pytest.mark.parametrize("url", ["sqlte:///x.db", "journal:///x", "sqlite://", "postgresql://u@h/d"])
+def test_a_storage_that_is_not_offered_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="storage: .* does not fit; expected an address sqlite:///<file>"):
+        search_settings(storage=url)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n_trials": 0}, {"n_workers": 0}, {"sampler": "cmaes"}, {"metric": "acuracy"}, {"max_retries": -1}]
+)
+def test_a_setting_out_of_range_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=rf"{next(iter(changes))}: .* does not fit; expected"):
+        search_settings(**changes)
+
+
+def test_equal_parameters_give_equal_trainings_and_others_another_seed() -> None:
+    baseline = PLAN.space.baseline()
+    assert baseline is not None
+    other = {**baseline, "l2_lambda": 0.05}
+    assert PLAN.trial_settings(baseline) == PLAN.trial_settings(dict(baseline))
+    assert PLAN.trial_settings(baseline).seed != PLAN.trial_settings(other).seed
+    assert PLAN.trial_settings(baseline).seed != make_plan(seed=1).trial_settings(baseline).seed
+
+
+def test_the_best_is_the_highest_accuracy_then_the_lowest_loss(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    work(study, search_settings(n_trials=6), make_hands())
+    complete = study.complete()
+    assert [trial.value for trial in complete] == sorted((trial.value for trial in complete), reverse=True)
+
+
+def test_the_best_loss_is_the_lowest(tmp_path: Path) -> None:
+    study = new_study(tmp_path, make_plan(metric="validation/loss"), metric="validation/loss")
+    work(study, search_settings(n_trials=6, metric="validation/loss"), make_hands())
+    complete = study.complete()
+    assert [trial.value for trial in complete] == sorted(trial.value for trial in complete)

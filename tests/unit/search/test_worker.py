@@ -1,0 +1,287 @@
+"""A worker: every end a trial can have, and what is recorded of it."""
+
+import dataclasses
+import math
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from mlpsweep.data.dataset import Dataset
+from mlpsweep.errors import StorageError
+from mlpsweep.search.study import Plan, Study, open_study
+from mlpsweep.search.worker import Earlier, Hands, Outcome, work
+from mlpsweep.settings import TrainSettings
+from mlpsweep.training.identity import run_key
+from mlpsweep.training.run import run_training
+from tests.search_lab import (
+    Book,
+    fake_run_key,
+    make_hands,
+    make_plan,
+    make_record,
+    make_space,
+    make_trainer,
+    new_study,
+    outcome,
+    search_settings,
+)
+
+CHOICES = {"type": "categorical", "choices": ["sigmoid", "relu"]}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return new_study(tmp_path)
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+def number_of(study: Study) -> int:
+    """Number of the trial under way."""
+    (running,) = (trial.number for trial in study.trials() if trial.state == TrialState.RUNNING)
+    return running
+
+
+def test_a_study_is_worked_to_its_target_and_no_further(study: Study, book: Book) -> None:
+    assert work(study, search_settings(n_trials=3), make_hands(book=book)) == Outcome(3)
+    assert work(study, search_settings(n_trials=3), make_hands(book=book)) == Outcome(3)
+    assert [run["status"] for run in book.runs.values()] == ["complete"] * 3
+
+
+def test_a_complete_trial_tells_all_that_a_winner_needs(study: Study, book: Book) -> None:
+    work(study, search_settings(n_trials=1), make_hands(book=book))
+    (trial,) = study.counted()
+    settings = study.plan.trial_settings(trial.params)
+    expected = {"run_key": fake_run_key(settings), "seed": settings.seed, "epoch_of_weights": 3}
+    assert trial.user_attrs.items() >= expected.items()
+    assert trial.user_attrs.keys() >= {"weights_hash", "validation/loss"}
+    assert book.runs["0000"]["facts"].items() <= trial.user_attrs.items()
+    assert trial.value == trial.intermediate_values[3] == book.runs["0000"]["epochs"][-1].validation_accuracy
+
+
+def test_the_trials_folder_holds_its_history_and_no_checkpoint(study: Study) -> None:
+    work(study, search_settings(n_trials=1), make_hands())
+    files = [path.name for path in study.trial_folder(0).rglob("*")]
+    assert files == ["history.csv"]
+    assert (study.trial_folder(0) / "history.csv").read_text().count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("no such thing"), "ValueError: no such thing"),
+        (MemoryError(), "MemoryError: "),
+        (RecursionError("deep"), "RecursionError: deep"),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_training_that_raises_is_a_failed_trial_with_a_reason(
+    study: Study, book: Book, error: BaseException, reason: str
+) -> None:
+    def fail(settings: TrainSettings) -> None:
+        if number_of(study) == 1:
+            raise error
+
+    assert work(study, search_settings(n_trials=3), make_hands(make_trainer(fail), book)) == Outcome(3)
+    assert [trial.state.name for trial in study.counted()] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert study.counted()[1].user_attrs["reason"] == book.runs["0001"]["reason"] == reason
+    assert book.runs["0001"]["status"] == "failed"
+
+
+def test_a_diverged_training_names_epoch_and_learning_rate(study: Study) -> None:
+    work(study, search_settings(n_trials=8), make_hands(make_trainer(diverge_above=0.03)))
+    states = [trial.state.name for trial in study.counted()]
+    assert set(states) == {"COMPLETE", "FAIL"}
+    failed = study.counted()[states.index("FAIL")]
+    assert "DivergenceError: training: the loss is nan at epoch 1" in failed.user_attrs["reason"]
+
+
+def test_a_value_that_is_not_finite_fails_the_trial(study: Study) -> None:
+    def blind(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
+        on_epoch(dataclasses.replace(make_record(settings, 1), validation_accuracy=math.nan))
+
+    work(study, search_settings(n_trials=1), make_hands(blind))
+    assert study.counted()[0].user_attrs["reason"].startswith("NoResultError: validation/accuracy is nan at epoch 1")
+
+
+def test_a_pruned_trial_has_the_value_of_its_last_epoch(study: Study, book: Book) -> None:
+    work(study, search_settings(n_trials=12, pruner="asha"), make_hands(book=book))
+    pruned = [trial for trial in study.counted() if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert all(trial.value == trial.intermediate_values[1] and len(trial.intermediate_values) == 1 for trial in pruned)
+    assert pruned[0].user_attrs["reason"] == "stopped by asha after epoch 1"
+    assert (study.trial_folder(pruned[0].number) / "history.csv").read_text().count("\n") == 2
+    assert book.runs[f"{pruned[0].number:04d}"]["status"] == "pruned"
+
+
+def test_a_trial_over_its_time_fails_and_the_next_begins(study: Study) -> None:
+    def hang(settings: TrainSettings) -> None:
+        if number_of(study) == 0:
+            time.sleep(60)
+
+    start = time.monotonic()
+    work(study, search_settings(n_trials=2, trial_timeout_s=0.2), make_hands(make_trainer(hang)))
+    assert time.monotonic() - start < 10
+    assert [trial.state.name for trial in study.counted()] == ["FAIL", "COMPLETE"]
+    assert study.counted()[0].user_attrs["reason"] == "timed out after 0.2 s"
+
+
+def test_a_search_over_its_time_leaves_its_trial_and_goes_on_later(study: Study, book: Book) -> None:
+    def hang(settings: TrainSettings) -> None:
+        if number_of(study) == 1:
+            time.sleep(60)
+
+    ended = work(study, search_settings(n_trials=3, timeout_s=1.5), make_hands(make_trainer(hang), book))
+    assert ended == Outcome(1, timed_out=True)
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
+    assert book.runs["0001"]["status"] == "interrupted"
+    assert work(study, search_settings(n_trials=3), make_hands(book=book)) == Outcome(3)
+    assert [run["status"] for run in book.runs.values()] == ["complete"] * 3
+    assert "retries" not in study.counted()[1].user_attrs or study.counted()[1].user_attrs["retries"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_trial_with_its_checkpoint(study: Study, book: Book, number: signal.Signals) -> None:
+    train_one = make_trainer()
+
+    def interrupted(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
+        def then_signal(record: Any) -> None:
+            on_epoch(record)
+            if number_of(study) == 1 and record.epoch == 2:
+                signal.raise_signal(number)
+
+        return train_one(settings, on_epoch=then_signal, checkpoints=checkpoints)
+
+    handler = signal.getsignal(number)
+    ended = work(study, search_settings(n_trials=3), make_hands(interrupted, book))
+    assert ended == Outcome(1, signal=number)
+    assert signal.getsignal(number) is handler
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
+    assert list((study.trial_folder(1) / "checkpoints").iterdir())
+    work(study, search_settings(n_trials=3), make_hands(book=book))
+    assert [record.epoch for record in book.runs["0001"]["epochs"]] == [1, 2, 3]
+
+
+def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Book) -> None:
+    for owner in ("first", "second", "third"):
+        study.ledger.claim(owner, 1, None, lambda other: False)
+    work(study, search_settings(n_trials=1, max_retries=2), make_hands(book=book))
+    assert study.counted()[0].user_attrs["reason"] == "its worker died 3 times (out of memory?)"
+    assert study.counted()[0].state == TrialState.FAIL
+    assert book.runs["0000"]["status"] == "failed"
+
+
+def test_a_trial_may_outlive_as_many_workers_as_allowed(study: Study) -> None:
+    for owner in ("first", "second"):
+        study.ledger.claim(owner, 1, None, lambda other: False)
+    work(study, search_settings(n_trials=1, max_retries=2), make_hands())
+    assert study.counted()[0].state == TrialState.COMPLETE
+
+
+def test_a_surplus_orphan_is_left_as_interrupted(study: Study, book: Book) -> None:
+    work(study, search_settings(n_trials=1), make_hands(book=book))
+    study.ledger.claim("dead", 2, None, lambda other: False)
+    assert work(study, search_settings(n_trials=1), make_hands(book=book)) == Outcome(1)
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
+    assert book.runs["0001"]["status"] == "interrupted"
+
+
+def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> None:
+    thefts = []
+
+    def steal(settings: TrainSettings) -> None:
+        if not thefts:
+            thefts.append(1)
+            study.ledger.claim("thief", 2, None, lambda other: False)
+
+    ended = work(study, search_settings(n_trials=2), make_hands(make_trainer(steal)))
+    # The thief never lived, so its trial is adopted once more, and counted once.
+    assert ended == Outcome(2)
+    assert [trial.state.name for trial in study.counted()] == ["COMPLETE", "COMPLETE"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_fault(study: Study) -> None:
+    (study.folder / "trials").mkdir(parents=True)
+    study.trial_folder(0).write_text("in the way")
+    with pytest.raises(StorageError, match="0000: .*expected a folder that can be written"):
+        work(study, search_settings(n_trials=1), make_hands())
+
+
+def test_an_equal_configuration_is_trained_once(tmp_path: Path) -> None:
+    space = {
+        "dimensions": {"activation": {"type": "categorical", "choices": ["sigmoid", "relu"]}},
+        "max_parameters": None,
+    }
+    trained: list[str] = []
+    study, book = new_study(tmp_path, make_plan(space, seed=1)), Book()
+    hands = make_hands(make_trainer(lambda settings: trained.append(str(settings.activation))), book)
+    work(study, search_settings(n_trials=6, sampler="random"), hands)
+    assert sorted(trained) == ["relu", "sigmoid"]
+    values = {(trial.params["activation"], trial.value, trial.user_attrs["weights_hash"]) for trial in study.counted()}
+    assert len(values) == 2
+    reused = [trial for trial in study.counted() if "reused_from" in trial.user_attrs]
+    assert len(reused) == 4
+    originals = {f"trial {trial.number}" for trial in study.counted() if trial not in reused}
+    assert {trial.user_attrs["reused_from"] for trial in reused} <= originals
+    assert all(book.runs[f"{trial.number:04d}"]["facts"]["reused_from"] for trial in reused)
+
+
+def test_without_reuse_an_equal_configuration_is_trained_again(tmp_path: Path) -> None:
+    space = {"dimensions": {"activation": {"type": "categorical", "choices": ["sigmoid"]}}, "max_parameters": None}
+    trained: list[str] = []
+    study = new_study(tmp_path, make_plan(space))
+    hands = make_hands(make_trainer(lambda settings: trained.append("")))
+    work(study, search_settings(n_trials=3, sampler="random", reuse=False), hands)
+    assert len(trained) == 3
+    assert len({trial.user_attrs["weights_hash"] for trial in study.counted()}) == 1
+
+
+def test_a_training_found_elsewhere_is_not_repeated(study: Study, book: Book) -> None:
+    facts = {"validation/loss": 0.5, "weights_hash": "f" * 64, "epoch_of_weights": 3}
+    wanted = fake_run_key(study.plan.trial_settings(study.plan.space.baseline() or {}))
+    find = {wanted: Earlier("run 4711", 0.75, facts)}.get
+    work(study, search_settings(n_trials=2), make_hands(book=book, find=find))
+    first, second = study.counted()
+    assert (first.value, first.user_attrs["reused_from"], first.user_attrs["weights_hash"]) == (
+        0.75,
+        "run 4711",
+        "f" * 64,
+    )
+    assert first.intermediate_values == {}
+    assert "reused_from" not in second.user_attrs
+
+
+def test_real_networks_are_searched_resumed_and_reproduced(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    """The real training, an interruption between two epochs, and the same weights as without it."""
+    digest = tiny_dataset.manifest.digest
+    space = {"dimensions": {"learning_rate": {"type": "float", "low": 0.01, "high": 0.5}}, "max_parameters": None}
+    plan = Plan("digits", digest, "s", make_space(space, hidden_sizes=(16,), n_epochs=2), "validation/accuracy")
+
+    def search(root: Path, fatal: int | None) -> Study:
+        study = open_study(plan, search_settings(), root)
+
+        def train_one(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
+            def observe(record: Any) -> None:
+                on_epoch(record)
+                if number_of(study) == fatal and record.epoch == 1:
+                    signal.raise_signal(signal.SIGINT)
+
+            return run_training(settings, tiny_dataset, on_epoch=observe, checkpoints=checkpoints)
+
+        hands = Hands(train_one, Book(), lambda settings: run_key(settings, digest))
+        assert (work(study, search_settings(n_trials=3), hands).signal is None) == (fatal is None)
+        return study
+
+    whole = search(tmp_path / "whole", None)
+    search(tmp_path / "interrupted", 1)
+    resumed = search(tmp_path / "interrupted", None)
+    assert outcome(resumed) == outcome(whole)
+    assert len({trial.user_attrs["weights_hash"] for trial in whole.counted()}) == 3
