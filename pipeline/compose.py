@@ -3,7 +3,9 @@
 Hydra alone shows the first fault, with exit code 1, after it has made its folder. Nothing is run here.
 """
 
+import itertools
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +24,17 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from mlpsweep.config import load
+from mlpsweep.data.facts import FACTS
 from mlpsweep.errors import SettingsError
-from mlpsweep.settings import Settings, nearest
+from mlpsweep.settings import Settings, TrainSettings, nearest
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000
+# Weights, the best ones kept and a checkpoint, of 4 bytes each.
+N_COPIES, BYTES = 3, 4
 MAY_BE_NULL = ("recipe",)
 # The overrides of Hydra's own node that name no code.
 HYDRA_KEYS = ("hydra/launcher", "hydra.launcher.", "hydra.run.dir", "hydra.sweep.dir", "hydra.verbose")
@@ -124,6 +130,7 @@ class _Composer:
             settings = load(config, kind)
         except SettingsError as error:
             raise SettingsError(*faults, *error.messages) from error
+        faults += oversized(settings)
         if faults:
             raise SettingsError(*faults)
         return Job(settings, words, config.hydra, tuple(o.key_or_group for o in groups))
@@ -146,10 +153,34 @@ class _Composer:
                 config = self._hydra.compose_config(
                     self._config_name, list(groups), RunMode.RUN, from_shell=False, with_log_configuration=False
                 )
-            except (HydraException, OmegaConfBaseException) as error:
-                raise SettingsError(f"configuration: {' '.join(str(error).split())}") from error
+            except (HydraException, OmegaConfBaseException, YAMLError) as error:
+                message = " ".join(str(error).split())
+                raise SettingsError(f"configuration: {message}. Put that file right: conf/ holds examples") from error
             self._composed[groups] = config
         return self._composed[groups]
+
+
+def oversized(settings: Settings) -> Iterator[str]:
+    """Yield why a training would not fit the data or this machine."""
+    if not isinstance(settings, TrainSettings):
+        return
+    facts, data = FACTS[settings.data.name], settings.data
+    n_rows = facts.n_train - data.n_validation
+    if n_rows < max(1, data.n_train or 1):
+        yield (
+            f"data.n_validation: {data.n_validation} of {facts.n_train} rows leave {n_rows} to train on; "
+            f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
+        )
+    elif settings.batch_size > (data.n_train or n_rows):
+        yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows there are to train on"
+    sizes = (math.prod(facts.image_shape), *settings.hidden_sizes, len(facts.class_names))
+    needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        yield (
+            f"hidden_sizes: {list(settings.hidden_sizes)} needs {needed / 1e9:,.0f} GB; expected at most the "
+            f"{memory / 1e9:,.0f} GB of this machine. Example: hidden_sizes=[500,250,100]"
+        )
 
 
 def _parse(words: Sequence[str]) -> tuple[list[Override], list[str]]:

@@ -1,6 +1,8 @@
 """What a door takes beside the library's settings: folders, and where to write."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlpsweep import rules
 from mlpsweep.rules import key
@@ -37,6 +39,12 @@ class TrainJob(TrainSettings):
     )
     paths: PathSettings
     tracking: TrackingSettings
+
+    def conflicts(self) -> Iterable[str]:
+        """Return what does not fit together, an output folder that is a file too."""
+        yield from super().conflicts()
+        if self.output_dir and Path(self.output_dir).is_file():
+            yield f"output_dir: {self.output_dir} is a file; expected a folder, or a name that is free"
 
     def training(self) -> TrainSettings:
         """Return what decides the training alone, with the number of epochs settled."""

@@ -24,18 +24,21 @@ class Facts:
         The brightest pixel there can be; the darkest is 0.
     class_names : tuple of str
         The name of each label, 0 first.
+    n_train : int
+        Rows of the training file, before validation rows are taken.
     """
 
     title: str
     image_shape: tuple[int, int]
     max_value: int
     class_names: tuple[str, ...]
+    n_train: int
 
 
 FACTS: Final = MappingProxyType(
     {
-        "mnist": Facts("MNIST", (28, 28), 255, _DIGITS),
-        "fashion_mnist": Facts("Fashion-MNIST", (28, 28), 255, _CLOTHES),
-        "digits": Facts("digits", (8, 8), 16, _DIGITS),
+        "mnist": Facts("MNIST", (28, 28), 255, _DIGITS, 60_000),
+        "fashion_mnist": Facts("Fashion-MNIST", (28, 28), 255, _CLOTHES, 60_000),
+        "digits": Facts("digits", (8, 8), 16, _DIGITS, 1_437),
     }
 )

@@ -1,21 +1,38 @@
 """Where runs are tracked; light enough for the help page, so mlflow is not imported here."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from mlpsweep import rules
-from mlpsweep.rules import key
+from mlpsweep.rules import Rule, key
 from mlpsweep.settings import Settings
+
+
+def _matching(pattern: str, expected: str) -> Rule:
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(value)
+        return value
+
+    return Rule(expected, parse)
+
+
+# MLflow refuses its old file store, ./mlruns, since 3.13.
+URI = _matching(
+    r"(sqlite:///|https?://|postgresql(\+\w+)?://|mysql(\+\w+)?://|databricks)\S*[^\s/]",
+    "a database or server, sqlite:///FILE or http://HOST:PORT (MLflow takes no folder any more)",
+)
+NAME = _matching(r"\S(.{0,248}\S)?", "a name of 1 to 250 characters in one line")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingSettings(Settings):
     """MLflow's store and experiment."""
 
-    experiment: str | None = key(
-        rules.optional(rules.TEXT), "experiment; null: the data set's name", "mnist", identity=False
-    )
+    experiment: str | None = key(rules.optional(NAME), "experiment; null: the data set's name", "mnist", identity=False)
     uri: str | None = key(
-        rules.optional(rules.TEXT),
+        rules.optional(URI),
         "tracking store; null: MLFLOW_TRACKING_URI or sqlite:///mlflow.db",
         "http://127.0.0.1:5000",
         identity=False,
