@@ -172,7 +172,7 @@ def oversized(settings: Settings) -> Iterator[str]:
             f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
         )
     elif settings.batch_size > (data.n_train or n_rows):
-        yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows there are to train on"
+        yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows to train on"
     sizes = (math.prod(facts.image_shape), *settings.hidden_sizes, len(facts.class_names))
     needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

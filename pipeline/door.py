@@ -193,7 +193,7 @@ def _enter(door: ModuleType, words: Sequence[str]) -> None:
 
 
 def _multirun(door: ModuleType, jobs: "list[Job]", args: Any) -> None:
-    if any(getattr(job.settings, "output_dir", None) for job in jobs):
+    if not hasattr(door, "SHARES_FOLDER") and any(job.settings.output_dir for job in jobs):
         raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
     sweep = Sweep(new_folder(Path(jobs[0].hydra.sweep.dir)), tuple(args.overrides), tuple(jobs))
     words = ["-m", *args.overrides, f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir=${hydra.job.num}"]

@@ -3,6 +3,7 @@
 Reads the mirrors of conf/data/ (MNIST_MIRROR first); writes data/raw/<name>. Exit code 3 if no mirror has the files.
 """
 
+import sys
 from pathlib import Path
 
 from pipeline.door import Context, enter
@@ -21,6 +22,16 @@ def run(settings: DataJob, context: Context) -> None:
         # Whoever names the data set or a recipe wants that one, or an error.
         is_default = not {"data", "recipe"} & set(context.chosen)
         download(settings.data, folder, allow_fallback=is_default, progress=bar.update)
+    say_if_standing_in(folder)
+
+
+def say_if_standing_in(raw: Path) -> None:
+    """Tell on stderr that the files of ``raw`` stand in for the data set, if they do."""
+    from mlpsweep.data.download import stand_in_message
+
+    message = stand_in_message(raw)
+    if message:
+        sys.stderr.write(f"{message}\n")
 
 
 if __name__ == "__main__":

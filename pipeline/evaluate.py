@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.door import Context, enter
-from pipeline.settings import EvaluateJob
+from pipeline.settings import EvaluateJob, PathSettings
 
 if TYPE_CHECKING:
     from mlpsweep.evaluation.metrics import Evaluation
@@ -31,7 +31,7 @@ def run(settings: EvaluateJob, context: Context) -> None:
     from mlpsweep.evaluation.outputs import write_evaluation
     from mlpsweep.tracking.store import open_store
 
-    dataset = load_dataset(Path(settings.paths.prepared) / trained.data.name, trained.data, with_test=True)
+    dataset = load_dataset(prepared_for(model, settings.paths), trained.data, with_test=True)
     evaluation = evaluate_model(model, dataset)
     folder = Path(settings.output_dir or f"{model_dir}.evaluation")
     write_evaluation(evaluation, dataset, folder)
@@ -62,6 +62,11 @@ def trained_model(model_dir: Path) -> "tuple[Model, TrainSettings]":
     from mlpsweep.training.model import Model
 
     return Model.load(weights), TrainSettings.build(config.read_yaml(recorded.read_text(), str(recorded)))
+
+
+def prepared_for(model: "Model", paths: PathSettings) -> Path:
+    """Return the folder of a model's data; a stand-in lies where the set lies that it stands for."""
+    return Path(paths.prepared) / str(model.metadata["stands_in_for"] or model.metadata["dataset"])
 
 
 def final_metrics(evaluation: "Evaluation") -> dict[str, float]:

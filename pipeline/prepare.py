@@ -55,6 +55,7 @@ def settled(settings: T, context: Context) -> tuple[T, "Dataset"]:
             download.run(job, context)
             run(job, context)
     if Manifest.read(folder).stands_in_for:
+        download.say_if_standing_in(Path(settings.paths.raw) / settings.data.name)
         settings = dataclasses.replace(settings, data=standing_in(settings.data))
     return settings, load_dataset(folder, settings.data)
 

@@ -22,11 +22,14 @@ def run(settings: ReportJob, context: Context) -> None:
     from mlpsweep.evaluation.report import render_report
     from mlpsweep.evaluation.report_data import load_report_data
     from mlpsweep.files import write_atomic
+    from pipeline.download import say_if_standing_in
 
     artifacts = Path(settings.paths.artifacts)
-    page = artifacts / "report" / "index.html"
-    write_atomic(page, render_report(load_report_data(artifacts, commands=COMMANDS)).encode())
+    page, data = artifacts / "report" / "index.html", load_report_data(artifacts, commands=COMMANDS)
+    write_atomic(page, render_report(data).encode())
     sys.stdout.write(f"{page}\n")
+    if data.stands_in_for:
+        say_if_standing_in(Path(settings.paths.raw) / data.stands_in_for)
 
 
 if __name__ == "__main__":

@@ -6,71 +6,128 @@ and trials.csv into output_dir. Exit codes: 2 configuration, 3 data, 4 study or 
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Sweep, enter
 from pipeline.settings import SearchJob
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
-    from mlpsweep.search.study import Study
-    from mlpsweep.search.worker import Outcome
+    from mlpsweep.search.study import Plan, Study
+    from mlpsweep.search.worker import Hands, Outcome
     from mlpsweep.tracking.run import Run
     from mlpsweep.tracking.store import Store
 
 SETTINGS, CONFIG = SearchJob, "search"
+# With -m worker=range(4) a launcher starts workers; they write the same outcome.
+SHARES_FOLDER = True
 
 
 def run(settings: SearchJob, context: Context) -> None:
     """Work on the study until its target, then write what was found."""
+    from mlpsweep.search.study import open_study
     from mlpsweep.tracking.store import open_store, work_tree
     from mlpsweep.tracking.trials import search_run
     from pipeline.prepare import settled
 
-    fixed = held(settings, context)
+    fixed, prepared = held(settings, context), Path(settings.paths.prepared) / settings.data.name
     settings, dataset = settled(settings, context)
-    study = open_study_of(settings, dataset, work_tree())
-    store = open_store(settings.tracking, dataset.manifest.dataset)
-    with search_run(store, study.name) as parent:
-        outcome = work_on(study, settings, dataset, store, parent)
+    plan = plan_of(settings, dataset)
+    if settings.search.dry_run:
+        show_plan(plan, settings, dataset)
+        return
+    study = open_study(plan, settings.search, work_tree())
+    with search_run(open_store(settings.tracking, dataset.manifest.dataset), study.name) as parent:
+        outcome = search(study, settings, prepared, parent)
         if outcome.signal:
-            sys.stderr.write(f"{len(study.counted())} of {settings.search.n_trials} trials; the same command goes on\n")
+            sys.stderr.write(f"{outcome.n_counted} of {settings.search.n_trials} trials; the same command goes on\n")
             signal.raise_signal(outcome.signal)
-        write(study, fixed, context.folder)
-        parent.log_files(path for path in sorted(context.folder.rglob("*")) if path.is_file())
+        if outcome.timed_out:
+            sys.stderr.write(f"search.timeout_s is over after {outcome.n_counted} trials; the same command goes on\n")
+        folder = Path(settings.output_dir or context.folder)
+        write(study, fixed, folder)
+        parent.log_files(path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def open_study_of(settings: SearchJob, dataset: "Dataset", root: Path) -> "Study":
-    """Return the study that these settings define."""
+@contextmanager
+def around(sweep: Sweep) -> Iterator[None]:
+    """Fetch the data once, before a launcher's workers meet at the study."""
+    from pipeline.prepare import settled
+
+    settled(sweep.jobs[0].settings, Context(sweep.folder, chosen=sweep.jobs[0].chosen))
+    yield
+
+
+def plan_of(settings: SearchJob, dataset: "Dataset") -> "Plan":
+    """Return all that defines the study."""
     from mlpsweep.search.space import Space
-    from mlpsweep.search.study import Plan, open_study
+    from mlpsweep.search.study import Plan
     from mlpsweep.training.identity import numeric_sources_digest
 
     manifest = dataset.manifest
     space = Space.build(settings.space, settings.training(), manifest.n_features, manifest.n_classes)
-    plan = Plan(manifest.dataset, manifest.digest, numeric_sources_digest(), space, settings.search.metric)
-    return open_study(plan, settings.search, root)
+    return Plan(manifest.dataset, manifest.digest, numeric_sources_digest(), space, settings.search.metric)
 
 
-def work_on(study: "Study", settings: SearchJob, dataset: "Dataset", store: "Store", parent: "Run") -> "Outcome":
-    """Do this process's share of the study's trials."""
-    from mlpsweep.search.worker import Hands, work
+def show_plan(plan: "Plan", settings: SearchJob, dataset: "Dataset") -> None:
+    """Print what a search would do; no study or run is opened."""
+    from mlpsweep.search.preview import measure_epoch, preview
+
+    for line in preview(plan, settings.search, measure_epoch(dataset)):
+        sys.stdout.write(f"{line}\n")
+
+
+def search(study: "Study", settings: SearchJob, prepared: Path, parent: "Run") -> "Outcome":
+    """Work on the study in this process, or with several below it, and show how it goes."""
+    from rich.console import Console
+
+    from mlpsweep.search.live import watch
+    from mlpsweep.search.supervisor import supervise
+
+    console = Console(stderr=True)
+    with watch(study, settings.search.n_trials, console):
+        if settings.search.n_workers == 1:
+            return work_as(settings, prepared, parent.run_id)
+        return supervise(study, settings.search, work_as, (settings, prepared, parent.run_id), console.print)
+
+
+def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "Outcome":
+    """Be one worker: open data, study and store, and work until the target."""
+    from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.search.study import open_study
+    from mlpsweep.search.worker import work
+    from mlpsweep.tracking.store import open_store, work_tree
+
+    dataset = load_dataset(prepared, settings.data)
+    study = open_study(plan_of(settings, dataset), settings.search, work_tree())
+    store = open_store(settings.tracking, dataset.manifest.dataset)
+    return work(study, settings.search, hands(study, store, parent_id, dataset))
+
+
+def hands(study: "Study", store: "Store", parent_id: str, dataset: "Dataset") -> "Hands":
+    """Return what the search cannot do itself: training, tracking, and finding equal trainings."""
+    from mlpsweep.search.worker import Earlier, Hands
     from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.lineage import origin
     from mlpsweep.tracking.trials import TrialRecorder
     from mlpsweep.training.identity import environment, run_key
     from mlpsweep.training.run import TrainingResult, run_training
 
-    manifest = dataset.manifest
+    manifest, metric = dataset.manifest, study.plan.metric
     tags = {**origin(), **environment()}
-    recorder = TrialRecorder(store, study.name, parent.run_id, tags, manifest.n_features, manifest.n_classes)
+    recorder = TrialRecorder(store, study.name, parent_id, tags, manifest.n_features, manifest.n_classes)
 
     def train_one(settings: TrainSettings, **hooks: Any) -> TrainingResult:
         return run_training(settings, dataset, **hooks)
 
-    return work(study, settings.search, Hands(train_one, recorder, lambda trial: run_key(trial, manifest.digest)))
+    def find(key: str) -> Earlier | None:
+        found = recorder.find(key, metric)
+        return found and Earlier(*found)
+
+    return Hands(train_one, recorder, lambda settings: run_key(settings, manifest.digest), find)
 
 
 def write(study: "Study", fixed: Mapping[str, Any], folder: Path) -> None:

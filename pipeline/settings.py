@@ -56,6 +56,9 @@ class TrainJob(TrainSettings):
 class SearchJob(TrainJob):
     """Settings of ``search``: those of a training, of which the space's are proposed."""
 
+    worker: int | None = key(
+        rules.optional(rules.integer(0)), "of a launcher: -m worker=range(4) starts four", "0", identity=False
+    )
     search: SearchSettings
     winner: WinnerSettings
     space: SpaceSettings

@@ -88,7 +88,8 @@ def track(
     model = result.model
     tracked.log_params(lineage.params(settings, model.n_parameters))
     tracked.log_dataset(manifest.dataset, manifest.digest, settings.paths.prepared, n_train, manifest.n_features)
-    tracked.log_metrics({"samples_per_s": result.samples_per_s})
+    tracked.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
+    tracked.set_tags({"weights_hash": model.weights_hash})
     tracked.log_files(folder / name for name in OUTPUTS)
     log_model(tracked, folder / "model.npz", manifest.n_features, manifest.n_classes)
 

@@ -26,12 +26,12 @@ def run(settings: VerifyJob, context: Context) -> None:
     from mlpsweep.errors import NoResultError
     from mlpsweep.tracking.store import open_store
     from mlpsweep.training.run import run_training
-    from pipeline.evaluate import find_run, trained_model
+    from pipeline.evaluate import find_run, prepared_for, trained_model
     from pipeline.progress import TrainBar
 
     model_dir = Path(settings.model_dir)
     model, training = trained_model(model_dir)
-    dataset = load_dataset(Path(settings.paths.prepared) / training.data.name, training.data)
+    dataset = load_dataset(prepared_for(model, settings.paths), training.data)
     with TrainBar(f"verify {model_dir}", training.batch_size) as bar:
         result = run_training(training, dataset, on_progress=bar.update)
     is_same = result.model.weights_hash == model.weights_hash

@@ -8,6 +8,8 @@ from types import FrameType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEAT_S = 0.5
+# An exception that happens to be raised in a finaliser is lost, and one is held back now and then: so again and again.
 
 
 class PausedError(KeyboardInterrupt):
@@ -65,8 +67,7 @@ class Interrupt:
         self._trial_deadline = _after(timeout_s)
         remaining = min(self._deadline, self._trial_deadline) - time.monotonic()
         if remaining != float("inf"):
-            # Again and again: one that comes while interrupts are held back must not be the last.
-            signal.setitimer(signal.ITIMER_REAL, max(remaining, 1e-3), 0.5)
+            signal.setitimer(signal.ITIMER_REAL, max(remaining, 1e-3), REPEAT_S)
         try:
             self._is_allowed = True
             self._check()
@@ -97,6 +98,7 @@ class Interrupt:
             if self.signal is not None:
                 raise PausedError
             self.signal = number
+            signal.setitimer(signal.ITIMER_REAL, REPEAT_S, REPEAT_S)
         if self._is_allowed:
             self._check()
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -33,7 +33,9 @@ from sqlalchemy.pool import NullPool
 from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
 
-BUSY_TIMEOUT_S = 120
+# A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind: its
+# write-ahead log can corrupt a database in versions before 3.51.3.
+ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": 120}}
 # Optuna reads constraints under this prefix. A trial that has ours is over its bound: never trained, not counted.
 EXCESS = "constraints:n_parameters"
 OWNER, RETRIES = "owner", "retries"
@@ -104,11 +106,9 @@ def open_storage(url: str, lock: Path) -> RDBStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    # Rollback journal, SQLite's default: its write-ahead log can corrupt a database in versions before 3.51.3.
-    arguments = {"poolclass": NullPool, "connect_args": {"timeout": BUSY_TIMEOUT_S}}
     try:
         with locked(lock), storage_faults(url):
-            storage = RDBStorage(url, engine_kwargs=arguments)
+            storage = RDBStorage(url, engine_kwargs=dict(ARGUMENTS))
             with storage.engine.connect() as connection:
                 (verdict,) = connection.exec_driver_sql("PRAGMA quick_check(1)").one()
     except RuntimeError as error:

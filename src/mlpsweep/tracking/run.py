@@ -99,6 +99,11 @@ class Run:
         """Return the last step at which a metric was logged, or 0."""
         return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=0)
 
+    def value_at(self, metric: str, step: int) -> float | None:
+        """Return a metric's value at a step, or None if it was not logged there."""
+        points = self.client.get_metric_history(self.run_id, metric)
+        return next((float(point.value) for point in points if point.step == step), None)
+
     def end(self, status: Status, reason: str | None = None) -> None:
         """Close the run; ``reason`` tells why it is not FINISHED."""
         if reason:

@@ -113,3 +113,18 @@ class TrialRecorder:
             parent_id=self.parent_id,
         )
         return TrialRun(run, folder, 0)
+
+    def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
+        """Return an equal training outside the study: where, the metric of its weights' epoch, and its facts."""
+        run = self.store.find_run({"run_key": run_key}, "FINISHED")
+        if run is None:
+            return None
+        known = self.store.client.get_run(run.run_id).data
+        if "weights_hash" not in known.tags or "epoch_of_weights" not in known.metrics:
+            return None
+        epoch = int(known.metrics["epoch_of_weights"])
+        value, loss = run.value_at(metric, epoch), run.value_at("validation/loss", epoch)
+        if value is None or loss is None:
+            return None
+        facts = {"validation/loss": loss, "weights_hash": known.tags["weights_hash"], "epoch_of_weights": epoch}
+        return f"run {run.run_id}", value, facts
