@@ -6,6 +6,7 @@ around the whole multirun. Importing a door is light, so that ``--help`` answers
 """
 
 import dataclasses
+import errno
 import importlib
 import os
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError
+from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -28,6 +29,8 @@ BUG, INTERRUPTED, TERMINATED = 1, 130, 143
 # Worst first: what a multirun's exit code tells when its jobs ended differently.
 SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, 5, 0)
 OUTCOME = "outcome.json"
+# The system's errors that no line of ours can cause or cure.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 class Terminated(KeyboardInterrupt):
@@ -122,12 +125,25 @@ def guarded(work: Callable[[], None]) -> Outcome:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
         return Outcome(error.exit_code, error.messages)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            return _bug(error)
+        message = (
+            f"{error.filename or 'storage'}: {error.strerror}; expected a place that can be written. "
+            "Free space, or name another folder."
+        )
+        sys.stderr.write(f"error: {message}\n")
+        return Outcome(StorageError.exit_code, (message,))
     except KeyboardInterrupt as error:
         return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",))
-    except Exception as error:  # noqa: BLE001 - a bug: its traceback, and the exit code that says so
-        traceback.print_exc()
-        return Outcome(BUG, (f"{type(error).__name__}: {error}",))
+    except Exception as error:  # noqa: BLE001 - a bug
+        return _bug(error)
     return Outcome(0)
+
+
+def _bug(error: Exception) -> Outcome:
+    traceback.print_exc()
+    return Outcome(BUG, (f"{type(error).__name__}: {error}",))
 
 
 def launched(module: str, config: "DictConfig") -> None:

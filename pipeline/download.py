@@ -19,10 +19,13 @@ def run(settings: DataJob, context: Context) -> None:
 
     with ByteBar() as bar:
         folder = Path(settings.paths.raw) / settings.data.name
-        # Whoever names the data set or a recipe wants that one, or an error.
-        is_default = not {"data", "recipe"} & set(context.chosen)
-        download(settings.data, folder, allow_fallback=is_default, progress=bar.update)
+        download(settings.data, folder, allow_fallback=not is_asked_for(context), progress=bar.update)
     say_if_standing_in(folder)
+
+
+def is_asked_for(context: Context) -> bool:
+    """Return whether the command line names the data set, or a recipe: then it is that one, or an error."""
+    return bool({"data", "recipe"} & set(context.chosen))
 
 
 def say_if_standing_in(raw: Path) -> None:

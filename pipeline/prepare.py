@@ -15,6 +15,7 @@ from pipeline.settings import DataJob, TrainJob
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
+    from mlpsweep.data.manifest import Manifest
 
 SETTINGS, CONFIG = DataJob, "prepare"
 T = TypeVar("T", bound=TrainJob)
@@ -28,8 +29,11 @@ def run(settings: DataJob, context: Context) -> None:
     from mlpsweep.evaluation.style import save_figure
 
     folder = Path(settings.paths.prepared) / settings.data.name
-    manifest = prepare(settings.data, Path(settings.paths.raw) / settings.data.name, folder)
-    data = standing_in(settings.data) if manifest.stands_in_for else settings.data
+    asked_for = settings.data
+    if download.is_asked_for(context):
+        asked_for = dataclasses.replace(asked_for, fallback=None)
+    manifest = prepare(asked_for, Path(settings.paths.raw) / settings.data.name, folder)
+    data = own_settings(settings.data, manifest, context)
     train = load_dataset(folder, data).train
     title = f"{manifest.title}: the first training samples"
     figure = sample_grid(
@@ -54,17 +58,22 @@ def settled(settings: T, context: Context) -> tuple[T, "Dataset"]:
             job = DataJob(data=settings.data, paths=settings.paths)
             download.run(job, context)
             run(job, context)
-    if Manifest.read(folder).stands_in_for:
+    data = own_settings(settings.data, Manifest.read(folder), context)
+    if data.name != settings.data.name:
         download.say_if_standing_in(Path(settings.paths.raw) / settings.data.name)
-        settings = dataclasses.replace(settings, data=standing_in(settings.data))
-    return settings, load_dataset(folder, settings.data)
+    return dataclasses.replace(settings, data=data), load_dataset(folder, data)
 
 
-def standing_in(data: DataSettings) -> DataSettings:
-    """Return the settings of the set that stands in for ``data``; no validation rows if ``data`` has none."""
+def own_settings(data: DataSettings, manifest: "Manifest", context: Context) -> DataSettings:
+    """Return the settings of what lies there: the digits' own, where they may stand in for the set that is asked for.
+
+    Who names the data set or a recipe, or sets ``data.fallback=null``, wants no stand-in; loading then refuses it.
+    """
     from mlpsweep.config import read_yaml
     from pipeline.help import CONF
 
+    if not manifest.stands_in_for or data.fallback is None or download.is_asked_for(context):
+        return data
     file = CONF / "data" / f"{data.fallback}.yaml"
     own = DataSettings.build(read_yaml(file.read_text(), str(file)), "data.")
     return own if data.n_validation else dataclasses.replace(own, n_validation=0)

@@ -4,6 +4,7 @@ No setting is named here; no NumPy, so that ``--help`` answers at once.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,8 +102,15 @@ def mapping_of(rule: Rule) -> Rule:
     return Rule(f"a mapping, each value {rule.expected}", parse)
 
 
+def matching(pattern: str, expected: str) -> Rule:
+    """Return the rule of a text that matches a regular expression as a whole."""
+    whole = re.compile(pattern)
+    return Rule(expected, lambda v: v if isinstance(v, str) and whole.fullmatch(v) else _reject(v))
+
+
 BOOLEAN = Rule("true or false", lambda v: v if isinstance(v, bool) else _reject(v))
 TEXT = Rule("a text", lambda v: v if isinstance(v, str) and v.strip() else _reject(v))
+HTTPS = matching(r"https://[^\s/]+(/\S*)?", "an https address of a folder")
 ANYTHING = Rule("a value", lambda v: v)
 POSITIVE = real("> 0", lambda v: v > 0)
 NON_NEGATIVE = real(">= 0", lambda v: v >= 0)

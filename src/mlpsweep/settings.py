@@ -154,7 +154,7 @@ class DataSettings(Settings):
 
     name: str = key(rules.one_of(DATASETS), "data set", "mnist")
     mirrors: tuple[str, ...] = key(
-        rules.list_of(rules.TEXT, may_be_empty=True), "https addresses, tried in order", "[]", identity=False
+        rules.list_of(rules.HTTPS, may_be_empty=True), "https addresses, tried in order", "[]", identity=False
     )
     files: dict[str, dict[str, Any]] = key(
         rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "file names, SHA-256, bytes", "{}", identity=False

@@ -1,5 +1,6 @@
 """scikit-learn's embedded digits as IDX files, so that they go the way of any downloaded set."""
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +28,13 @@ def write_digits(folder: Path) -> None:
     missing = {role: file for role, file in DIGITS_FILES.items() if not file.is_valid(folder)}
     contents = _encode() if missing else {}
     for role, file in missing.items():
-        write_atomic(folder / file.name, contents[role])
-        if not file.is_valid(folder):
+        actual = hashlib.sha256(contents[role]).hexdigest()
+        if actual != file.sha256:
             raise ChecksumError(
-                f"{folder / file.name}: the digits embedded in this scikit-learn are not those this project knows; "
-                f"expected SHA-256 {file.sha256}. Install the versions of constraints.txt."
+                f"{file.name}: this scikit-learn embeds other digits, of SHA-256 {actual}; expected {file.sha256}. "
+                "Install the versions of constraints.txt."
             )
+        write_atomic(folder / file.name, contents[role])
 
 
 def _encode() -> dict[str, bytes]:

@@ -1,29 +1,17 @@
 """Where runs are tracked; light enough for the help page, so mlflow is not imported here."""
 
-import re
 from dataclasses import dataclass
-from typing import Any
 
 from mlpsweep import rules
-from mlpsweep.rules import Rule, key
+from mlpsweep.rules import key, matching
 from mlpsweep.settings import Settings
 
-
-def _matching(pattern: str, expected: str) -> Rule:
-    def parse(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(value)
-        return value
-
-    return Rule(expected, parse)
-
-
 # MLflow refuses its old file store, ./mlruns, since 3.13.
-URI = _matching(
+URI = matching(
     r"(sqlite:///|https?://|postgresql(\+\w+)?://|mysql(\+\w+)?://|databricks)\S*[^\s/]",
     "a database or server, sqlite:///FILE or http://HOST:PORT (MLflow takes no folder any more)",
 )
-NAME = _matching(r"\S(.{0,248}\S)?", "a name of 1 to 250 characters in one line")
+NAME = matching(r"\S(.{0,248}\S)?", "a name of 1 to 250 characters in one line")
 
 
 @dataclass(frozen=True, kw_only=True)

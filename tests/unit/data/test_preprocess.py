@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from mlpsweep.data import preprocess
+from mlpsweep.data import digits, preprocess
 from mlpsweep.data.digits import write_digits
 from mlpsweep.data.download import download
 from mlpsweep.data.facts import FACTS
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.data.preprocess import prepare
-from mlpsweep.data.source import Source
+from mlpsweep.data.source import DIGITS_FILES, Source
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError, ShapeError, StorageError
 from mlpsweep.settings import DataSettings
 from tests.raw_files import (
@@ -112,6 +112,18 @@ def test_digits_are_scikit_learns(prepared_digits: Path) -> None:
     images = np.vstack([np.load(prepared_digits / f"{split}_images.npy") for split in ("train", "test")])
     labels = np.concatenate([np.load(prepared_digits / f"{split}_labels.npy") for split in ("train", "test")])
     assert rows == {tuple(map(int, image)): int(label) for image, label in zip(images, labels, strict=True)}
+
+
+def test_digits_of_another_scikit_learn_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {role: dataclasses.replace(file, sha256="0" * 64) for role, file in DIGITS_FILES.items()}
+    monkeypatch.setattr(digits, "DIGITS_FILES", others)
+    with pytest.raises(ChecksumError, match=r"this scikit-learn embeds other digits.*Install .* constraints.txt"):
+        write_digits(tmp_path)
+    assert snapshot(tmp_path) == {}
+
+
+def test_facts_count_the_train_file(prepared_digits: Path) -> None:
+    assert FACTS["digits"].n_train == Manifest.read(prepared_digits).counts["train"]
 
 
 def test_digits_have_the_same_digest_on_every_machine(prepared_digits: Path) -> None:
@@ -212,11 +224,11 @@ def test_stand_in_is_prepared_as_the_digits(tmp_path: Path, prepared_digits: Pat
     write_digits(tmp_path / "raw")
     Source("digits", "mnist").write(tmp_path / "raw")
     manifest = prepare(settings_of(small_files(), fallback="digits"), tmp_path / "raw", tmp_path / "prepared")
-    digits = Manifest.read(prepared_digits)
+    own = Manifest.read(prepared_digits)
     assert (manifest.dataset, manifest.stands_in_for) == ("digits", "mnist")
     assert manifest.title == "digits (stands in for MNIST)"
-    assert manifest.arrays == digits.arrays
-    assert manifest.digest != digits.digest
+    assert manifest.arrays == own.arrays
+    assert manifest.digest != own.digest
 
 
 @pytest.mark.parametrize(
