@@ -155,8 +155,6 @@ def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
         accuracy=float((predicted == labels).mean()),
         loss=-float(log_probabilities[np.arange(len(labels)), labels].mean()),
     )
-    classes = np.arange(manifest.n_classes)
-    shape = {"labels": classes, "target_names": manifest.class_names, "digits": 4, "zero_division": 0.0}
     return Evaluation(
         dataset=manifest.dataset,
         stands_in_for=manifest.stands_in_for,
@@ -168,9 +166,9 @@ def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
         labels=labels,
         predicted_labels=predicted,
         probabilities=np.exp(log_probabilities),
-        confusion=confusion_matrix(labels, predicted, labels=classes),
-        report_text=classification_report(labels, predicted, **shape),
-        report=classification_report(labels, predicted, **shape, output_dict=True),
+        confusion=confusion_matrix(labels, predicted, labels=np.arange(manifest.n_classes)),
+        report_text=_report(labels, predicted, manifest.class_names),
+        report=_report(labels, predicted, manifest.class_names, output_dict=True),
     )
 
 
@@ -190,6 +188,22 @@ def confused_pairs(confusion: LabelArray, class_names: tuple[str, ...]) -> tuple
         for j in range(i + 1, len(class_names))
     )
     return tuple(sorted((pair for pair in pairs if pair.count), key=lambda pair: -pair.count))
+
+
+def _report(
+    labels: LabelArray, predicted: LabelArray, class_names: tuple[str, ...], *, output_dict: bool = False
+) -> Any:
+    """Return scikit-learn's report with every class in it, those that never occur too."""
+    classes = np.arange(len(class_names))
+    return classification_report(
+        labels,
+        predicted,
+        labels=classes,
+        target_names=class_names,
+        digits=4,
+        zero_division=0.0,
+        output_dict=output_dict,
+    )
 
 
 def _measure(model: Model, split: Split) -> SplitMetrics:

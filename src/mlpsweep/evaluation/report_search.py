@@ -22,7 +22,7 @@ def finalists_section(data: ReportData) -> Section | None:
     columns = (
         Column("number", "trial", "count"),
         Column("verdict", "verdict"),
-        Column("mean", f"mean {search.metric}", kind),
+        Column("mean", "mean", kind),
         Column("spread", "standard deviation", kind),
         *(Column(f"seed {k}", f"seed {k + 1}", kind) for k in range(n_seeds)),
         Column("n_parameters", "parameters", "count"),
@@ -35,7 +35,12 @@ def finalists_section(data: ReportData) -> Section | None:
         if len(tied) > 1
         else "The winner stands out from the others by more than chance."
     )
-    return Section("finalists", "Seeds and ties", (text,), (Table("Finalists", columns, rows),))
+    return Section(
+        "finalists",
+        "Seeds and ties",
+        (text,),
+        (Table(f"Finalists, {search.metric} on up to {n_seeds} seeds", columns, rows),),
+    )
 
 
 def search_section(data: ReportData) -> Section | None:

@@ -86,7 +86,7 @@ PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
     """Put the house style in force inside the block only, whatever the user's matplotlibrc says."""
-    with matplotlib.style.context(["default", dict(PARAMETERS)], after_reset=True):
+    with matplotlib.style.context(["default", dict(PARAMETERS)]):
         yield
 
 

@@ -49,7 +49,7 @@ FORMATS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
         "points": _points,
         "seconds": _seconds,
         "probability": lambda value: "< 0.0001" if value < 0.0001 else f"{value:.4f}",
-        "range": lambda ends: f"{100 * ends[0]:.2f} – {100 * ends[1]:.2f} %",
+        "range": lambda ends: f"{100 * ends[0]:.2f}–{100 * ends[1]:.2f} %",
         "points range": lambda ends: f"{_points(ends[0])} … {_points(ends[1])}",
     }
 )
