@@ -16,8 +16,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 
 def page(door: ModuleType) -> str:
     """Return a door's help: what it does, every key with its default, meaning and range."""
-    values = _defaults(door.CONFIG)
-    rows = list(_rows(door.SETTINGS, values, ""))
+    rows = rows_of(door)
     width = max((len(name) for name, _, _ in rows), default=0)
     lines = [
         f"python -m {door.__name__} [-m] [key=value ...]"
@@ -34,6 +33,11 @@ def page(door: ModuleType) -> str:
         "--cfg job shows the composed configuration; -m runs one job per value of key=a,b" * hasattr(door, "around"),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def rows_of(door: ModuleType) -> list[tuple[str, str, str]]:
+    """Return name, default and meaning with range of each setting of a door."""
+    return list(_rows(door.SETTINGS, _defaults(door.CONFIG), ""))
 
 
 def _defaults(config_name: str) -> dict[str, Any]:

@@ -37,6 +37,9 @@ class TrainJob(TrainSettings):
     output_dir: str | None = key(
         rules.optional(rules.TEXT), "folder to write; null: a new one", "artifacts/train/relu", identity=False
     )
+    reuse: bool | None = key(
+        rules.optional(rules.BOOLEAN), "take an equal training's outputs; null: with -m only", "false", identity=False
+    )
     paths: PathSettings
     tracking: TrackingSettings
 

@@ -41,12 +41,29 @@ def run(settings: TrainJob, context: Context) -> None:
     tags = {"run_key": run_key(training, manifest.digest), **lineage.origin(), **environment()}
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
         write_record(context.folder, tracked, name, None)
-        with TrainBar(name, settings.batch_size) as bar:
-            result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
-        save(result, settings, manifest, context.folder)
-        track(tracked, result, settings, manifest, len(dataset.train), context.folder)
-        write_record(context.folder, tracked, name, result)
-    sys.stdout.write(f"{name}: {sentence(result)}\n{_shown(context.folder)}  MLflow run {tracked.run_id}\n")
+        # In a sweep an equal training is not done again; alone, whoever types the command wants it done.
+        is_reusing = context.number is not None if settings.reuse is None else settings.reuse
+        earlier = store.find_run({"run_key": tags["run_key"], "outputs": "true"}, "FINISHED") if is_reusing else None
+        if earlier:
+            line = reuse(earlier, tracked, context.folder)
+        else:
+            with TrainBar(name, settings.batch_size) as bar:
+                result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
+            save(result, settings, manifest, context.folder)
+            track(tracked, result, settings, manifest, len(dataset.train), context.folder)
+            write_record(context.folder, tracked, name, result)
+            line = sentence(result)
+    sys.stdout.write(f"{name}: {line}\n{_shown(context.folder)}  MLflow run {tracked.run_id}\n")
+
+
+def reuse(earlier: "Run", tracked: "Run", folder: Path) -> str:
+    """Take the outputs and figures of an equal training; return what to say of it."""
+    from mlpsweep.files import read_json, write_json
+
+    earlier.copy_into(tracked, folder)
+    known = read_json(record_of(folder))
+    write_json(record_of(folder), {**known, "metrics": earlier.metrics(), "reused_from": earlier.run_id})
+    return f"taken from the equal run {earlier.run_id}; train it again with reuse=false"
 
 
 def sentence(result: "TrainingResult") -> str:
@@ -89,7 +106,7 @@ def track(
     tracked.log_params(lineage.params(settings, model.n_parameters))
     tracked.log_dataset(manifest.dataset, manifest.digest, settings.paths.prepared, n_train, manifest.n_features)
     tracked.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
-    tracked.set_tags({"weights_hash": model.weights_hash})
+    tracked.set_tags({"weights_hash": model.weights_hash, "outputs": "true"})
     tracked.log_files(folder / name for name in OUTPUTS)
     log_model(tracked, folder / "model.npz", manifest.n_features, manifest.n_classes)
 

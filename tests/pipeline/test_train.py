@@ -80,6 +80,20 @@ def test_lists_of_widths_are_two_children(tmp_path: Path) -> None:
     assert tracked(tmp_path, "select distinct status from runs") == [("FINISHED",)]
 
 
+def test_a_sweep_takes_an_equal_training_and_says_so(trained: Path) -> None:
+    first = json.loads((trained / "first.run.json").read_text())["run_id"]
+    done = door(trained, "train", *TINY[:4], "-m", "learning_rate=0.1,0.3")
+    assert done.returncode == 0, done.stderr
+    assert "taken from the equal run" in done.stdout
+    (sweep,) = [path for path in (trained / "multirun").glob("*/*") if path.is_dir()]
+    assert (sweep / "0/model.npz").read_bytes() == (trained / "first/model.npz").read_bytes()
+    of_child = json.loads((sweep / "0.run.json").read_text())
+    assert of_child["reused_from"] != of_child["run_id"]
+    points = "select step, value from metrics where run_uuid = '{}' and key = 'validation/loss' order by step"
+    assert tracked(trained, points.format(of_child["run_id"])) == tracked(trained, points.format(first))
+    assert "reused_from" not in json.loads((sweep / "1.run.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

@@ -89,6 +89,23 @@ class Run:
         else:
             self.end("FAILED", f"{type(error).__name__}: {error}")
 
+    def metrics(self) -> dict[str, float]:
+        """Return the last value of each metric."""
+        return dict(self.client.get_run(self.run_id).data.metrics)
+
+    def copy_into(self, other: "Run", folder: Path) -> None:
+        """Give ``other`` this run's params, histories and files, and put the files of the top level into ``folder``."""
+        known = self.client.get_run(self.run_id).data
+        other.log_params(known.params)
+        for name in known.metrics:
+            points = self.client.get_metric_history(self.run_id, name)
+            other._log([(name, point.value, point.step) for point in points])
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [file.path for file in self.client.list_artifacts(self.run_id) if not file.is_dir]
+        other.log_files(Path(self.client.download_artifacts(self.run_id, file, str(folder))) for file in files)
+        tags = {name: value for name, value in known.tags.items() if name in ("weights_hash", "outputs")}
+        other.set_tags({**tags, "reused_from": self.run_id})
+
     def reopen(self) -> None:
         """Set an ended run RUNNING again, to be continued."""
         self.client.update_run(self.run_id, status="RUNNING")
