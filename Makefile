@@ -27,7 +27,7 @@ repro: setup ## data -> baselines -> search -> winner -> report
 	dvc repro
 
 test: setup ## tests that need no browser, no real files and no long kill
-	python -m pytest -q -m 'not network and not mnist and not browser and not fault'
+	python -m pytest -q -n auto --dist loadscope -m 'not network and not mnist and not browser and not fault'
 
 test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if there is no connection
 	python -m pytest -q -m 'not network'

@@ -5,6 +5,7 @@ from, and ``run(settings, context)``. One that takes ``-m`` has ``around(sweep)`
 around the whole multirun. Importing a door is light, so that ``--help`` answers at once.
 """
 
+import contextlib
 import dataclasses
 import errno
 import importlib
@@ -19,6 +20,7 @@ from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError
+from mlpsweep.tracking.mirror import without_password
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -78,7 +80,7 @@ class Sweep:
     @property
     def title(self) -> str:
         """The words of the command line that the jobs share or vary, as typed."""
-        return " ".join(self.words)[:200]
+        return without_password(" ".join(self.words))[:200]
 
     def outcomes(self) -> list[Outcome]:
         """Return each job's outcome; a job that left none was killed."""
@@ -121,10 +123,11 @@ def guarded(work: Callable[[], None]) -> Outcome:
     try:
         work()
     except MlpsweepError as error:
-        sys.stderr.write("".join(f"error: {message}\n" for message in error.messages))
+        messages = tuple(map(without_password, error.messages))
+        sys.stderr.write("".join(f"error: {message}\n" for message in messages))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        return Outcome(error.exit_code, error.messages)
+        return Outcome(error.exit_code, messages)
     except OSError as error:
         if error.errno not in NO_ROOM:
             return _bug(error)
@@ -213,9 +216,13 @@ def _multirun(door: ModuleType, jobs: "list[Job]", args: Any) -> None:
         raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
     sweep = Sweep(new_folder(Path(jobs[0].hydra.sweep.dir)), tuple(args.overrides), tuple(jobs))
     words = ["-m", *args.overrides, f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
-    with door.around(sweep):
-        _hydra(door, [*(["--config-dir", args.config_dir] if args.config_dir else []), *words])
-        sweep.check()
+    try:
+        with door.around(sweep):
+            _hydra(door, [*(["--config-dir", args.config_dir] if args.config_dir else []), *words])
+            sweep.check()
+    finally:
+        with contextlib.suppress(OSError):
+            os.removedirs(sweep.folder)  # only if no job came to write into it
 
 
 def _hydra(door: ModuleType, words: list[str]) -> None:

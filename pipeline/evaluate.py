@@ -32,10 +32,10 @@ def run(settings: EvaluateJob, context: Context) -> None:
     from mlpsweep.tracking.store import open_store
 
     dataset = load_dataset(prepared_for(model, settings.paths), trained.data, with_test=True)
+    store = open_store(settings.tracking, dataset.manifest.dataset)
     evaluation = evaluate_model(model, dataset)
     folder = Path(settings.output_dir or f"{model_dir}.evaluation")
     write_evaluation(evaluation, dataset, folder)
-    store = open_store(settings.tracking, dataset.manifest.dataset)
     tracked = find_run(store, model_dir, model, trained)
     tracked.log_metrics(final_metrics(evaluation))
     tracked.log_files(sorted(folder.iterdir()), "evaluation")

@@ -67,7 +67,7 @@ def settled(settings: T, context: Context) -> tuple[T, "Dataset"]:
 def own_settings(data: DataSettings, manifest: "Manifest", context: Context) -> DataSettings:
     """Return the settings of what lies there: the digits' own, where they may stand in for the set that is asked for.
 
-    Who names the data set or a recipe, or sets ``data.fallback=null``, wants no stand-in; loading then refuses it.
+    Who names the data set, or sets ``data.fallback=null``, wants no stand-in; loading then refuses it.
     """
     from mlpsweep.config import read_yaml
     from pipeline.help import CONF

@@ -29,10 +29,12 @@ SHARES_FOLDER = True
 def run(settings: SearchJob, context: Context) -> None:
     """Work on the study until its target, then write what was found."""
     from mlpsweep.search.study import open_study
-    from mlpsweep.tracking.store import open_store, work_tree
+    from mlpsweep.tracking.store import open_store, reach_store, work_tree
     from mlpsweep.tracking.trials import search_run
     from pipeline.prepare import settled
 
+    if not settings.search.dry_run:
+        reach_store(settings.tracking)
     fixed, prepared = held(settings, context), Path(settings.paths.prepared) / settings.data.name
     settings, dataset = settled(settings, context)
     plan = plan_of(settings, dataset)

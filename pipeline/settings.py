@@ -46,8 +46,10 @@ class TrainJob(TrainSettings):
     def conflicts(self) -> Iterable[str]:
         """Return what does not fit together, an output folder that is a file too."""
         yield from super().conflicts()
-        if self.output_dir and Path(self.output_dir).is_file():
-            yield f"output_dir: {self.output_dir} is a file; expected a folder, or a name that is free"
+        wanted = Path(self.output_dir or ".")
+        for path in (wanted, *wanted.parents):
+            if path.is_file():
+                yield f"output_dir: {path} is a file; expected a folder, or a name that is free"
 
     def training(self) -> TrainSettings:
         """Return what decides the training alone, with the number of epochs settled."""

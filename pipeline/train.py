@@ -28,12 +28,13 @@ OUTPUTS = ("model.npz", "history.csv", "config.yaml", "curves.png")
 def run(settings: TrainJob, context: Context) -> None:
     """Train, write, track."""
     from mlpsweep.tracking import lineage
-    from mlpsweep.tracking.store import open_store
+    from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.training.identity import environment, run_key
     from mlpsweep.training.run import run_training
     from pipeline.prepare import settled
     from pipeline.progress import TrainBar
 
+    reach_store(settings.tracking)
     settings, dataset = settled(settings, context)
     training = settings.training()
     manifest, name = dataset.manifest, lineage.run_name(settings)
@@ -106,8 +107,9 @@ def track(
     tracked.log_params(lineage.params(settings, model.n_parameters))
     tracked.log_dataset(manifest.dataset, manifest.digest, settings.paths.prepared, n_train, manifest.n_features)
     tracked.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
-    tracked.set_tags({"weights_hash": model.weights_hash, "outputs": "true"})
-    tracked.log_files(folder / name for name in OUTPUTS)
+    tracked.set_tags({"weights_hash": model.weights_hash})
+    if tracked.log_files(folder / name for name in OUTPUTS):
+        tracked.set_tags({"outputs": "true"})
     log_model(tracked, folder / "model.npz", manifest.n_features, manifest.n_classes)
 
 
@@ -133,9 +135,10 @@ def record_of(folder: Path) -> Path:
 def around(sweep: Sweep) -> Iterator[None]:
     """Open a parent run for the jobs, fetch their data once, and compare them at the end, however it ends."""
     from mlpsweep.tracking.lineage import origin
-    from mlpsweep.tracking.store import open_store
+    from mlpsweep.tracking.store import open_store, reach_store
     from pipeline.prepare import settled
 
+    reach_store(sweep.jobs[0].settings.tracking)
     for job in sweep.jobs:
         settings, dataset = settled(job.settings, Context(sweep.folder, chosen=job.chosen))
     store = open_store(settings.tracking, dataset.manifest.dataset)

@@ -32,12 +32,12 @@ def run(settings: VerifyJob, context: Context) -> None:
     model_dir = Path(settings.model_dir)
     model, training = trained_model(model_dir)
     dataset = load_dataset(prepared_for(model, settings.paths), training.data)
+    store = open_store(settings.tracking, dataset.manifest.dataset)
     with TrainBar(f"verify {model_dir}", training.batch_size) as bar:
         result = run_training(training, dataset, on_progress=bar.update)
     is_same = result.model.weights_hash == model.weights_hash
     same_key = result.model.metadata["run_key"] == model.metadata["run_key"]
     faults = [] if is_same else list(differences(model, result, (model_dir / "history.csv").read_text(), same_key))
-    store = open_store(settings.tracking, dataset.manifest.dataset)
     proof = "false" if faults else "bits" if is_same else "tolerance"
     find_run(store, model_dir, model, training).set_tags({"verified": proof})
     if faults:

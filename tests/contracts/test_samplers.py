@@ -91,7 +91,7 @@ def test_a_network_over_the_bound_is_proposed_but_not_trained_nor_counted(sample
 
 def test_tpe_goes_where_values_were_high(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.search_lab.accuracy", lambda settings, epoch: 1 - 10 * abs(settings.l2_lambda - 0.08))
-    space = {"dimensions": {"l2_lambda": {"type": "float", "low": 0.0, "high": 0.1}}}
+    space: dict[str, Any] = {"dimensions": {"l2_lambda": {"type": "float", "low": 0.0, "high": 0.1}}}
     searched(tmp_path, "random", n_trials=20, **space)
     values = [params["l2_lambda"] for params in drawn(searched(tmp_path, "tpe", n_trials=30, **space))]
     # Uniform draws would be 0.034 away on average.

@@ -1,14 +1,13 @@
-"""Elementwise activation functions and their derivatives, in place; no layers, no dropout.
+"""Elementwise activation functions with their derivatives, in place; no layers, no dropout.
 
-``forward(z, a)`` writes the activation of ``z`` into ``a`` and leaves ``z`` alone.
-``backward(grad, z, a)`` turns ``grad`` from the loss's gradient with respect to ``a`` into that with respect to
-``z``. A layer's ``z`` and ``a`` have done their work by then: backward uses them as scratch space.
-All arrays have one shape (b, n_units) and one dtype, which is kept; nothing is allocated.
+Each function takes ``z`` and turns it into the activation ``a``; it writes the derivative da/dz, of which backward
+needs nothing else, into ``slope``, and may use ``scratch``. The three are of one shape (b, n_units) and one dtype,
+which is kept; nothing is allocated. Arguments of exp are cut off where the result has long been flat, so that large
+scores neither overflow nor underflow.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,156 +18,105 @@ from mlpsweep.types import FloatArray
 
 LEAKY_SLOPE: Final = 0.01
 GELU_CUBIC: Final = 0.044715
-GELU_SCALE: Final = math.sqrt(2.0 / math.pi)
+GELU_SCALE: Final = math.sqrt(8.0 / math.pi)
+
+Activation = Callable[[FloatArray, FloatArray, FloatArray], None]
+"""Called as ``activation(z, slope, scratch)``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """An elementwise function and its vector-Jacobian product, both writing into the caller's arrays."""
-
-    forward: Callable[[FloatArray, FloatArray], None]
-    backward: Callable[[FloatArray, FloatArray, FloatArray], None]
-
-
-def sigmoid(z: FloatArray, a: FloatArray) -> None:
-    """Write 1 / (1 + exp(-z))."""
+def sigmoid(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Make ``z`` e / (1 + e), e = exp(z), and ``slope`` a (1 - a) = a / (1 + e)."""
     limit = max_exponent(z.dtype)
-    np.clip(z, -limit, limit, out=a)
-    np.negative(a, out=a)
-    np.exp(a, out=a)
-    a += 1.0
-    np.divide(1.0, a, out=a)
+    np.clip(z, -limit, limit, out=z)
+    np.exp(z, out=z)
+    np.add(z, 1.0, out=slope)
+    z /= slope
+    np.divide(z, slope, out=slope)
 
 
-def sigmoid_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Multiply ``grad`` by a (1 - a)."""
-    np.subtract(1.0, a, out=z)
-    z *= a
-    grad *= z
+def tanh(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Make ``z`` its hyperbolic tangent, and ``slope`` 1 - a**2."""
+    np.tanh(z, out=z)
+    np.multiply(z, z, out=slope)
+    np.subtract(1.0, slope, out=slope)
 
 
-def tanh(z: FloatArray, a: FloatArray) -> None:
-    """Write the hyperbolic tangent."""
-    np.tanh(z, out=a)
+def relu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Keep ``z`` where it is positive, and make ``slope`` 1 there; both are 0 elsewhere, at the kink too."""
+    np.greater(z, 0.0, out=slope)
+    z *= slope
 
 
-def tanh_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Multiply ``grad`` by 1 - a**2."""
-    np.multiply(a, a, out=z)
-    np.subtract(1.0, z, out=z)
-    grad *= z
+def leaky_relu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Multiply ``z`` by ``slope``: 1 where it is positive and 0.01 elsewhere (Maas et al., 2013)."""
+    np.greater(z, 0.0, out=slope)
+    slope *= 1.0 - LEAKY_SLOPE
+    slope += LEAKY_SLOPE
+    z *= slope
 
 
-def relu(z: FloatArray, a: FloatArray) -> None:
-    """Write max(z, 0)."""
-    np.clip(z, 0.0, np.inf, out=a)  # np.maximum with a scalar takes twice the time
-
-
-def relu_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Keep ``grad`` where a > 0; at the kink the derivative is taken as 0."""
-    np.greater(a, 0.0, out=z)
-    grad *= z
-
-
-def leaky_relu(z: FloatArray, a: FloatArray) -> None:
-    """Write z where it is positive and 0.01 z elsewhere (Maas et al., 2013)."""
-    np.multiply(z, LEAKY_SLOPE, out=a)
-    np.maximum(z, a, out=a)
-
-
-def leaky_relu_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Multiply ``grad`` by 1 where a > 0 and by 0.01 elsewhere."""
-    np.greater(a, 0.0, out=z)
-    z *= 1.0 - LEAKY_SLOPE
-    z += LEAKY_SLOPE
-    grad *= z
-
-
-def elu(z: FloatArray, a: FloatArray) -> None:
-    """Write z where it is positive and exp(z) - 1 elsewhere (Clevert et al., 2016).
+def elu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Keep ``z`` where it is positive, make it exp(z) - 1 elsewhere; ``slope`` is 1 and exp(z) (Clevert et al., 2016).
 
     Notes
     -----
     Not ``expm1``: its extra digits near 0 are lost in the next layer's sum, and it takes ten times as long.
     """
-    np.clip(z, -max_exponent(z.dtype), 0.0, out=a)
-    np.exp(a, out=a)
-    a -= 1.0
-    np.maximum(z, a, out=a)  # exp(z) - 1 >= z, so this is z where z is positive only
+    np.clip(z, -max_exponent(z.dtype), 0.0, out=slope)
+    np.exp(slope, out=slope)
+    np.subtract(slope, 1.0, out=scratch)
+    np.maximum(z, scratch, out=z)  # exp(z) - 1 >= z, and 0 stands where z is positive
 
 
-def elu_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Multiply ``grad`` by 1 where a > 0 and by exp(z) = a + 1 elsewhere."""
-    np.clip(a, -1.0, 0.0, out=z)
-    z += 1.0
-    grad *= z
+def silu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Make ``z`` a = z s, s = sigmoid(z), and ``slope`` s + a (1 - s) (Elfwing et al., 2018)."""
+    limit = max_exponent(z.dtype)
+    np.clip(z, -limit, limit, out=slope)
+    np.exp(slope, out=slope)
+    np.add(slope, 1.0, out=scratch)
+    slope /= scratch  # s
+    z *= slope
+    np.divide(z, scratch, out=scratch)  # a (1 - s)
+    slope += scratch
 
 
-def silu(z: FloatArray, a: FloatArray) -> None:
-    """Write z sigmoid(z) (Elfwing et al., 2018)."""
-    sigmoid(z, a)
-    a *= z
-
-
-def silu_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Multiply ``grad`` by s (1 + z (1 - s)), s = sigmoid(z)."""
-    sigmoid(z, a)
-    grad *= a
-    np.subtract(1.0, a, out=a)
-    z *= a
-    z += 1.0
-    grad *= z
-
-
-def _gelu_argument(z: FloatArray, u: FloatArray) -> None:
-    """Write u = sqrt(2 / pi) (z + 0.044715 z**3)."""
-    np.multiply(z, z, out=u)
-    u *= GELU_SCALE * GELU_CUBIC
-    u += GELU_SCALE
-    u *= z
-
-
-def gelu(z: FloatArray, a: FloatArray) -> None:
-    """Write z (1 + tanh(u)) / 2, u = sqrt(2 / pi) (z + 0.044715 z**3).
+def gelu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
+    """Make ``z`` a = z s, s = sigmoid(v), v = sqrt(8 / pi) (z + 0.044715 z**3), and ``slope`` s + z v' s (1 - s).
 
     Notes
     -----
-    The tanh form of Hendrycks and Gimpel (2016), JAX's default; it stays within 5e-4 of z times the normal
-    distribution function, which PyTorch computes by default.
+    The tanh form of Hendrycks and Gimpel (2016), as sigmoid(v) = (1 + tanh(v / 2)) / 2. It is JAX's default; it
+    stays within 5e-4 of z times the normal distribution function, PyTorch's default.
     """
-    _gelu_argument(z, a)
-    np.tanh(a, out=a)
-    a += 1.0
-    a *= z
-    a *= 0.5
-
-
-def gelu_backward(grad: FloatArray, z: FloatArray, a: FloatArray) -> None:
-    """Multiply ``grad`` by (1 + t) (1 + (1 - t) p) / 2 with t = tanh(u) and p = z du/dz = 3 u - 2 sqrt(2 / pi) z."""
-    _gelu_argument(z, a)
-    z *= -2.0 * GELU_SCALE / 3.0
-    z += a
-    z *= 3.0  # p
-    np.tanh(a, out=a)
-    a += 1.0
-    a *= 0.5  # (1 + t) / 2
-    grad *= a
-    np.subtract(1.0, a, out=a)  # (1 - t) / 2
-    z *= a
-    z *= 2.0
-    z += 1.0
-    grad *= z
+    limit = max_exponent(z.dtype)
+    np.multiply(z, z, out=slope)
+    np.multiply(slope, -GELU_SCALE * GELU_CUBIC, out=scratch)
+    scratch -= GELU_SCALE
+    scratch *= z  # -v
+    slope *= 3.0 * GELU_SCALE * GELU_CUBIC
+    slope += GELU_SCALE
+    slope *= z  # z v'
+    np.clip(scratch, -limit, limit, out=scratch)
+    np.exp(scratch, out=scratch)
+    scratch += 1.0
+    np.divide(1.0, scratch, out=scratch)  # s
+    z *= scratch
+    slope *= scratch  # with p = z v' s: slope = s + p (1 - s) = 1 - (1 - s) (1 - p)
+    np.subtract(1.0, slope, out=slope)
+    np.subtract(1.0, scratch, out=scratch)
+    slope *= scratch
+    np.subtract(1.0, slope, out=slope)
 
 
 ACTIVATIONS: Final[Mapping[str, Activation]] = MappingProxyType(
     {
-        "elu": Activation(elu, elu_backward),
-        "gelu": Activation(gelu, gelu_backward),
-        "leaky_relu": Activation(leaky_relu, leaky_relu_backward),
-        "relu": Activation(relu, relu_backward),
-        "sigmoid": Activation(sigmoid, sigmoid_backward),
-        "silu": Activation(silu, silu_backward),
-        "tanh": Activation(tanh, tanh_backward),
+        "elu": elu,
+        "gelu": gelu,
+        "leaky_relu": leaky_relu,
+        "relu": relu,
+        "sigmoid": sigmoid,
+        "silu": silu,
+        "tanh": tanh,
     }
 )
 """Every hidden activation by its name in the settings."""

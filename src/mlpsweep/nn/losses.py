@@ -1,5 +1,8 @@
 """Losses of logits, and the count of right decisions; the penalty on the weights is not one of them."""
 
+import functools
+from typing import Any
+
 import numpy as np
 
 from mlpsweep.nn.limits import max_exponent
@@ -27,19 +30,31 @@ def softmax_cross_entropy(logits: FloatArray, labels: LabelArray, grad: FloatArr
     -----
     Each row is shifted by its maximum, so that exp cannot overflow, and its exponents are cut off far below the
     dtype's precision, so that it cannot underflow. The loss uses the uncut difference: 2e4 for a wrong label at 1e4.
+
+    Examples
+    --------
+    >>> grad = np.empty((1, 4))
+    >>> round(softmax_cross_entropy(np.zeros((1, 4)), np.array([2]), grad), 6)  # log 4
+    1.386294
+    >>> grad.tolist()
+    [[0.25, 0.25, -0.75, 0.25]]
     """
     n = len(logits)
-    rows = np.arange(n)
-    np.subtract(logits, logits.max(axis=1, keepdims=True), out=grad)
-    loss_sum = -float(grad[rows, labels].sum(dtype=np.float64))
-    np.clip(grad, -max_exponent(grad.dtype), 0.0, out=grad)
+    one_hot = _identity(logits.shape[1], grad.dtype).take(labels, axis=0)
+    np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), out=grad)
+    loss_sum = -float(np.vdot(grad, one_hot))
+    np.maximum(grad, -max_exponent(grad.dtype), out=grad)
     np.exp(grad, out=grad)
-    totals = grad.sum(axis=1, keepdims=True)
-    loss_sum += float(np.log(totals).sum(dtype=np.float64))
+    totals = np.add.reduce(grad, axis=1, keepdims=True)
     grad /= totals
-    grad[rows, labels] -= 1.0
-    grad /= n
-    return loss_sum / n
+    grad -= one_hot
+    grad *= 1.0 / n
+    return (loss_sum + float(np.log(totals).sum())) / n
+
+
+@functools.cache
+def _identity(n_classes: int, dtype: np.dtype[Any]) -> FloatArray:
+    return np.eye(n_classes, dtype=dtype)
 
 
 def softmax(logits: FloatArray) -> FloatArray:

@@ -17,7 +17,13 @@ BIAS_INITS: Final = ("zeros", "weights")
 
 
 def n_parameters(layer_sizes: Sequence[int]) -> int:
-    """Return the number of weights and biases of a network with these widths, input and output included."""
+    """Return the number of weights and biases of a network with these widths, input and output included.
+
+    Examples
+    --------
+    >>> n_parameters((784, 128, 10))
+    101770
+    """
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(layer_sizes))
 
 
@@ -106,28 +112,23 @@ def init_params(
 class LayerCache:
     """What one layer leaves for backward; every array is of shape (b, fan_out).
 
-    ``output`` is what the next layer reads: ``a`` itself, or ``a`` times ``mask`` where units are dropped.
+    Parameters
+    ----------
+    a : ndarray
+        What the next layer reads; the logits in the last layer.
+    slope : ndarray
+        Derivative of ``a`` with respect to the layer's affine output, dropped units included; unused in the last layer.
+    grad : ndarray
+        Scratch space in forward; in backward the gradient of the loss.
     """
 
-    z: FloatArray
     a: FloatArray
-    output: FloatArray
+    slope: FloatArray
     grad: FloatArray
-    mask: FloatArray | None
-
-    @classmethod
-    def allocate(cls, rows: int, width: int, dtype: npt.DTypeLike, *, drops: bool) -> Self:
-        """Return a cache for up to ``rows`` rows."""
-        z, a, grad = (np.empty((rows, width), dtype) for _ in range(3))
-        if not drops:
-            return cls(z, a, a, grad, None)
-        return cls(z, a, np.empty_like(a), grad, np.empty_like(a))
 
     def first(self, n: int) -> "LayerCache":
         """Return views of the first ``n`` rows."""
-        a = self.a[:n]
-        output = a if self.output is self.a else self.output[:n]
-        return LayerCache(self.z[:n], a, output, self.grad[:n], None if self.mask is None else self.mask[:n])
+        return LayerCache(self.a[:n], self.slope[:n], self.grad[:n])
 
 
 Accept = Callable[[int, FloatArray, FloatArray], Any]
@@ -155,42 +156,48 @@ class Network:
     dropout: float = 0.0
     multiply: Multiply = multiply_numpy
 
-    def allocate(self, rows: int, *, trains: bool) -> tuple[LayerCache, ...]:
-        """Return the arrays for batches of up to ``rows`` rows; ``trains`` says whether dropout is to happen."""
-        widths, dtype = self.params.layer_sizes[1:], self.params.flat.dtype
-        drops = trains and self.dropout > 0.0
-        *hidden, last = (LayerCache.allocate(rows, width, dtype, drops=False) for width in widths)
-        if drops:
-            hidden = [LayerCache.allocate(rows, width, dtype, drops=True) for width in widths[:-1]]
-        return (*hidden, last)
+    def allocate(self, rows: int, *, trains: bool = True) -> tuple[LayerCache, ...]:
+        """Return the arrays for batches of up to ``rows`` rows.
 
-    def forward(self, x: FloatArray, cache: Sequence[LayerCache], rng: np.random.Generator | None = None) -> FloatArray:
+        Without ``trains`` they serve forward only, and the layers share what forward alone does not need apart.
+        """
+        widths, dtype = self.params.layer_sizes[1:], self.params.flat.dtype
+        if trains:
+            return tuple(LayerCache(*(np.empty((rows, width), dtype) for _ in range(3))) for width in widths)
+        shared = np.empty((2, rows * max(widths)), dtype)
+        views = [tuple(part[: rows * width].reshape(rows, width) for part in shared) for width in widths]
+        return tuple(
+            LayerCache(np.empty((rows, width), dtype), *view) for width, view in zip(widths, views, strict=True)
+        )
+
+    def forward(
+        self, x: FloatArray, cache: Sequence[LayerCache], dropout_rng: np.random.Generator | None = None
+    ) -> FloatArray:
         """Return the logits of a batch, a view into ``cache``.
 
         Parameters
         ----------
         x : ndarray of shape (b, n_features)
+            Not modified.
         cache : sequence of LayerCache
             Of b rows; filled.
-        rng : Generator or None
-            Draws the dropped units; needed only if ``cache`` has masks.
+        dropout_rng : Generator or None
+            Draws the units to drop; None drops none.
 
         Returns
         -------
         ndarray of shape (b, n_classes), valid until the next call with this cache.
         """
-        params, last = self.params, len(cache) - 1
+        params = self.params
         for i, layer in enumerate(cache):
-            self.multiply(x, params.weights[i], layer.z)
-            np.add(layer.z, params.biases[i], out=layer.z)
-            if i == last:
-                break
-            self.activations[i].forward(layer.z, layer.a)
-            if layer.mask is not None and rng is not None:
-                draw_mask(rng, self.dropout, layer.mask)
-                np.multiply(layer.a, layer.mask, out=layer.output)
-            x = layer.output
-        return cache[last].z
+            self.multiply(x, params.weights[i], layer.a)
+            np.add(layer.a, params.biases[i], out=layer.a)
+            if i < len(self.activations):
+                self.activations[i](layer.a, layer.slope, layer.grad)
+                if self.dropout and dropout_rng is not None:
+                    drop_units(layer, self.dropout, dropout_rng)
+            x = layer.a
+        return x
 
     def backward(self, x: FloatArray, cache: Sequence[LayerCache], grad_logits: FloatArray, accept: Accept) -> None:
         """Hand each layer's gradient to ``accept``, from the last layer to the first.
@@ -210,16 +217,20 @@ class Network:
         for i in range(len(cache) - 1, 0, -1):
             below = cache[i - 1]
             self.multiply(grad_z, self.params.weights[i].T, below.grad)
-            accept(i, below.output, grad_z)
-            if below.mask is not None:
-                np.multiply(below.grad, below.mask, out=below.grad)
-            self.activations[i - 1].backward(below.grad, below.z, below.a)
+            accept(i, below.a, grad_z)
+            np.multiply(below.grad, below.slope, out=below.grad)
             grad_z = below.grad
         accept(0, x, grad_z)
 
 
-def draw_mask(rng: np.random.Generator, dropout: float, mask: FloatArray) -> None:
-    """Fill ``mask`` with 0 (probability ``dropout``) and 1 / (1 - dropout)."""
+def drop_units(layer: LayerCache, dropout: float, rng: np.random.Generator) -> None:
+    """Set each activation to 0 with probability ``dropout``, and multiply the others by 1 / (1 - dropout).
+
+    The slopes share that fate, so backward need not know.
+    """
+    mask = layer.grad
     rng.random(out=mask, dtype=mask.dtype)
     np.greater_equal(mask, dropout, out=mask)
     mask *= 1.0 / (1.0 - dropout)
+    np.multiply(layer.a, mask, out=layer.a)
+    np.multiply(layer.slope, mask, out=layer.slope)

@@ -5,6 +5,7 @@ A step is ``begin``, then ``accept`` once for each layer (last layer first, as :
 each weight's gradient gains ``decay * weight``; ``decay`` is l2_lambda / b.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from mlpsweep.nn.network import Params
-from mlpsweep.nn.products import Multiply, add_product
+from mlpsweep.nn.products import Multiply, add_column_sums, add_product
 from mlpsweep.types import FloatArray
 
 BLOCK: Final = 16_384
@@ -70,19 +71,13 @@ class Sgd(Optimizer):
     The step is linear in the gradient, so BLAS adds the product that *is* the gradient straight to the weights.
     """
 
-    def __init__(self, params: Params, multiply: Multiply) -> None:
-        super().__init__(params, multiply)
-        self._sums = tuple(np.empty_like(bias) for bias in params.biases)
-
     def accept(self, layer: int, x: FloatArray, grad_z: FloatArray) -> None:
         """Update the layer."""
-        weight, bias, sums = self.params.weights[layer], self.params.biases[layer], self._sums[layer]
+        weight, step = self.params.weights[layer], -self.learning_rate
         if self.decay:
-            weight *= 1.0 - self.learning_rate * self.decay
-        add_product(x.T, grad_z, -self.learning_rate, weight)
-        np.add.reduce(grad_z, axis=0, out=sums)
-        sums *= self.learning_rate
-        bias -= sums
+            weight *= 1.0 + step * self.decay
+        add_product(x.T, grad_z, step, weight)
+        add_column_sums(grad_z, step, self.params.biases[layer])
 
     def finish(self) -> None:
         """Do nothing: every layer is up to date."""
@@ -169,32 +164,37 @@ class Adam(ElementwiseOptimizer):
     epsilon : float
         > 0.
 
+    Notes
+    -----
+    The state holds sums, beta * sum + gradient, instead of means, which are 1 - beta times as large: that factor and
+    the correction 1 / (1 - beta**t) are the same for every parameter, and so are applied to the two numbers of the
+    step instead of to arrays.
+
     References
     ----------
     Kingma and Ba (2015), Adam, algorithm 1.
     """
 
-    state_names = ("mean", "square")
+    state_names = ("gradient_sum", "square_sum")
 
     def __init__(self, params: Params, multiply: Multiply, *, beta_1: float, beta_2: float, epsilon: float) -> None:
         super().__init__(params, multiply)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def update(self, flat: FloatArray, grad: FloatArray, state: tuple[FloatArray, ...], scratch: FloatArray) -> None:
-        """Update both means and the parameters."""
-        mean, square = state
-        mean *= self.beta_1
-        np.multiply(grad, 1.0 - self.beta_1, out=scratch)
-        mean += scratch
-        square *= self.beta_2
+        """Update both sums and the parameters."""
+        gradient_sum, square_sum = state
+        per_gradient_sum = (1.0 - self.beta_1) / (1.0 - self.beta_1**self.n_steps)
+        per_root = math.sqrt((1.0 - self.beta_2) / (1.0 - self.beta_2**self.n_steps))
+        gradient_sum *= self.beta_1
+        gradient_sum += grad
         grad *= grad
-        grad *= 1.0 - self.beta_2
-        square += grad
-        np.multiply(square, 1.0 / (1.0 - self.beta_2**self.n_steps), out=scratch)
-        np.sqrt(scratch, out=scratch)
-        scratch += self.epsilon
-        np.divide(mean, scratch, out=scratch)
-        scratch *= self.learning_rate / (1.0 - self.beta_1**self.n_steps)
+        square_sum *= self.beta_2
+        square_sum += grad
+        np.sqrt(square_sum, out=scratch)
+        scratch += self.epsilon / per_root
+        np.divide(gradient_sum, scratch, out=scratch)
+        scratch *= self.learning_rate * per_gradient_sum / per_root
         flat -= scratch
 
 

@@ -4,6 +4,7 @@ NumPy and SciPy each bring a BLAS with a thread pool of its own. Only SciPy's le
 one thread uses both; with more, two pools would fight for the processors, and everything goes through SciPy's.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,6 +16,9 @@ from mlpsweep.types import FloatArray
 
 _GEMM: Final[Mapping[np.dtype[Any], Callable[..., Any]]] = MappingProxyType(
     {np.dtype(np.float32): blas.sgemm, np.dtype(np.float64): blas.dgemm}
+)
+_GEMV: Final[Mapping[np.dtype[Any], Callable[..., Any]]] = MappingProxyType(
+    {np.dtype(np.float32): blas.sgemv, np.dtype(np.float64): blas.dgemv}
 )
 _DOT: Final[Mapping[np.dtype[Any], Callable[..., float]]] = MappingProxyType(
     {np.dtype(np.float32): blas.sdot, np.dtype(np.float64): blas.ddot}
@@ -49,6 +53,23 @@ def add_product(left: FloatArray, right: FloatArray, scale: float, out: FloatArr
     _GEMM[out.dtype](
         scale, first, second, keep, out.T, trans_a=is_first_transposed, trans_b=is_second_transposed, overwrite_c=1
     )
+
+
+def add_column_sums(matrix: FloatArray, scale: float, out: FloatArray) -> None:
+    """Add ``scale`` times the sum over rows of ``matrix`` to ``out``, in place, with SciPy's BLAS.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, m), C-contiguous
+    scale : float
+    out : ndarray of shape (m,)
+    """
+    _GEMV[out.dtype](scale, matrix.T, _ones(len(matrix), out.dtype), 1.0, out, overwrite_y=1)
+
+
+@functools.cache
+def _ones(n: int, dtype: np.dtype[Any]) -> FloatArray:
+    return np.ones(n, dtype)
 
 
 def sum_of_squares(values: FloatArray) -> float:

@@ -37,7 +37,13 @@ def cosine(
 
 
 def step(update: int, n_updates: int, updates_per_epoch: int, *, every_epochs: int, factor: float) -> float:
-    """Multiply by ``factor`` after every ``every_epochs`` epochs."""
+    """Multiply by ``factor`` after every ``every_epochs`` epochs.
+
+    Examples
+    --------
+    >>> [step(update, 6, 2, every_epochs=1, factor=0.5) for update in range(6)]
+    [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    """
     return factor ** (update // updates_per_epoch // every_epochs)
 
 

@@ -96,6 +96,11 @@ def storage_faults(url: str) -> Iterator[None]:
         ) from error
 
 
+def database(url: str) -> Path:
+    """Return the file of a storage."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
 def open_storage(url: str, lock: Path) -> RDBStorage:
     """Return the storage at ``url``, its tables made if need be; one process at a time, held by ``lock``.
 
@@ -105,7 +110,7 @@ def open_storage(url: str, lock: Path) -> RDBStorage:
         If the database cannot be opened, is damaged, or is of another version. Its file is left as it is.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    database(url).parent.mkdir(parents=True, exist_ok=True)
     try:
         with locked(lock), storage_faults(url):
             storage = RDBStorage(url, engine_kwargs=dict(ARGUMENTS))

@@ -16,12 +16,20 @@ def worker_id(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex[:12]
     file = folder / f"{name}.lock"
-    with file.open("x") as stream:
+    with (folder / f".{name}").open("x") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
+        # It gets its name when it is locked: nobody can see it and take its owner for dead.
+        Path(stream.name).rename(file)
         try:
             yield name
         finally:
             file.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the locks of dead workers."""
+    for file in folder.glob("*.lock"):
+        is_alive(folder, file.stem)
 
 
 def is_alive(folder: Path, name: str | None) -> bool:

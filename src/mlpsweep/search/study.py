@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import SettingsError
-from mlpsweep.search.ledger import EXCESS, Ledger, open_storage, storage_faults
+from mlpsweep.search.ledger import EXCESS, Ledger, database, open_storage, storage_faults
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
 from mlpsweep.search.settings import METRICS, SearchSettings
 from mlpsweep.search.space import Space
@@ -86,7 +86,7 @@ class Study:
     ledger : Ledger
         Its trials.
     folder : Path
-        Where its workers' locks and its trials' folders lie.
+        Where its workers' locks and its trials' folders lie: beside the database.
     """
 
     plan: Plan
@@ -150,9 +150,8 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
         If the database cannot be used.
     """
     SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
-    store = root / STORE
-    url, name = settings.storage or f"sqlite:///{store / 'optuna.db'}", settings.study or plan.name
-    storage = open_storage(url, store / ".lock")
+    url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
+    storage = open_storage(url, root / STORE / ".lock")
     with storage_faults(url):
         study = optuna.create_study(
             study_name=name, storage=storage, direction=METRICS[plan.metric], load_if_exists=True
@@ -165,7 +164,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
             f"search.study: {name!r} searches something else: {'; '.join(difference)}. "
             "Take another name, or search.study=null for one made of what is searched"
         )
-    return Study(plan, Ledger(storage, name), store / "studies" / name)
+    return Study(plan, Ledger(storage, name), database(url).parent / "studies" / name)
 
 
 def _difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ NAMES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "interrupted",
 }
-FACTS = ("validation/loss", "epoch_of_weights", "seed", "weights_hash", "reused_from", "reason")
+FACTS = ("validation/loss", "epoch_of_weights", "seed", "weights_hash", "reason")
 
 
 def best_trial(study: Study) -> FrozenTrial:
@@ -33,9 +33,17 @@ def best_trial(study: Study) -> FrozenTrial:
     complete = study.complete()
     if complete:
         return complete[0]
-    reasons = Counter(str(trial.user_attrs.get("reason", NAMES[trial.state])) for trial in study.trials())
-    table = "\n".join(f"  {count:4d} x {reason}" for reason, count in reasons.most_common()) or "     no trial"
-    raise NoResultError(f"search: no trial of {study.name} is complete, so there is no winner:\n{table}")
+    raise NoResultError(f"search: no trial of {study.name} is complete, so there is no winner.{_reasons(study)}")
+
+
+def _reasons(study: Study) -> str:
+    """Return a table of what ended the trials, alike reasons together, each with one of them in full."""
+    table: dict[str, list[str]] = {}
+    for trial in study.trials():
+        reason = str(trial.user_attrs.get("reason", NAMES[trial.state]))
+        table.setdefault(reason.partition(":")[0].partition(" after ")[0], []).append(reason)
+    rows = sorted(table.values(), key=len, reverse=True)
+    return "".join(f"\n  {len(alike):4d} x {alike[0]}" for alike in rows) or " No trial was begun."
 
 
 def summary(study: Study) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def summary(study: Study) -> dict[str, Any]:
         "data": study.plan.data,
         "metric": study.plan.metric,
         "n_trials": {name: counts.get(name, 0) for name in NAMES.values()},
-        "n_epochs_trained": sum(len(trial.intermediate_values) for trial in study.trials()),
+        "n_epochs": sum(len(trial.intermediate_values) for trial in study.trials()),
         "winner": {
             "trial": best.number,
             "value": best.value,
@@ -86,8 +94,9 @@ def trials_csv(study: Study) -> str:
     searched = [dimension.name for dimension in study.plan.space.dimensions]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["number", "state", study.plan.metric, "n_epochs", *searched, "n_parameters", *FACTS])
+    table.writerow(["number", "state", study.plan.metric, "n_epochs", *searched, "n_parameters", *FACTS, "reused_from"])
     for trial in trials:
+        source = trial.user_attrs.get("reused_from", "")
         table.writerow(
             [
                 trial.number,
@@ -96,6 +105,7 @@ def trials_csv(study: Study) -> str:
                 len(trial.intermediate_values),
                 *_configuration(study, trial, searched),
                 *(trial.user_attrs.get(fact, "") for fact in FACTS),
+                source if source.startswith("trial ") else "",  # a run's id is another one on every machine
             ]
         )
     return text.getvalue()

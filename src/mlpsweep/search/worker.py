@@ -2,20 +2,19 @@
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from optuna.trial import TrialState
 
-from mlpsweep.errors import NoResultError, StorageError
+from mlpsweep.errors import StorageError
 from mlpsweep.files import write_atomic
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
 from mlpsweep.search.ledger import Claim, LostClaimError
-from mlpsweep.search.ownership import is_alive, worker_id
-from mlpsweep.search.pruners import PRUNERS, Curve
+from mlpsweep.search.observer import Observer, PrunedError, Status, TrialLog
+from mlpsweep.search.ownership import is_alive, sweep, worker_id
 from mlpsweep.search.samplers import SAMPLERS, Proposer, Slot
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
@@ -24,7 +23,6 @@ from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.history import EpochRecord, History
 from mlpsweep.training.run import TrainingResult
 
-Status = Literal["complete", "pruned", "failed", "interrupted"]
 STATES: Mapping[Status, TrialState] = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -41,16 +39,6 @@ class TrainOne(Protocol):
         self, settings: TrainSettings, *, on_epoch: Callable[[EpochRecord], None], checkpoints: CheckpointStore
     ) -> TrainingResult:
         """Call ``on_epoch`` for each epoch, restored ones first; let its exceptions pass."""
-
-
-class TrialLog(Protocol):
-    """Where one trial is recorded."""
-
-    def log_epoch(self, record: EpochRecord) -> None:
-        """Record an epoch; one that is already there is passed over."""
-
-    def close(self, status: Status, reason: str | None, facts: Mapping[str, Any]) -> None:
-        """End the record; it may be opened again if the trial is continued."""
 
 
 class Recorder(Protocol):
@@ -91,15 +79,14 @@ class Earlier:
         Of the study's metric.
     facts : mapping
         ``validation/loss``, ``weights_hash`` and ``epoch_of_weights``.
+    values : mapping
+        The metric by epoch. They are reported and judged as if trained, so that reuse changes no other trial.
     """
 
     source: str
     value: float
     facts: Mapping[str, Any]
-
-
-class PrunedError(Exception):
-    """The pruner gave this trial up."""
+    values: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -178,7 +165,8 @@ class _Worker:
                 self._train(claim, params)
 
     def sweep(self) -> None:
-        """Remove the checkpoints of finished trials whose workers died before they could."""
+        """Remove what dead workers left: their locks, and checkpoints of finished trials."""
+        sweep(self.study.workers)
         for trial in self.study.counted():
             with contextlib.suppress(OSError):  # another worker may be at it
                 self._checkpoints(trial.number).clear()
@@ -202,7 +190,7 @@ class _Worker:
         settings, folder = study.plan.trial_settings(params), study.trial_folder(claim.number)
         key = self.hands.run_key(settings)
         log = self.hands.recorder.open_trial(claim.number, study.plan.space.overrides(params), settings, folder)
-        observer = _Observer(study, self.settings.pruner, claim, settings, log)
+        observer = Observer(study, self.settings.pruner, claim, settings, log)
         try:
             ending = self._attempt(claim, settings, key, observer)
             if observer.records:
@@ -229,19 +217,17 @@ class _Worker:
         trial = self.study.trained(key)
         if trial is None or trial.value is None:
             return self.hands.find(key)
-        return Earlier(f"trial {trial.number}", trial.value, {name: trial.user_attrs[name] for name in FACTS})
+        facts = {name: trial.user_attrs[name] for name in FACTS}
+        return Earlier(f"trial {trial.number}", trial.value, facts, trial.intermediate_values)
 
-    def _attempt(self, claim: Claim, settings: TrainSettings, key: str, observer: "_Observer") -> _Ending:
+    def _attempt(self, claim: Claim, settings: TrainSettings, key: str, observer: Observer) -> _Ending:
         if claim.is_surplus:
             return _Ending("interrupted", reason="the target is reached without it")
         if claim.retries > self.settings.max_retries:
             return _Ending("failed", reason=f"its worker died {claim.retries} times (out of memory?)")
-        if (earlier := self._earlier(key)) is not None:
-            return _Ending("complete", earlier.value, facts={**earlier.facts, "reused_from": earlier.source})
-        on_epoch, checkpoints = self.interrupt.held_back(observer), self._checkpoints(claim.number)
         try:
-            with self.interrupt.allowed(self.settings.trial_timeout_s):
-                result = self.hands.train_one(settings, on_epoch=on_epoch, checkpoints=checkpoints)
+            earlier = self._earlier(key)
+            return self._trained(claim, settings, observer) if earlier is None else _repeated(earlier, observer)
         except PausedError:
             return _Ending("interrupted", reason="interrupted")
         except PrunedError as error:
@@ -252,6 +238,11 @@ class _Worker:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a worker outlives any training
             return _Ending("failed", reason=f"{type(error).__name__}: {error}")
+
+    def _trained(self, claim: Claim, settings: TrainSettings, observer: Observer) -> _Ending:
+        on_epoch, checkpoints = self.interrupt.held_back(observer), self._checkpoints(claim.number)
+        with self.interrupt.allowed(self.settings.trial_timeout_s):
+            result = self.hands.train_one(settings, on_epoch=on_epoch, checkpoints=checkpoints)
         facts = (result.objective("validation/loss"), result.model.weights_hash, result.epoch_of_weights)
         value = result.objective(self.study.plan.metric)
         return _Ending("complete", value, facts=dict(zip(FACTS, facts, strict=True)))
@@ -260,40 +251,7 @@ class _Worker:
         return CheckpointStore(self.study.trial_folder(number) / "checkpoints")
 
 
-class _Observer:
-    """Records, reports and judges each epoch of one trial; what a dead worker has judged is not judged anew."""
-
-    def __init__(self, study: Study, pruner: str, claim: Claim, settings: TrainSettings, log: TrialLog) -> None:
-        self.study, self.claim, self.log = study, claim, log
-        self.n_epochs, self.pruner = settings.total_epochs, pruner
-        self.records: list[EpochRecord] = []
-        self.values = dict(study.ledger.trial(claim).intermediate_values)
-        # The last one reported may not have been judged: its worker can have died in between.
-        self.judged = max(self.values, default=0) - 1
-
-    @property
-    def last(self) -> float | None:
-        """The value after the last epoch."""
-        return self.values[self.records[-1].epoch] if self.records else None
-
-    def __call__(self, record: EpochRecord) -> None:
-        metric = self.study.plan.metric
-        value = record.metrics()[metric]
-        if not math.isfinite(value):
-            raise NoResultError(f"{metric} is {value} at epoch {record.epoch}; expected a finite number")
-        self.records.append(record)
-        self.log.log_epoch(record)
-        if record.epoch not in self.values:
-            self.study.ledger.report(self.claim, record.epoch, value)
-            self.values[record.epoch] = value
-        if record.epoch > self.judged and PRUNERS[self.pruner](self._curve(record.epoch)):
-            raise PrunedError(f"stopped by {self.pruner} after epoch {record.epoch}")
-
-    def _curve(self, epoch: int) -> Curve:
-        sign, ledger = self.study.plan.sign, self.study.ledger
-        own = {known: sign * value for known, value in self.values.items() if known <= epoch}
-
-        def peers_at(epoch: int) -> dict[int, float]:
-            return {number: sign * value for number, value in ledger.values_at(epoch).items()}
-
-        return Curve(self.study.name, self.claim.number, self.n_epochs, own, peers_at)
+def _repeated(earlier: Earlier, observer: Observer) -> _Ending:
+    for epoch, value in sorted(earlier.values.items()):
+        observer.judge(epoch, value)
+    return _Ending("complete", earlier.value, facts={**earlier.facts, "reused_from": earlier.source})

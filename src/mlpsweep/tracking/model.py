@@ -15,12 +15,17 @@ PACKAGE = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
 
 
-def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> str:
-    """Store a model with a run and return its id, as in ``models:/<id>``.
+def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+    """Store a model with a run, as far as the store takes it.
 
     The model holds the weights, the code that reads them and exact requirements; its input is pixels
     of shape (n_samples, n_features), its output probabilities of shape (n_samples, n_classes).
     """
+    if run.run_id:
+        run.mirror.write(lambda: _log_model(run, weights, n_features, n_classes))
+
+
+def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
@@ -44,7 +49,6 @@ def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> str:
         run.client.log_model_artifacts(logged.model_id, str(path))
     run.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return str(logged.model_id)
 
 
 def _signature(n_features: int, n_classes: int) -> "ModelSignature":

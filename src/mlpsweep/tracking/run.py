@@ -1,11 +1,13 @@
 """One tracked run: what is logged into it and how it ends."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from mlpsweep.tracking.mirror import Mirror, answered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -14,16 +16,31 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 REASON = "reason"
+# Tags a run that has all files of its training.
+OUTPUTS = "outputs"
 # The store takes at most 1,000 metrics in one request.
 MAX_BATCH = 1000
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run in an open store; as a context manager it ends with the status that the block deserves."""
+    """A run in an open store; as a context manager it ends with the status that the block deserves.
+
+    What is logged goes through ``mirror``, so a store that fails stops nothing; what is asked raises ``StorageError``.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Of the store.
+    run_id : str
+        Empty for a run that the store could not make: nothing is logged to it.
+    mirror : Mirror
+        Shared by all runs of the store.
+    """
 
     client: "MlflowClient"
     run_id: str
+    mirror: Mirror
 
     def log_epoch(self, record: "EpochRecord") -> None:
         """Log one epoch's metrics, and its batches' in the same request: step is the epoch, or the update."""
@@ -41,24 +58,26 @@ class Run:
         now = int(time.time() * 1000)
         for start in range(0, len(points), MAX_BATCH):
             chunk = [Metric(name, float(value), now, step) for name, value, step in points[start : start + MAX_BATCH]]
-            self.client.log_batch(self.run_id, metrics=chunk)
+            self._write(self.client.log_batch, metrics=chunk)
+
+    def _write(self, method: Callable[..., object], *values: Any, **named: Any) -> bool:
+        return bool(self.run_id) and self.mirror.write(lambda: method(self.run_id, *values, **named))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log further settings or facts; a param once logged keeps its value."""
         from mlflow.entities import Param
 
-        self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in params.items()])
+        self._write(self.client.log_batch, params=[Param(name, str(value)) for name, value in params.items()])
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; an older value of the same name is replaced."""
         from mlflow.entities import RunTag
 
-        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        self._write(self.client.log_batch, tags=[RunTag(name, value) for name, value in tags.items()])
 
-    def log_files(self, files: Iterable[Path], folder: str | None = None) -> None:
-        """Store copies of files with the run."""
-        for file in files:
-            self.client.log_artifact(self.run_id, str(file), folder)
+    def log_files(self, files: Iterable[Path], folder: str | None = None) -> bool:
+        """Store copies of files with the run; return whether it has them all."""
+        return all([self._write(self.client.log_artifact, str(file), folder) for file in files])
 
     def log_dataset(self, name: str, digest: str, source: str, n_rows: int, n_features: int) -> None:
         """Record which data the run learned from; ``digest`` is the SHA-256 of the prepared arrays."""
@@ -73,7 +92,7 @@ class Run:
             source=json.dumps({"uri": source}),
             profile=json.dumps({"num_rows": n_rows, "num_features": n_features, "sha256": digest}),
         )
-        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        self._write(self.client.log_inputs, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def __enter__(self) -> Self:
         return self
@@ -91,38 +110,51 @@ class Run:
 
     def metrics(self) -> dict[str, float]:
         """Return the last value of each metric."""
-        return dict(self.client.get_run(self.run_id).data.metrics)
+        with answered(self.mirror.where):
+            return dict(self.client.get_run(self.run_id).data.metrics)
+
+    def tags(self) -> dict[str, str]:
+        """Return its tags."""
+        with answered(self.mirror.where):
+            return dict(self.client.get_run(self.run_id).data.tags)
 
     def copy_into(self, other: "Run", folder: Path) -> None:
         """Give ``other`` this run's params, histories and files, and put the files of the top level into ``folder``."""
-        known = self.client.get_run(self.run_id).data
-        other.log_params(known.params)
-        for name in known.metrics:
-            points = self.client.get_metric_history(self.run_id, name)
-            other._log([(name, point.value, point.step) for point in points])
         folder.mkdir(parents=True, exist_ok=True)
-        files = [file.path for file in self.client.list_artifacts(self.run_id) if not file.is_dir]
-        other.log_files(Path(self.client.download_artifacts(self.run_id, file, str(folder))) for file in files)
-        tags = {name: value for name, value in known.tags.items() if name in ("weights_hash", "outputs")}
-        other.set_tags({**tags, "reused_from": self.run_id})
+        with answered(self.mirror.where):
+            known = self.client.get_run(self.run_id).data
+            other.log_params(known.params)
+            for name in known.metrics:
+                points = self.client.get_metric_history(self.run_id, name)
+                other._log([(name, point.value, point.step) for point in points])
+            files = [file.path for file in self.client.list_artifacts(self.run_id) if not file.is_dir]
+            taken = [Path(self.client.download_artifacts(self.run_id, file, str(folder))) for file in files]
+        other.set_tags({"weights_hash": known.tags["weights_hash"], "reused_from": self.run_id})
+        if other.log_files(taken):
+            other.set_tags({OUTPUTS: "true"})
 
     def reopen(self) -> None:
         """Set an ended run RUNNING again, to be continued."""
-        self.client.update_run(self.run_id, status="RUNNING")
-        if REASON in self.client.get_run(self.run_id).data.tags:
-            self.client.delete_tag(self.run_id, REASON)
+        with answered(self.mirror.where):
+            self.client.update_run(self.run_id, status="RUNNING")
+            if REASON in self.client.get_run(self.run_id).data.tags:
+                self.client.delete_tag(self.run_id, REASON)
 
     def last_step(self, metric: str) -> int:
         """Return the last step at which a metric was logged, or 0."""
-        return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=0)
+        return max((step for step, _ in self._history(metric)), default=0)
 
     def value_at(self, metric: str, step: int) -> float | None:
         """Return a metric's value at a step, or None if it was not logged there."""
-        points = self.client.get_metric_history(self.run_id, metric)
-        return next((float(point.value) for point in points if point.step == step), None)
+        return dict(self._history(metric)).get(step)
+
+    def _history(self, metric: str) -> list[tuple[int, float]]:
+        with answered(self.mirror.where):
+            points = self.client.get_metric_history(self.run_id, metric)
+        return [(point.step, float(point.value)) for point in points]
 
     def end(self, status: Status, reason: str | None = None) -> None:
         """Close the run; ``reason`` tells why it is not FINISHED."""
         if reason:
             self.set_tags({REASON: reason[:5000]})
-        self.client.set_terminated(self.run_id, status)
+        self._write(self.client.set_terminated, status)

@@ -2,14 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
+from mlpsweep.tracking.mirror import Mirror, answered, without_password
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's own settings: no telemetry, no bars for files of a few kilobytes, and no four minutes of retries.
+# MLflow's own settings: no telemetry, no bars for files of a few kilobytes, no four minutes of retries, and no waiting
+# for as long as a server's Retry-After says.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
+# A server that does not answer this question in so many seconds is not there.
+HELLO, HELLO_S = "/health", 5
 
 
 def work_tree(folder: Path | None = None) -> Path:
@@ -43,10 +47,21 @@ def tracking_uri(settings: TrackingSettings) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """An open tracking store and the one experiment that this process writes to."""
+    """An open tracking store and the one experiment that this process writes to.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Of the store.
+    experiment_id : str
+        Of the experiment.
+    mirror : Mirror
+        What all its runs are written through.
+    """
 
     client: "MlflowClient"
     experiment_id: str
+    mirror: Mirror
 
     def start_run(
         self,
@@ -58,25 +73,25 @@ class Store:
         start_time_ms: int | None = None,
     ) -> Run:
         """Create a run, RUNNING until its :meth:`Run.end`; its params are logged in the same breath."""
-        from mlflow.entities import Param
-
         parent = {PARENT_TAG: parent_id} if parent_id else {}
-        created = self.client.create_run(
-            self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
-        )
+        with answered(self.mirror.where):
+            created = self.client.create_run(
+                self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
+            )
+        run = Run(self.client, created.info.run_id, self.mirror)
         if params:
-            entries = [Param(key, str(value)) for key, value in params.items()]
-            self.client.log_batch(created.info.run_id, params=entries)
-        return Run(self.client, created.info.run_id)
+            run.log_params(params)
+        return run
 
     def find_run(self, tags: Mapping[str, str], status: str | None = None) -> Run | None:
         """Return the newest run that has all these tags, and this status if one is given."""
         words = [f"tags.`{tag}` = '{_quoted(value)}'" for tag, value in tags.items()]
         words += [f"attributes.status = '{status}'"] if status else []
-        runs = self.client.search_runs(
-            [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
-        )
-        return Run(self.client, runs[0].info.run_id) if runs else None
+        with answered(self.mirror.where):
+            runs = self.client.search_runs(
+                [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
+            )
+        return Run(self.client, runs[0].info.run_id, self.mirror) if runs else None
 
     def open_run(self, run_id: str) -> Run | None:
         """Return the run of this id, or None where this store has none."""
@@ -86,20 +101,23 @@ class Store:
             self.client.get_run(run_id)
         except MlflowException:
             return None
-        return Run(self.client, run_id)
+        return Run(self.client, run_id, self.mirror)
+
+    def no_run(self) -> Run:
+        """Return a run that records nothing, for work that goes on while the store is away."""
+        return Run(self.client, "", self.mirror)
 
 
 def _quoted(value: str) -> str:
     return value.replace("'", "''")
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
+def _be_quiet() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    yield
+        # What goes wrong in there comes as an exception too.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def open_store(settings: TrackingSettings, dataset: str) -> Store:
@@ -119,40 +137,47 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
     StorageError
         If the store cannot be reached or is damaged; names its address without a password.
     """
-    with _quiet(), locked(work_tree() / "mlruns" / ".lock"):
+    uri, name = tracking_uri(settings), settings.experiment or dataset
+    where = without_password(uri)
+    reach_store(settings)
+    with locked(work_tree() / "mlruns" / ".lock"), answered(where):
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
 
-        uri, name = tracking_uri(settings), settings.experiment or dataset
-        try:
-            client = MlflowClient(tracking_uri=uri)
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                return Store(client, client.create_experiment(name, artifact_location=_artifacts(uri, name)))
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise StorageError(
-                f"tracking.uri: {without_password(uri)} cannot be opened ({reason}); expected a store "
-                "of MLflow. Start its server, or leave tracking.uri and MLFLOW_TRACKING_URI out to use mlflow.db here."
-            ) from error
-        if experiment.lifecycle_stage != "active":
-            raise StorageError(
-                f"tracking.experiment: {name!r} is deleted; expected an active one. "
-                f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            return Store(client, client.create_experiment(name, artifact_location=_artifacts(uri, name)), Mirror(where))
+    if experiment.lifecycle_stage != "active":
+        raise StorageError(
+            f"tracking.experiment: {name!r} is deleted; expected an active one. "
+            f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
+        )
+    return Store(client, experiment.experiment_id, Mirror(where))
+
+
+def reach_store(settings: TrackingSettings) -> None:
+    """Knock at a tracking server's door, so that one that is not there is known before anything is made for it.
+
+    Raises
+    ------
+    StorageError
+        If it does not answer within seconds.
+    """
+    uri = tracking_uri(settings)
+    _be_quiet()
+    if uri.startswith("http"):
+        with answered(without_password(uri)):
+            from mlflow.utils.credentials import get_default_host_creds
+            from mlflow.utils.rest_utils import http_request
+
+            credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
+            # Any answer will do, a refusal too.
+            http_request(  # type: ignore[no-untyped-call]
+                credentials, HELLO, "GET", max_retries=0, timeout=HELLO_S, retry_codes=()
             )
-        return Store(client, experiment.experiment_id)
 
 
 def _artifacts(uri: str, experiment: str) -> str | None:
     """Return the artifact folder of a new experiment; a server chooses its own."""
     local = uri.startswith("sqlite:")
     return str(work_tree() / "mlruns" / experiment.replace("/", "_")) if local else None
-
-
-def without_password(uri: str) -> str:
-    """Return an address fit to be shown."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri

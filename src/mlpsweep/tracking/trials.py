@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlpsweep.errors import StorageError
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
@@ -98,7 +99,17 @@ class TrialRecorder:
     n_classes: int
 
     def open_trial(self, number: int, overrides: Mapping[str, Any], settings: TrainSettings, folder: Path) -> TrialRun:
-        """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued."""
+        """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued.
+
+        A store that is away stops no trial: what it then lacks is in the trial's folder and in the study.
+        """
+        try:
+            return self._open_trial(number, overrides, settings, folder)
+        except StorageError as error:
+            self.store.mirror.tell(error)
+            return TrialRun(self.store.no_run(), folder, 0)
+
+    def _open_trial(self, number: int, overrides: Mapping[str, Any], settings: TrainSettings, folder: Path) -> TrialRun:
         # The tags are set as the run is created, so a worker killed right after cannot leave a run nobody finds.
         mine = {"study": self.study, "trial": str(number), "role": "trial"}
         run = self.store.find_run(mine)
@@ -116,15 +127,22 @@ class TrialRecorder:
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
         """Return an equal training outside the study: where, the metric of its weights' epoch, and its facts."""
+        try:
+            return self._find(run_key, metric)
+        except StorageError as error:
+            self.store.mirror.tell(error)
+            return None
+
+    def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
         run = self.store.find_run({"run_key": run_key}, "FINISHED")
         if run is None:
             return None
-        known = self.store.client.get_run(run.run_id).data
-        if "weights_hash" not in known.tags or "epoch_of_weights" not in known.metrics:
+        tags, metrics = run.tags(), run.metrics()
+        if "weights_hash" not in tags or "epoch_of_weights" not in metrics:
             return None
-        epoch = int(known.metrics["epoch_of_weights"])
+        epoch = int(metrics["epoch_of_weights"])
         value, loss = run.value_at(metric, epoch), run.value_at("validation/loss", epoch)
         if value is None or loss is None:
             return None
-        facts = {"validation/loss": loss, "weights_hash": known.tags["weights_hash"], "epoch_of_weights": epoch}
+        facts = {"validation/loss": loss, "weights_hash": tags["weights_hash"], "epoch_of_weights": epoch}
         return f"run {run.run_id}", value, facts

@@ -141,7 +141,8 @@ class Trainer:
         Raises
         ------
         DivergenceError
-            At the first batch whose loss or penalty is not finite, before its update.
+            At the first batch whose loss or penalty is not finite, before its update; or after an update, if the
+            monitored split's loss, or at the end of an epoch a parameter, is not finite.
         """
         while not self._is_finished():
             with np.errstate(all="ignore"):  # a loss that is not finite says what warnings would
@@ -161,18 +162,14 @@ class Trainer:
         sums, batches = _Sums(), list[BatchRecord]()
         for x, labels in self._iter_batches():
             loss, n_correct = self._step(epoch, x, labels, sums)
-            is_logged = self.state.update % self.plan.log_every == 0
-            is_measured = self.plan.monitor_every is not None and self.state.update % self.plan.monitor_every == 0
-            if is_logged or is_measured:
-                before = time.perf_counter()
-                metrics = self._measure() if is_measured else {}
-                accuracy = n_correct / len(labels)
-                batches.append(BatchRecord(update=self.state.update, loss=loss, accuracy=accuracy, **metrics))
-                measuring_s += time.perf_counter() - before
-            if self._on_progress is not None and self.state.update % PROGRESS_EVERY == 0:
-                self._report(sums)
+            stepped = time.perf_counter()
+            batches += self._batch_records(epoch, loss, n_correct / len(labels))
+            measuring_s += time.perf_counter() - stepped
+            self._tell_progress(sums)
         trained_s = time.perf_counter() - start - measuring_s
-        metrics = self._measure()
+        metrics = self._measure(epoch)
+        if not np.isfinite(self.state.network.params.flat).all():
+            raise self._divergence(epoch, math.nan)
         return EpochRecord(
             epoch=epoch,
             update=self.state.update,
@@ -185,6 +182,20 @@ class Trainer:
             samples_per_s=sums.n / trained_s,
             **metrics,
         )
+
+    def _batch_records(self, epoch: int, loss: float, accuracy: float) -> list[BatchRecord]:
+        """Return a record of the batch just learned from, if one is due."""
+        update, monitor_every = self.state.update, self.plan.monitor_every
+        is_measured = monitor_every is not None and update % monitor_every == 0
+        if not is_measured and update % self.plan.log_every:
+            return []
+        metrics = self._measure(epoch) if is_measured else {}
+        return [BatchRecord(update=update, loss=loss, accuracy=accuracy, **metrics)]
+
+    def _tell_progress(self, sums: _Sums) -> None:
+        if self._on_progress is not None and self.state.update % PROGRESS_EVERY == 0:
+            n_updates = self.plan.n_epochs * self.plan.updates_per_epoch
+            self._on_progress(self.state.update, n_updates, sums.loss / sums.n, sums.n_correct / sums.n)
 
     def _iter_batches(self) -> Iterator[tuple[FloatArray, LabelArray]]:
         rows: IndexArray = self.split.rows
@@ -211,15 +222,16 @@ class Trainer:
         sums.add(n, loss, penalty, n_correct)
         return loss, n_correct
 
-    def _measure(self) -> dict[str, float]:
+    def _measure(self, epoch: int) -> dict[str, float]:
         """Return loss and accuracy of the monitored split as a record's fields."""
         if self.monitored is None or self._measurer is None:
             return {}
         name, split = self.monitored
         loss, accuracy = self._measurer.loss_and_accuracy(split.labels, split.rows)
+        if not math.isfinite(loss):
+            raise self._divergence(epoch, loss)
         return {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
 
-    def _report(self, sums: _Sums) -> None:
-        n_updates = self.plan.n_epochs * self.plan.updates_per_epoch
-        if self._on_progress is not None:
-            self._on_progress(self.state.update, n_updates, sums.loss / sums.n, sums.n_correct / sums.n)
+    def _divergence(self, epoch: int, loss: float) -> DivergenceError:
+        """Return the error of an update that was made."""
+        return DivergenceError(epoch, self.state.update, self.plan.rate(self.state.update - 1), loss)

@@ -8,13 +8,14 @@ from numpy.testing import assert_allclose
 
 from mlpsweep.data.batches import Gatherer, check_rows, iter_batches
 from mlpsweep.errors import ShapeError
+from tests.strategies import Dtype
 
 IMAGES = np.arange(40, dtype=np.uint8).reshape(10, 4) * 6
 LABELS = np.arange(10, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_are_gathered_and_scaled(dtype: type) -> None:
+def test_rows_are_gathered_and_scaled(dtype: Dtype) -> None:
     x = Gatherer(IMAGES, 0.5, -1.0, 3, dtype).gather(np.array([7, 2]))
     assert x.dtype == dtype
     assert_allclose(x, IMAGES[[7, 2]] * 0.5 - 1.0)

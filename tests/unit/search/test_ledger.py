@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from mlpsweep.errors import StorageError
@@ -130,6 +131,13 @@ def test_a_trial_cannot_end_twice(ledger: Ledger) -> None:
     ledger.tell(claim, TrialState.COMPLETE, 0.5, {})
     with pytest.raises(LostClaimError):
         ledger.tell(claim, TrialState.FAIL, None, {})
+
+
+def test_from_its_first_look_a_claim_keeps_all_other_writers_out(ledger: Ledger) -> None:
+    hasty = RDBStorage(ledger.storage.url, engine_kwargs={"connect_args": {"timeout": 0.05}})
+    with ledger._transaction(), pytest.raises(StorageError, match="database is locked"):
+        take(Ledger(hasty, ledger.name))
+    assert take(Ledger(hasty, ledger.name)).number == 0
 
 
 def test_the_journal_is_the_rollback_kind(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def test_the_study_lies_under_mlruns(tmp_path: Path) -> None:
 
 
 def test_a_storage_of_ones_own_is_used(tmp_path: Path) -> None:
-    new_study(tmp_path, storage=f"sqlite:///{tmp_path / 'my own/study.db'}")
+    study = new_study(tmp_path, storage=f"sqlite:///{tmp_path / 'my own/study.db'}")
+    assert study.folder == tmp_path / "my own/studies" / study.name
     assert (tmp_path / "my own/study.db").exists()
     assert not (tmp_path / "mlruns/optuna.db").exists()
 
@@ -112,11 +113,11 @@ def test_the_best_is_the_highest_accuracy_then_the_lowest_loss(tmp_path: Path) -
     study = new_study(tmp_path)
     work(study, search_settings(n_trials=6), make_hands())
     complete = study.complete()
-    assert [trial.value for trial in complete] == sorted((trial.value for trial in complete), reverse=True)
+    assert [trial.value for trial in complete] == sorted((trial.value or 0.0 for trial in complete), reverse=True)
 
 
 def test_the_best_loss_is_the_lowest(tmp_path: Path) -> None:
     study = new_study(tmp_path, make_plan(metric="validation/loss"), metric="validation/loss")
     work(study, search_settings(n_trials=6, metric="validation/loss"), make_hands())
     complete = study.complete()
-    assert [trial.value for trial in complete] == sorted(trial.value for trial in complete)
+    assert [trial.value for trial in complete] == sorted(trial.value or 0.0 for trial in complete)

@@ -12,6 +12,7 @@ from mlpsweep.errors import NoResultError
 from mlpsweep.search import winner
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
+from mlpsweep.settings import TrainSettings
 from tests.search_lab import make_hands, make_trainer, new_study, search_settings
 
 
@@ -39,7 +40,7 @@ def test_ties_go_to_the_lower_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def tied(settings: object, **others: object) -> object:
         result = hands.train_one(settings, **others)  # type: ignore[arg-type]
         loss = next(losses)
-        result.objective = lambda metric: {"validation/accuracy": 0.9, "validation/loss": loss}[metric]  # type: ignore[misc,method-assign]
+        result.objective = lambda metric: {"validation/accuracy": 0.9, "validation/loss": loss}[metric]  # type: ignore[method-assign]
         return result
 
     work(study, search_settings(n_trials=3), make_hands(tied))  # type: ignore[arg-type]
@@ -79,13 +80,19 @@ def test_equal_studies_give_equal_bytes(study: Study, tmp_path: Path) -> None:
 
 
 def test_a_study_without_a_complete_trial_has_no_winner_but_a_table_of_reasons(tmp_path: Path) -> None:
-    study = searched(tmp_path, n_trials=3, diverge_above=0.0)
-    with pytest.raises(
-        NoResultError, match=r"no trial of digits-\w+ is complete.*\n +1 x DivergenceError: training: the loss"
-    ):
+    def odd(settings: TrainSettings) -> None:
+        if settings.learning_rate != 0.01:
+            raise ValueError("odd")
+
+    study = new_study(tmp_path)
+    work(study, search_settings(n_trials=3), make_hands(make_trainer(odd, diverge_above=0.0)))
+    expected = (
+        r"no trial of digits-\w+ is complete, .*\n +2 x ValueError: odd\n +1 x DivergenceError: training: the loss"
+    )
+    with pytest.raises(NoResultError, match=expected):
         winner.best_trial(study)
 
 
 def test_an_empty_study_has_no_winner(tmp_path: Path) -> None:
-    with pytest.raises(NoResultError, match="no trial"):
+    with pytest.raises(NoResultError, match="No trial was begun"):
         winner.best_trial(new_study(tmp_path))

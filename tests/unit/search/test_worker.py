@@ -128,10 +128,10 @@ def test_a_trial_over_its_time_fails_and_the_next_begins(study: Study) -> None:
             time.sleep(60)
 
     start = time.monotonic()
-    work(study, search_settings(n_trials=2, trial_timeout_s=0.2), make_hands(make_trainer(hang)))
+    work(study, search_settings(n_trials=2, trial_timeout_s=1.0), make_hands(make_trainer(hang)))
     assert time.monotonic() - start < 10
     assert [trial.state.name for trial in study.counted()] == ["FAIL", "COMPLETE"]
-    assert study.counted()[0].user_attrs["reason"] == "timed out after 0.2 s"
+    assert study.counted()[0].user_attrs["reason"] == "timed out after 1 s"
 
 
 def test_a_search_over_its_time_leaves_its_trial_and_goes_on_later(study: Study, book: Book) -> None:
@@ -195,7 +195,7 @@ def test_a_surplus_orphan_is_left_as_interrupted(study: Study, book: Book) -> No
 
 
 def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> None:
-    thefts = []
+    thefts: list[int] = []
 
     def steal(settings: TrainSettings) -> None:
         if not thefts:
@@ -244,10 +244,21 @@ def test_without_reuse_an_equal_configuration_is_trained_again(tmp_path: Path) -
     assert len({trial.user_attrs["weights_hash"] for trial in study.counted()}) == 1
 
 
+@pytest.mark.parametrize("pruner", ["none", "asha"])
+def test_reuse_changes_no_trial(tmp_path: Path, pruner: str) -> None:
+    space = {"dimensions": {"batch_size": {"type": "int", "low": 1, "high": 4}}, "max_parameters": None}
+    outcomes = []
+    for reuse in (True, False):
+        study = new_study(tmp_path / str(reuse), make_plan(space))
+        work(study, search_settings(n_trials=12, sampler="random", pruner=pruner, reuse=reuse), make_hands())
+        outcomes.append([{**trial, "reused_from": None} for trial in outcome(study)])
+    assert outcomes[0] == outcomes[1]
+
+
 def test_a_training_found_elsewhere_is_not_repeated(study: Study, book: Book) -> None:
     facts = {"validation/loss": 0.5, "weights_hash": "f" * 64, "epoch_of_weights": 3}
     wanted = fake_run_key(study.plan.trial_settings(study.plan.space.baseline() or {}))
-    find = {wanted: Earlier("run 4711", 0.75, facts)}.get
+    find = {wanted: Earlier("run 4711", 0.75, facts, {1: 0.25, 2: 0.5, 3: 0.75})}.get
     work(study, search_settings(n_trials=2), make_hands(book=book, find=find))
     first, second = study.counted()
     assert (first.value, first.user_attrs["reused_from"], first.user_attrs["weights_hash"]) == (
@@ -255,7 +266,8 @@ def test_a_training_found_elsewhere_is_not_repeated(study: Study, book: Book) ->
         "run 4711",
         "f" * 64,
     )
-    assert first.intermediate_values == {}
+    assert first.intermediate_values == {1: 0.25, 2: 0.5, 3: 0.75}
+    assert book.runs["0000"]["epochs"] == []
     assert "reused_from" not in second.user_attrs
 
 

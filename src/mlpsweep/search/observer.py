@@ -1,0 +1,76 @@
+"""What happens after each epoch of a trial: it is recorded, reported and judged; trials are not begun or ended here."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from mlpsweep.errors import NoResultError
+from mlpsweep.search.ledger import Claim
+from mlpsweep.search.pruners import PRUNERS, Curve
+from mlpsweep.search.study import Study
+from mlpsweep.settings import TrainSettings
+from mlpsweep.training.history import EpochRecord
+
+Status = Literal["complete", "pruned", "failed", "interrupted"]
+
+
+class TrialLog(Protocol):
+    """Where one trial is recorded."""
+
+    def log_epoch(self, record: EpochRecord) -> None:
+        """Record an epoch; one that is already there is passed over."""
+
+    def close(self, status: Status, reason: str | None, facts: Mapping[str, Any]) -> None:
+        """End the record; it may be opened again if the trial is continued."""
+
+
+class PrunedError(Exception):
+    """The pruner gave this trial up."""
+
+
+class Observer:
+    """Records, reports and judges each epoch of one trial; what a dead worker has judged is not judged anew."""
+
+    def __init__(self, study: Study, pruner: str, claim: Claim, settings: TrainSettings, log: TrialLog) -> None:
+        self.study, self.claim, self.log = study, claim, log
+        self.n_epochs, self.pruner = settings.total_epochs, pruner
+        self.records: list[EpochRecord] = []
+        self.last: float | None = None
+        self.values = dict(study.ledger.trial(claim).intermediate_values)
+        # The last one reported may not have been judged: its worker can have died in between.
+        self.judged = max(self.values, default=0) - 1
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Take an epoch's record; as :meth:`judge` for its value."""
+        metric = self.study.plan.metric
+        value = record.metrics()[metric]
+        if not math.isfinite(value):
+            raise NoResultError(f"{metric} is {value} at epoch {record.epoch}; expected a finite number")
+        self.records.append(record)
+        self.log.log_epoch(record)
+        self.judge(record.epoch, value)
+
+    def judge(self, epoch: int, value: float) -> None:
+        """Report a value.
+
+        Raises
+        ------
+        PrunedError
+            If the pruner says so.
+        LostClaimError
+            If another worker has the trial.
+        """
+        if epoch not in self.values:
+            self.study.ledger.report(self.claim, epoch, value)
+        self.values[epoch] = self.last = value
+        if epoch > self.judged and PRUNERS[self.pruner](self._curve(epoch)):
+            raise PrunedError(f"stopped by {self.pruner} after epoch {epoch}")
+
+    def _curve(self, epoch: int) -> Curve:
+        sign, ledger = self.study.plan.sign, self.study.ledger
+        own = {known: sign * value for known, value in self.values.items() if known <= epoch}
+
+        def peers_at(epoch: int) -> dict[int, float]:
+            return {number: sign * value for number, value in ledger.values_at(epoch).items()}
+
+        return Curve(self.study.name, self.claim.number, self.n_epochs, own, peers_at)

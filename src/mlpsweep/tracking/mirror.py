@@ -1,0 +1,103 @@
+"""What a failing store does: a write to it is passed over, a question that needs its answer is an error."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mlpsweep.errors import StorageError
+
+PATIENCE = 10.0
+"""The store is left alone so many times as long as its failure took: waiting for it costs a tenth of the time."""
+
+
+@dataclass
+class Mirror:
+    """The way of a process's records to the store; its failures stop no training.
+
+    The output folder is the record and the store its mirror. So what cannot be written is told once and passed over,
+    nothing is kept back, and after a while the store is tried again.
+
+    Parameters
+    ----------
+    where : str
+        The store's address, fit to be shown.
+    """
+
+    where: str
+    is_told: bool = False
+    resumes_at: float = 0.0
+
+    def write(self, send: Callable[[], object]) -> bool:
+        """Call ``send``, which writes to the store, unless the store is being left alone; return whether it is done."""
+        started = time.monotonic()
+        if started < self.resumes_at:
+            return False
+        try:
+            send()
+        except _failures() as error:
+            ended = time.monotonic()
+            self.resumes_at = ended + PATIENCE * (ended - started)
+            self.tell(error)
+            return False
+        return True
+
+    def tell(self, error: BaseException) -> None:
+        """Say on stderr, once, that records are being lost."""
+        if not self.is_told:
+            self.is_told = True
+            sys.stderr.write(
+                f"warning: tracking.uri: {self.where} does not take records any more ({reason_of(error)}). Nothing "
+                "stops for it: the output folder is the record, of which MLflow may now lack a part.\n"
+            )
+
+
+@contextmanager
+def answered(where: str) -> Iterator[None]:
+    """Turn a failure of the store in the block into ours.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be asked.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except _failures() as error:
+        raise StorageError(
+            f"tracking.uri: {where} cannot be used ({reason_of(error)}); expected a store of MLflow. Start its server, "
+            "or leave tracking.uri and MLFLOW_TRACKING_URI out to use mlflow.db here."
+        ) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a store failed, in a line: what the system said, where that is known, as in ``Connection refused``."""
+    told = error
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+        if isinstance(error, OSError):
+            told = error
+    return without_password((str(told) or type(told).__name__).splitlines()[0])
+
+
+def without_password(text: str) -> str:
+    """Return a text fit to be shown: user and password of an address are blotted out.
+
+    Examples
+    --------
+    >>> without_password("GET http://me:a/b@c@host:5000/x failed")
+    'GET http://***@host:5000/x failed'
+    """
+    return re.sub(r"://\S*@", "://***@", text)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    # A database's driver may not be installed.
+    return MlflowException, SQLAlchemyError, OSError, ImportError

@@ -1,0 +1,252 @@
+"""Searches as processes: killed, stopped, interrupted, started all at once; the study always comes out right."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from mlpsweep.files import read_json
+from mlpsweep.search.study import Study
+from mlpsweep.search.worker import work
+from tests.search_lab import make_hands, make_plan, new_study, outcome, search_settings
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+class Crowd:
+    """The processes a test started; none outlives it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.processes = root, list[subprocess.Popen[str]]()
+
+    def start(self, search: dict[str, Any], **options: Any) -> "subprocess.Popen[str]":
+        text = json.dumps({**options, "search": search})
+        command = [sys.executable, "-m", "tests.faults.search_child", str(self.root), text]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OPENBLAS_NUM_THREADS": "1"}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes)
+        self.processes.append(process)
+        return process
+
+    def lines(self, name: str) -> list[str]:
+        file = self.root / name
+        return file.read_text().splitlines() if file.exists() else []
+
+    def living(self) -> list[int]:
+        """Every worker process that still is."""
+        return [int(pid) for pid in self.lines("pids.log") if is_running(int(pid))]
+
+    def study(self, n_epochs: int = 3) -> Study:
+        return new_study(self.root, make_plan(n_epochs=n_epochs))
+
+    def wait_for(self, name: str, n_lines: int, timeout_s: float = 60) -> None:
+        wait_until(lambda: len(self.lines(name)) >= n_lines, timeout_s)
+
+
+def is_running(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def wait_until(is_true: Any, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[Crowd]:
+    crowd = Crowd(tmp_path)
+    yield crowd
+    for process in crowd.processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    for pid in crowd.living():
+        os.kill(pid, signal.SIGKILL)
+
+
+def check_done(crowd: Crowd, n_trials: int, n_epochs: int = 3) -> None:
+    """The target is reached exactly, nothing is lost or left over, and every record is closed."""
+    study = crowd.study(n_epochs)
+    trials = study.ledger.trials()
+    assert [trial.number for trial in trials] == list(range(n_trials))
+    assert all(trial.state.is_finished() for trial in trials)
+    assert {int(number) for number in crowd.lines("acked.log")} <= set(range(n_trials))
+    assert len(crowd.lines("acked.log")) == len(set(crowd.lines("acked.log")))
+    runs = [read_json(study.trial_folder(trial.number) / "run.json") for trial in trials]
+    told = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+    assert [run["status"] for run in runs] == [told[trial.state] for trial in trials]
+    assert [run["epochs"] for run in runs] == [sorted(trial.intermediate_values) for trial in trials]
+    assert not list(crowd.root.rglob("*.ckpt"))
+    assert not list((study.folder / "workers").iterdir())
+
+
+def uninterrupted(root: Path, n_trials: int, **search: Any) -> list[dict[str, Any]]:
+    study = new_study(root)
+    work(study, search_settings(n_trials=n_trials, **search), make_hands())
+    return outcome(study)
+
+
+@pytest.mark.parametrize("n_kills", [3, pytest.param(10, marks=pytest.mark.fault)])
+def test_a_worker_killed_at_random_moments_ends_as_if_never_killed(crowd: Crowd, tmp_path: Path, n_kills: int) -> None:
+    search = {"n_trials": 12, "pruner": "asha", "max_retries": 100}
+    rng = random.Random(0)
+    for _ in range(n_kills):
+        n_started = len(crowd.lines("started.log"))
+        process = crowd.start(search, epoch_s=0.15)
+        crowd.wait_for("started.log", n_started + 1)
+        time.sleep(rng.uniform(0.0, 0.6))
+        process.kill()
+        process.wait()
+    n_hit = sum(trial.user_attrs.get("retries", 0) for trial in crowd.study().ledger.trials())
+    finished = {file: file.read_bytes() for file in crowd.root.rglob("history.csv")}
+    assert crowd.start(search).wait(60) == 0
+    n_hit += sum(trial.state == TrialState.RUNNING for trial in crowd.study().ledger.trials())
+    check_done(crowd, 12)
+    assert outcome(crowd.study()) == uninterrupted(tmp_path / "whole", 12, pruner="asha")
+    assert {file: file.read_bytes() for file in finished} == finished
+    assert sum(trial.user_attrs.get("retries", 0) for trial in crowd.study().ledger.trials()) >= 0.6 * n_kills
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "n_workers", "n_kills", "n_parent_kills"),
+    [(12, 2, 2, 1), pytest.param(40, 4, 20, 5, marks=pytest.mark.fault)],
+)
+def test_workers_and_parents_killed_lose_nothing(
+    crowd: Crowd, n_trials: int, n_workers: int, n_kills: int, n_parent_kills: int
+) -> None:
+    search = {"n_trials": n_trials, "n_workers": n_workers, "max_retries": 100}
+    rng = random.Random(1)
+    victims = ["worker"] * n_kills + ["parent"] * n_parent_kills
+    rng.shuffle(victims)
+    parent = crowd.start(search, epoch_s=0.3)
+    for victim in victims:
+        n_started = len(crowd.lines("started.log"))
+        crowd.wait_for("started.log", n_started + 1)
+        time.sleep(rng.uniform(0.0, 0.2))
+        if victim == "worker":
+            os.kill(rng.choice(crowd.living()), signal.SIGKILL)
+            continue
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not crowd.living(), 5)
+        parent = crowd.start(search, epoch_s=0.3)
+    assert parent.wait(180) == 0
+    check_done(crowd, n_trials)
+    assert not crowd.living()
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "n_trials"),
+    [(4, 16), *[pytest.param(8, 100, marks=pytest.mark.fault, id=f"8-100-{i}") for i in range(10)]],
+)
+def test_workers_started_at_once_on_nothing_do_each_trial_once(crowd: Crowd, n_workers: int, n_trials: int) -> None:
+    start_at = time.time() + 1 + 0.7 * n_workers
+    for _ in range(n_workers):
+        crowd.start({"n_trials": n_trials}, n_epochs=1, start_at=start_at)
+    assert [process.wait(180) for process in crowd.processes] == [0] * n_workers
+    check_done(crowd, n_trials, n_epochs=1)
+    study = crowd.study(n_epochs=1)
+    baseline = study.plan.space.baseline()
+    assert [trial.number for trial in study.counted() if trial.params == baseline] == [0]
+    assert len({json.dumps(trial.params) for trial in study.counted()}) == n_trials
+    assert len(crowd.lines("started.log")) == n_trials
+
+
+def test_two_searches_at_once_share_the_work(crowd: Crowd) -> None:
+    for _ in range(2):
+        crowd.start({"n_trials": 14, "n_workers": 2}, epoch_s=0.05)
+    assert [process.wait(120) for process in crowd.processes] == [0, 0]
+    check_done(crowd, 14)
+    assert len(crowd.lines("started.log")) == 14
+
+
+def test_a_worker_that_cannot_start_is_one_error(crowd: Crowd) -> None:
+    process = crowd.start({"n_trials": 4, "n_workers": 3}, broken=True)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.count("mlpsweep.errors.DataError: data: nothing there; expected data. Fetch it") == 1
+    assert not crowd.living()
+
+
+def test_a_trial_that_kills_its_workers_fails_and_the_others_complete(crowd: Crowd) -> None:
+    process = crowd.start({"n_trials": 9, "n_workers": 2, "max_retries": 1}, deadly_above=0.1)
+    notices, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "was killed by signal 9 (out of memory?); another one takes its place" in notices
+    check_done(crowd, 9)
+    trials = crowd.study().counted()
+    deadly = [trial for trial in trials if trial.params["learning_rate"] > 0.1]
+    assert deadly
+    assert all(trial.user_attrs["reason"] == "its worker died 2 times (out of memory?)" for trial in deadly)
+    assert {trial.state for trial in trials if trial not in deadly} == {TrialState.COMPLETE}
+
+
+def test_a_search_whose_workers_all_die_before_a_trial_ends_gives_up(crowd: Crowd) -> None:
+    process = crowd.start({"n_trials": 9, "n_workers": 2, "max_retries": 0, "trial_timeout_s": 30}, epoch_s=60)
+    stop = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < stop:
+        for pid in crowd.living():
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+    _, errors = process.communicate(timeout=60)
+    assert "expected workers that live. Look for what kills them" in errors
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_search_within_five_seconds_and_it_goes_on_later(
+    crowd: Crowd, number: signal.Signals, n_workers: int
+) -> None:
+    search = {"n_trials": 6, "n_workers": n_workers}
+    process = crowd.start(search, epoch_s=0.5)
+    crowd.wait_for("acked.log", 1)
+    crowd.wait_for("started.log", n_workers + 1)
+    start = time.monotonic()
+    os.kill(process.pid, number)
+    assert process.wait(10) == -number
+    assert time.monotonic() - start < 5
+    assert not crowd.living()
+    states = {trial.state for trial in crowd.study().trials()}
+    assert TrialState.WAITING in states
+    assert TrialState.RUNNING not in states
+    assert crowd.start(search).wait(60) == 0
+    check_done(crowd, 6)
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_parent_only(crowd: Crowd) -> None:
+    process = crowd.start({"n_trials": 6, "n_workers": 2}, epoch_s=0.5)
+    crowd.wait_for("started.log", 2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
+    assert {trial.state for trial in crowd.study().trials()} <= {TrialState.WAITING, TrialState.COMPLETE}
+
+
+def test_a_stopped_worker_keeps_its_trial_and_others_wait_for_it(crowd: Crowd) -> None:
+    stopped = crowd.start({"n_trials": 3}, epoch_s=0.3)
+    crowd.wait_for("started.log", 1)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    other = crowd.start({"n_trials": 3})
+    crowd.wait_for("acked.log", 2)
+    time.sleep(2)
+    assert other.poll() is None
+    os.kill(stopped.pid, signal.SIGCONT)
+    assert [stopped.wait(60), other.wait(60)] == [0, 0]
+    check_done(crowd, 3)
+    assert len(crowd.lines("started.log")) == 3

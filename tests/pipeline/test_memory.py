@@ -1,0 +1,57 @@
+"""Peak memory of a training on the real files, mapped pixels counted: there is no float copy of the data."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.doors import ROOT
+
+pytestmark = [pytest.mark.mnist, pytest.mark.slow]
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from pipeline import train
+from pipeline.compose import check
+from pipeline.door import Context
+from pipeline.prepare import settled
+import mlpsweep.evaluation.figures, mlpsweep.training.run, rich.progress
+import mlflow, mlflow.pyfunc, mlpsweep.tracking.store, mlpsweep.tracking.model
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+(job,) = check("train", train.SETTINGS, ["activation=relu", "n_epochs=1"], multirun=False)
+imports = peak_mb()
+if sys.argv[1] == "tracked":
+    train.run(job.settings, Context(Path("out")))
+else:
+    settings, dataset = settled(job.settings, Context(Path("out")))
+    result = mlpsweep.training.run.run_training(settings.training(), dataset)
+    train.save(result, settings, dataset.manifest, Path("out"))
+sys.exit(f"{peak_mb() - imports:.0f}")
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mnist")
+    if "MNIST_MIRROR" not in os.environ:
+        pytest.skip("MNIST_MIRROR names no folder with the files")
+    for name in ("download", "prepare"):
+        subprocess.run([sys.executable, "-m", f"pipeline.{name}"], cwd=folder, env=environment(), check=True)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+
+
+@pytest.mark.parametrize(("mode", "bound_mb"), [("untracked", 150), ("tracked", 200)])
+def test_a_training_stays_within_its_bound(prepared: Path, mode: str, bound_mb: int) -> None:
+    words = [sys.executable, "-c", MEASURE, mode]
+    done = subprocess.run(words, cwd=prepared, env=environment(), capture_output=True, text=True, check=False)
+    grown_mb = int(done.stderr.splitlines()[-1])
+    assert 10 < grown_mb <= bound_mb

@@ -1,0 +1,179 @@
+"""The tracking store at its worst: eight first starts at once, a server that is not there, one that goes away."""
+
+import csv
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.doors import TINY, door, tracked, tree
+from tests.pipeline.processes import count, end, end_of, mlflow_server, started, wait_until
+
+pytestmark = pytest.mark.slow
+N_STARTS = 8
+N_ROUNDS = 16
+PASSWORD = "s3cr3t"
+# Ten seconds on a machine of one's own.
+LIMIT_S = 30
+NOBODY = f"http://me:{PASSWORD}@127.0.0.1:9"
+OUTPUTS = ["config.yaml", "curves.png", "history.csv", "model.npz"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(folder) as (address, _):
+        yield address.replace("//", f"//me:{PASSWORD}@"), folder
+
+
+def start_together(folder: Path) -> None:
+    with ThreadPoolExecutor(N_STARTS) as pool:
+        done = list(pool.map(lambda seed: door(folder, "train", *TINY, f"seed={seed}"), range(N_STARTS)))
+    assert [(run.returncode, "Traceback" in run.stderr) for run in done] == [(0, False)] * N_STARTS, done
+    assert tracked(folder, "select name from experiments where name != 'Default'") == [("digits",)]
+    assert tracked(folder, "select status, count(*) from runs group by status") == [("FINISHED", N_STARTS)]
+    assert tracked(folder, "select count(distinct experiment_id) from runs") == [(1,)]
+
+
+def test_eight_first_starts_at_once_share_one_experiment(tmp_path: Path) -> None:
+    start_together(tmp_path)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("number", range(N_ROUNDS))
+def test_eight_first_starts_at_once_share_one_experiment_in_every_round(tmp_path: Path, number: int) -> None:
+    start_together(tmp_path)
+
+
+def test_a_server_that_is_not_there_is_known_before_anything_is_made(tmp_path: Path) -> None:
+    with started(tmp_path, "train", *TINY, MLFLOW_TRACKING_URI=NOBODY) as process:
+        ended = end_of(process)
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.startswith("error: tracking.uri: http://***@127.0.0.1:9 cannot be used (")
+    assert "Connection refused); expected a store of MLflow. Start its server, or leave" in ended.stderr
+    assert ended.seconds < LIMIT_S
+    assert tree(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("train", "-m", *TINY, "seed=1,2"), ("search", "data=digits"), ("search", "-m", "data=digits", "worker=0,1")],
+    ids=["a sweep", "a search", "workers"],
+)
+def test_no_door_that_trains_makes_anything_for_a_server_that_is_not_there(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = door(tmp_path, *words, f"tracking.uri={NOBODY}")
+    assert (done.returncode, "Traceback" in done.stderr) == (4, False), done.stderr
+    assert PASSWORD not in done.stdout + done.stderr
+    assert tree(tmp_path) == set()
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with started(tmp_path, "train", *TINY, MLFLOW_TRACKING_URI=uri) as process:
+            ended = end_of(process)
+    assert (ended.returncode, "timed out" in ended.stderr) == (4, True), ended
+    assert "Traceback" not in ended.stderr
+    assert ended.seconds < LIMIT_S
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("sqlite:///damaged.db", "file is not a database"),
+        ("sqlite:////proc/nowhere/mlflow.db", "unable to open database file"),
+        (f"postgresql+nobody://me:{PASSWORD}@127.0.0.1/runs", "nobody"),
+    ],
+    ids=["damaged", "cannot be made", "no driver"],
+)
+def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path, uri: str, named: str) -> None:
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 1000)
+    done = door(tmp_path, "train", *TINY, MLFLOW_TRACKING_URI=uri)
+    assert done.returncode == 4, done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert PASSWORD not in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_wrong_address_is_shown_without_its_password(tmp_path: Path) -> None:
+    done = door(tmp_path, "train", *TINY, f"tracking.uri=htp://me:{PASSWORD}@host")
+    assert done.returncode == 2
+    assert "tracking.uri: 'htp://***@host'" in done.stderr
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_a_server_gets_runs_metrics_and_files(server: tuple[str, Path], tmp_path: Path) -> None:
+    uri, folder = server
+    done = door(tmp_path, "train", *TINY, "output_dir=model", MLFLOW_TRACKING_URI=uri)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    done = door(tmp_path, "evaluate", "model_dir=model", MLFLOW_TRACKING_URI=uri)
+    assert (done.returncode, done.stderr) == (0, "")
+    run_id = json.loads((tmp_path / "model.run.json").read_text())["run_id"]
+    of_run = f"where run_uuid = '{run_id}'"
+    assert tracked(folder, f"select status from runs {of_run}") == [("FINISHED",)]
+    keys = {key for (key,) in tracked(folder, f"select key from latest_metrics {of_run}")}
+    assert keys >= {"train/loss", "validation/accuracy", "test/accuracy"}
+    stored = {path.name for path in (folder / "mlartifacts").rglob(f"{run_id}/artifacts/*")}
+    assert stored == {*OUTPUTS, "evaluation"}
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_password_is_written_nowhere(server: tuple[str, Path], tmp_path: Path) -> None:
+    uri, folder = server
+    done = door(tmp_path, "train", *TINY, "-m", "seed=1,2", MLFLOW_TRACKING_URI=uri)
+    assert done.returncode == 0, done.stderr
+    files = [path for root in (tmp_path, folder) for path in root.rglob("*") if path.is_file()]
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_a_password_on_the_command_line_does_not_reach_the_store(server: tuple[str, Path], tmp_path: Path) -> None:
+    uri, folder = server
+    done = door(tmp_path, "train", *TINY, "-m", "seed=1,2", f"tracking.uri={uri}")
+    assert done.returncode == 0, done.stderr
+    assert [path for path in folder.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()] == []
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_a_server_that_goes_away_stops_no_training(tmp_path: Path) -> None:
+    words = ("train", *TINY[:3], "n_epochs=400", "learning_rate=0.01")
+    assert door(tmp_path, *words, "output_dir=twin").returncode == 0
+    with (
+        mlflow_server(tmp_path / "server") as (address, server),
+        started(tmp_path, *words, "output_dir=model", MLFLOW_TRACKING_URI=address) as process,
+    ):
+        wait_until(lambda: count(tmp_path / "server", "select count(*) from metrics") > 0, process)
+        end(server)
+        ended = end_of(process)
+    assert ended.returncode == 0, ended.stderr
+    said = [line for line in ended.stderr.splitlines() if "Connection refused" in line]
+    assert [line.startswith(f"warning: tracking.uri: {address} does not take records") for line in said] == [True]
+    assert "Traceback" not in ended.stderr
+    assert ended.seconds < LIMIT_S
+    assert [(tmp_path / "model" / name).read_bytes() for name in OUTPUTS] == [
+        (tmp_path / "twin" / name).read_bytes() for name in OUTPUTS
+    ]
+    run_id = json.loads((tmp_path / "model.run.json").read_text())["run_id"]
+    points = "select count(*) from metrics where key = 'train/loss'"
+    assert tracked(tmp_path / "server", f"{points} and run_uuid = '{run_id}'") < [(400,)]
+
+
+def test_a_server_that_goes_away_stops_no_search(tmp_path: Path) -> None:
+    words = ("data=digits", "n_epochs=100", "hidden_sizes=[33]", "space.dimensions.hidden_sizes.width.high=40")
+    with (
+        mlflow_server(tmp_path / "server") as (address, server),
+        started(tmp_path, "search", *words, "search.n_trials=3", MLFLOW_TRACKING_URI=address) as process,
+    ):
+        wait_until(lambda: count(tmp_path / "server", "select count(*) from metrics") > 0, process)
+        end(server)
+        ended = end_of(process)
+    assert ended.returncode == 0, ended.stderr
+    assert (ended.stderr.count("warning: "), "Traceback" in ended.stderr) == (1, False)
+    trials = csv.DictReader((tmp_path / "artifacts/search/trials.csv").read_text().splitlines())
+    assert [trial["state"] for trial in trials] == ["complete"] * 3

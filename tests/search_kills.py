@@ -1,0 +1,96 @@
+"""Deaths inside one process: a worker's life ends before or after its n-th write, and nothing of it is cleaned up."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from optuna.storages import RDBStorage
+
+from mlpsweep.search import ledger, worker
+from mlpsweep.search.ledger import Ledger
+from mlpsweep.search.settings import SearchSettings
+from mlpsweep.search.study import Study
+from mlpsweep.training.checkpoint import CheckpointStore
+from tests.search_lab import Book, Page, make_hands
+
+
+class Killed(BaseException):
+    """No handler of the product's may know it, as none knows SIGKILL."""
+
+
+class Hasty(sqlite3.Connection):
+    """A connection that leaves it to the system when to write."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.execute("PRAGMA synchronous = OFF")
+
+
+HASTE = {**ledger.ARGUMENTS, "connect_args": {"factory": Hasty}}
+
+
+class Reaper:
+    """Counts points, two around each write, and kills at one of them."""
+
+    def __init__(self) -> None:
+        self.passed, self.fatal = 0, -1
+
+    def arm(self, after: int) -> None:
+        """Kill at the point that is ``after`` points away; 0 is the next one."""
+        self.passed, self.fatal = 0, after
+
+    def point(self) -> None:
+        self.passed += 1
+        if self.passed - 1 == self.fatal:
+            raise Killed
+
+    def around(self, function: Any) -> Any:
+        def write(*arguments: Any, **named: Any) -> Any:
+            self.point()
+            result = function(*arguments, **named)
+            self.point()
+            return result
+
+        return write
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put points around each write to the database, a checkpoint, a file and the tracker."""
+        # The machine does not fail here, only the worker: what is written need not reach the disk.
+        monkeypatch.setattr("os.fsync", lambda descriptor: None)
+        monkeypatch.setattr(ledger, "ARGUMENTS", HASTE)
+        transaction = Ledger._transaction
+
+        @contextlib.contextmanager
+        def fatal_transaction(whose: Ledger) -> Iterator[Any]:
+            with transaction(whose) as session:
+                yield session
+                self.point()  # before the commit: the rollback is what the kernel's end of the process does
+            self.point()
+
+        monkeypatch.setattr(Ledger, "_transaction", fatal_transaction)
+        for owner, name in (
+            (RDBStorage, "set_trial_system_attr"),
+            (CheckpointStore, "save"),
+            (CheckpointStore, "clear"),
+            (worker, "write_atomic"),
+            (Book, "open_trial"),
+            (Page, "log_epoch"),
+            (Page, "close"),
+        ):
+            monkeypatch.setattr(owner, name, self.around(getattr(owner, name)))
+
+
+def live_until_done(study: Study, settings: SearchSettings, book: Book, reaper: Reaper, lives: Iterator[int]) -> int:
+    """Run worker after worker, each killed after its number of points, until one comes through; return the deaths."""
+    deaths = 0
+    for after in lives:
+        reaper.arm(after)
+        try:
+            worker.work(study, settings, make_hands(book=book))
+        except Killed:
+            deaths += 1
+        else:
+            return deaths
+    raise AssertionError("the lives did not suffice")

@@ -1,0 +1,102 @@
+"""The live view: a table on a terminal, lines in a pipe, both read from the study."""
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mlpsweep.search import live
+from mlpsweep.search.live import Board, duration, look, table, watch
+from mlpsweep.search.study import Study
+from mlpsweep.search.worker import work
+from mlpsweep.settings import TrainSettings
+from tests.search_lab import make_hands, make_trainer, new_study, search_settings
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return new_study(tmp_path)
+
+
+def shown(study: Study, board: Board) -> str:
+    text = io.StringIO()
+    Console(file=text, width=200).print(table(study, board, 95.0))
+    return text.getvalue()
+
+
+def test_the_board_tells_what_the_study_holds(study: Study) -> None:
+    work(study, search_settings(n_trials=3), make_hands())
+    board = look(study, 5)
+    best = study.complete()[0]
+    assert [row.state for row in board.rows] == ["complete"] * 3
+    assert (board.n_counted, board.target) == (3, 5)
+    assert board.best is not None
+    assert (board.best.number, board.best.value, board.best.epoch) == (best.number, best.value, 3)
+    assert board.headline(60.0) == f"3 of 5 trials, best {best.value:.4f} (trial {best.number}), about 60 s left"
+
+
+def test_an_empty_study_has_an_empty_board(study: Study) -> None:
+    assert look(study, 5).headline(None) == "0 of 5 trials, nothing complete yet"
+
+
+def test_a_trial_under_way_shows_its_last_epoch(study: Study) -> None:
+    claim = study.ledger.claim("a", 1, None, lambda owner: True)
+    study.ledger.report(claim, 1, 0.25)  # type: ignore[arg-type]
+    study.ledger.report(claim, 2, 0.5)  # type: ignore[arg-type]
+    (row,) = look(study, 1).rows
+    assert (row.state, row.epoch, row.value, row.settings) == ("running", 2, 0.5, "")
+
+
+def test_the_table_names_trial_state_epoch_value_and_settings(study: Study) -> None:
+    work(study, search_settings(n_trials=2), make_hands())
+    text = shown(study, look(study, 4))
+    for part in ("trial", "state", "epoch", "validation/accuracy", "complete", "3/3", "activation=sigmoid"):
+        assert part in text
+    assert "hidden_sizes=[500,250,100]" in text
+    assert "2 of 4 trials" in text
+    assert "about 2 min left" in text
+
+
+def test_a_long_study_keeps_the_best_in_sight(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "N_FINISHED", 2)
+    monkeypatch.setattr("tests.search_lab.accuracy", lambda settings, epoch: 0.9 if settings.l2_lambda == 0 else 0.1)
+    work(study, search_settings(n_trials=6), make_hands())
+    text = shown(study, look(study, 6))
+    assert [line.split()[1] for line in text.splitlines() if "complete" in line] == ["0", "4", "5"]
+
+
+def test_piped_it_is_a_line_for_each_trial_that_ends(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PERIOD_S", 0.05)
+    work(study, search_settings(n_trials=1), make_hands())
+    text = io.StringIO()
+
+    def slow(settings: TrainSettings) -> None:
+        time.sleep(0.2)
+
+    with watch(study, 3, Console(file=text, width=40)):
+        work(study, search_settings(n_trials=3), make_hands(make_trainer(slow)))
+    lines = text.getvalue().splitlines()
+    assert [line.split(":")[0] for line in lines if line.startswith("trial")] == [
+        "trial 1 complete after epoch 3/3",
+        "trial 2 complete after epoch 3/3",
+    ]
+    assert lines[-1].startswith("3 of 3 trials, best ")
+    assert "\x1b" not in text.getvalue()
+
+
+def test_on_a_terminal_it_is_one_table_that_renews_itself(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PERIOD_S", 0.05)
+    text = io.StringIO()
+    with watch(study, 2, Console(file=text, width=160, force_terminal=True)):
+        work(study, search_settings(n_trials=2), make_hands())
+    assert "\x1b" in text.getvalue()
+    assert "2 of 2 trials" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+)
+def test_times_are_told_as_a_person_tells_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,55 @@
+"""A dry run: what it tells is what the search would do."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from mlpsweep.data.dataset import Dataset
+from mlpsweep.errors import SettingsError
+from mlpsweep.search.preview import first_proposals, measure_epoch, preview
+from mlpsweep.search.settings import SAMPLER_NAMES
+from mlpsweep.search.worker import work
+from tests.search_lab import CARD, base_settings, make_hands, make_plan, new_study, search_settings
+
+
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+def test_the_proposals_are_those_of_the_search(sampler: str, tmp_path: Path) -> None:
+    settings, plan = search_settings(sampler=sampler, n_trials=4), make_plan()
+    study = new_study(tmp_path, plan)
+    work(study, settings, make_hands())
+    assert list(first_proposals(plan, settings, 4)) == [trial.params for trial in study.ledger.trials()]
+
+
+def test_space_size_proposals_and_time_are_told() -> None:
+    lines = list(
+        preview(make_plan({**CARD, "max_parameters": 10**6}), search_settings(n_workers=2), lambda settings: 10.0)
+    )
+    assert lines[0].endswith(": validation/accuracy of digits, 12 trials of 3 epochs")
+    assert "  learning_rate: 0.003 .. 0.3 log" in lines
+    assert "  activation: sigmoid, tanh, relu" in lines
+    assert "  at most 1,000,000 weights and biases" in lines
+    assert "first proposals; trial 0 is the published baseline:" in lines
+    assert any(line.startswith("  0: activation=sigmoid l2_lambda=0.0") for line in lines)
+    assert lines[-1] == "time: about 3 min with 2 workers, less by what is pruned or already there"
+
+
+def test_a_grid_tells_how_many_points_it_has() -> None:
+    space = {"dimensions": {"activation": CARD["dimensions"]["activation"]}, "max_parameters": None}
+    lines = list(preview(make_plan(space), search_settings(sampler="grid"), lambda settings: 1.0))
+    assert "sampler grid (4 proposals in all), pruner none" in lines
+    assert lines[0].endswith("4 trials of 3 epochs")
+
+
+def test_a_proposal_that_fits_no_training_is_refused() -> None:
+    layers = {"type": "categorical", "choices": [["relu", "tanh"], "relu"]}
+    space = {"dimensions": {**CARD["dimensions"], "activation": layers}, "max_parameters": None}
+    with pytest.raises(SettingsError, match="activation: 2 names for"):
+        list(preview(make_plan(space, activation="relu"), search_settings(), lambda settings: 1.0))
+
+
+def test_a_measured_epoch_is_of_all_rows(tiny_dataset: Dataset) -> None:
+    rows = tiny_dataset.train.rows[:200]
+    part = dataclasses.replace(tiny_dataset, train=dataclasses.replace(tiny_dataset.train, rows=rows))
+    seconds = measure_epoch(part)(base_settings(hidden_sizes=(8,)))
+    assert 0 < seconds < 5
