@@ -57,8 +57,10 @@ def run(settings: SearchJob, context: Context) -> None:
 @contextmanager
 def around(sweep: Sweep) -> Iterator[None]:
     """Fetch the data once, before a launcher's workers meet at the study."""
+    from mlpsweep.tracking.store import reach_store
     from pipeline.prepare import settled
 
+    reach_store(sweep.jobs[0].settings.tracking)
     settled(sweep.jobs[0].settings, Context(sweep.folder, chosen=sweep.jobs[0].chosen))
     yield
 

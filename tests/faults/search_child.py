@@ -30,13 +30,25 @@ def note(root: Path, name: str, text: str) -> None:
     os.close(descriptor)
 
 
+def birth(pid: int) -> str | None:
+    """When a process was started, in the kernel's ticks; None if it is not, or no more than a zombie.
+
+    With its number it names a process for good: numbers are given out again.
+    """
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state == "Z" else fields[18]
+
+
 def open_it(root: Path, options: dict[str, Any]) -> Study:
     return new_study(root, make_plan(n_epochs=options.get("n_epochs", 3)))
 
 
 def be_worker(root: Path, options: dict[str, Any]) -> Outcome:
     """One worker; what a supervisor starts, too."""
-    note(root, "pids.log", str(os.getpid()))
+    note(root, "pids.log", f"{os.getpid()} {birth(os.getpid())}")
     if options.get("broken"):
         raise DataError("data: nothing there; expected data. Fetch it")
     tell = Ledger.tell

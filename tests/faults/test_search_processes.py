@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from mlpsweep.files import read_json
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
+from tests.faults.search_child import birth
 from tests.search_lab import make_hands, make_plan, new_study, outcome, search_settings
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,8 @@ class Crowd:
 
     def living(self) -> list[int]:
         """Every worker process that still is."""
-        return [int(pid) for pid in self.lines("pids.log") if is_running(int(pid))]
+        noted = [line.split() for line in self.lines("pids.log")]
+        return [int(pid) for pid, born in noted if birth(int(pid)) == born]
 
     def study(self, n_epochs: int = 3) -> Study:
         return new_study(self.root, make_plan(n_epochs=n_epochs))
@@ -54,10 +56,9 @@ class Crowd:
         wait_until(lambda: len(self.lines(name)) >= n_lines, timeout_s)
 
 
-def is_running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def wait_until(is_true: Any, timeout_s: float = 60) -> None:
@@ -72,11 +73,10 @@ def crowd(tmp_path: Path) -> Iterator[Crowd]:
     crowd = Crowd(tmp_path)
     yield crowd
     for process in crowd.processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
     for pid in crowd.living():
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
 
 def check_done(crowd: Crowd, n_trials: int, n_epochs: int = 3) -> None:
@@ -139,7 +139,7 @@ def test_workers_and_parents_killed_lose_nothing(
         crowd.wait_for("started.log", n_started + 1)
         time.sleep(rng.uniform(0.0, 0.2))
         if victim == "worker":
-            os.kill(rng.choice(crowd.living()), signal.SIGKILL)
+            kill(rng.choice(crowd.living()))
             continue
         parent.kill()
         parent.wait()
@@ -201,7 +201,7 @@ def test_a_search_whose_workers_all_die_before_a_trial_ends_gives_up(crowd: Crow
     stop = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < stop:
         for pid in crowd.living():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         time.sleep(0.1)
     _, errors = process.communicate(timeout=60)
     assert "expected workers that live. Look for what kills them" in errors

@@ -44,7 +44,7 @@ class Gatherer:
         """
         pixels, x = self._pixels[: len(rows)], self._x[: len(rows)]
         # mode="clip" writes straight into `out`; "raise" would go through a copy. check_rows has seen every row.
-        np.take(self.images, rows, axis=0, out=pixels, mode="clip")
+        self.images.take(rows, axis=0, out=pixels, mode="clip")
         np.copyto(x, pixels, casting="unsafe")
         x *= self.scale
         x += self.shift

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,6 @@ from mlpsweep.nn.activations import Activation
 from mlpsweep.nn.initializers import INITIALIZERS
 from mlpsweep.nn.products import Multiply, multiply_numpy
 from mlpsweep.types import FloatArray
-
-BIAS_INITS: Final = ("zeros", "weights")
 
 
 def n_parameters(layer_sizes: Sequence[int]) -> int:

@@ -74,12 +74,11 @@ def table(study: Study, board: Board, seconds_left: float | None) -> "Table":
     shown = Table(title=study.name, caption=board.headline(seconds_left), title_justify="left", caption_justify="left")
     for name in ("trial", "state", "epoch", study.plan.metric, "settings"):
         shown.add_column(name, justify="left" if name in ("state", "settings") else "right")
-    open_rows = [row for row in board.rows if row.state in OPEN]
-    finished = [row for row in board.rows if row not in open_rows][-N_FINISHED:]
-    for row in sorted({board.best, *finished, *open_rows} - {None}, key=lambda row: row.number if row else 0):
-        assert row is not None
-        style = "bold" if row == board.best else None
-        shown.add_row(*_cells(study, row), style=style)
+    finished = [row for row in board.rows if row.state not in OPEN]
+    in_sight = {board.best, *finished[-N_FINISHED:]}
+    for row in board.rows:
+        if row.state in OPEN or row in in_sight:
+            shown.add_row(*_cells(study, row), style="bold" if row == board.best else None)
     return shown
 
 

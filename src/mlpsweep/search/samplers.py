@@ -1,7 +1,7 @@
 """How configurations are proposed: a table of samplers, each a function of the slot and of what the study holds.
 
-A proposal depends on the study's seed, the trial's number and the finished trials only, never on a generator that
-lives on between trials: a trial whose worker died is proposed again as if nothing had happened.
+A proposal depends on the study's seed, the trial's number and what the study holds, never on a generator that lives on
+between trials, and the ledger stores it whole: a trial whose worker died is proposed as if nothing had happened.
 """
 
 import hashlib
@@ -73,28 +73,24 @@ def random(space: Space, seed: int) -> Proposer:
     """Draw each leaf uniformly, or uniformly in its logarithm."""
 
     def propose(slot: Slot) -> Params:
-        def draw(leaf: Leaf) -> Value:
-            rng = np.random.default_rng(derive_seed(seed, slot.trial.number, leaf.name))
-            return leaf.from_unit(float(rng.random()))
-
-        return space.draw(draw)
+        rng = np.random.default_rng(derive_seed(seed, slot.trial.number))
+        return space.draw(lambda leaf: leaf.from_unit(float(rng.random())))
 
     return Proposer(propose)
 
 
 def tpe(space: Space, seed: int) -> Proposer:
-    """Draw as Optuna's tree-structured Parzen estimator does, the joint part first, then each other leaf by itself."""
+    """Draw as Optuna's tree-structured Parzen estimator does: first the leaves all trials share, then the others."""
 
     def propose(slot: Slot) -> Params:
-        joint = TPESampler(seed=derive_seed(seed, slot.trial.number))
-        study = slot.load_study(joint)
-        together = joint.sample_relative(study, slot.trial, joint.infer_relative_search_space(study, slot.trial))
+        sampler = TPESampler(seed=derive_seed(seed, slot.trial.number))
+        study = slot.load_study(sampler)
+        together = sampler.sample_relative(study, slot.trial, sampler.infer_relative_search_space(study, slot.trial))
 
         def draw(leaf: Leaf) -> Value:
             if leaf.name in together:
                 return _plain(together[leaf.name])
-            alone = TPESampler(seed=derive_seed(seed, slot.trial.number, leaf.name))
-            return _plain(alone.sample_independent(study, slot.trial, leaf.name, distribution(leaf)))
+            return _plain(sampler.sample_independent(study, slot.trial, leaf.name, distribution(leaf)))
 
         return space.draw(draw)
 

@@ -5,6 +5,7 @@ which hands on one signal; they die with the parent, whose end they see as the e
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -127,14 +128,15 @@ class _Crew:
         MlpsweepError, RuntimeError
             What a worker raised.
         """
-        wait([member.process.sentinel for member in self.members.values()], timeout=POLL_S)
+        watched = [(member.process.sentinel, member.fault) for member in self.members.values()]
+        wait(list(itertools.chain(*watched)), timeout=POLL_S)
         for seat, member in list(self.members.items()):
-            if member.process.exitcode is None:
-                continue
-            del self.members[seat]
             with contextlib.suppress(EOFError):
-                raise member.fault.recv()
-            yield seat, member.process.exitcode
+                if member.fault.poll():
+                    raise member.fault.recv()
+            if member.process.exitcode is not None:
+                del self.members[seat]
+                yield seat, member.process.exitcode
 
     def close(self) -> None:
         """Ask every worker to stop, and end those that do not."""

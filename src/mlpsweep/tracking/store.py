@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's own settings: no telemetry, no bars for files of a few kilobytes, no four minutes of retries, and no waiting
-# for as long as a server's Retry-After says.
+# MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no bars for files of a few
+# kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
