@@ -1,12 +1,14 @@
 """Search for the best configuration: start a study, join it, resume it or extend it, all with this one command.
 
-Reads data/prepared/<name>; works until the study has search.n_trials trials; writes recipe/winner.yaml, summary.json
-and trials.csv into output_dir. Exit codes: 2 configuration, 3 data, 4 study or tracking store, 5 no trial completed.
+Reads data/prepared/<name>; works until the study has search.n_trials trials, then trains the best ones on further
+seeds; writes recipe/winner.yaml, summary.json, trials.csv and figures into output_dir, times beside it.
+Exit codes: 2 configuration, 3 data, 4 study or tracking store, 5 no trial completed.
 """
 
+import dataclasses
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,12 @@ from pipeline.settings import SearchJob
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
+    from mlpsweep.evaluation.trials import Search
+    from mlpsweep.search.finalists import Finalist
     from mlpsweep.search.study import Plan, Study
-    from mlpsweep.search.worker import Hands, Outcome
+    from mlpsweep.search.worker import Outcome
+    from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.run import Run
-    from mlpsweep.tracking.store import Store
 
 SETTINGS, CONFIG = SearchJob, "search"
 # With -m worker=range(4) a launcher starts workers; they write the same outcome.
@@ -35,7 +39,7 @@ def run(settings: SearchJob, context: Context) -> None:
 
     if not settings.search.dry_run:
         reach_store(settings.tracking)
-    fixed, prepared = held(settings, context), Path(settings.paths.prepared) / settings.data.name
+    fixed, prepared = held(settings), Path(settings.paths.prepared) / settings.data.name
     settings, dataset = settled(settings, context)
     plan = plan_of(settings, dataset)
     if settings.search.dry_run:
@@ -50,8 +54,9 @@ def run(settings: SearchJob, context: Context) -> None:
         if outcome.timed_out:
             sys.stderr.write(f"search.timeout_s is over after {outcome.n_counted} trials; the same command goes on\n")
         folder = Path(settings.output_dir or context.folder)
-        write(study, fixed, folder)
-        parent.log_files(path for path in sorted(folder.rglob("*")) if path.is_file())
+        write(study, settings, fixed, folder)
+        beside = (folder.with_name(f"{folder.name}.{name}") for name in ("times.csv", "timeline.png"))
+        parent.log_files(path for path in (*sorted(folder.rglob("*")), *beside) if path.is_file())
 
 
 @contextmanager
@@ -99,58 +104,99 @@ def search(study: "Study", settings: SearchJob, prepared: Path, parent: "Run") -
 
 
 def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "Outcome":
-    """Be one worker: open data, study and store, and work until the target."""
+    """Be one worker: open data, study and store, work until the target, then share in the finalists' trainings."""
     from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.search.finalists import FinalistHands, scores_of, train_finalists
+    from mlpsweep.search.scores import row_scores
     from mlpsweep.search.study import open_study
-    from mlpsweep.search.worker import work
-    from mlpsweep.tracking.store import open_store, work_tree
-
-    dataset = load_dataset(prepared, settings.data)
-    study = open_study(plan_of(settings, dataset), settings.search, work_tree())
-    store = open_store(settings.tracking, dataset.manifest.dataset)
-    return work(study, settings.search, hands(study, store, parent_id, dataset))
-
-
-def hands(study: "Study", store: "Store", parent_id: str, dataset: "Dataset") -> "Hands":
-    """Return what the search cannot do itself: training, tracking, and finding equal trainings."""
-    from mlpsweep.search.worker import Earlier, Hands
-    from mlpsweep.settings import TrainSettings
+    from mlpsweep.search.worker import Earlier, Hands, work
     from mlpsweep.tracking.lineage import origin
+    from mlpsweep.tracking.store import open_store, work_tree
     from mlpsweep.tracking.trials import TrialRecorder
-    from mlpsweep.training.identity import environment, run_key
+    from mlpsweep.training.identity import environment
+    from mlpsweep.training.model import Model
     from mlpsweep.training.run import TrainingResult, run_training
 
-    manifest, metric = dataset.manifest, study.plan.metric
-    tags = {**origin(), **environment()}
+    dataset = load_dataset(prepared, settings.data)
+    manifest, metric, key_of = dataset.manifest, settings.search.metric, run_keys(dataset)
+    study = open_study(plan_of(settings, dataset), settings.search, work_tree())
+    store, tags = open_store(settings.tracking, manifest.dataset), {**origin(), **environment()}
     recorder = TrialRecorder(store, study.name, parent_id, tags, manifest.n_features, manifest.n_classes)
 
-    def train_one(settings: TrainSettings, **hooks: Any) -> TrainingResult:
+    def train_one(settings: "TrainSettings", **hooks: Any) -> TrainingResult:
         return run_training(settings, dataset, **hooks)
+
+    def score(model: Model) -> Any:
+        return row_scores(model, dataset.validation, metric)
+
+    def train_trial(settings: "TrainSettings", **hooks: Any) -> TrainingResult:
+        result = train_one(settings, **hooks)
+        scores_of(study).save(key_of(settings), score(result.model))
+        return result
 
     def find(key: str) -> Earlier | None:
         found = recorder.find(key, metric)
         return found and Earlier(*found)
 
-    return Hands(train_one, recorder, lambda settings: run_key(settings, manifest.digest), find)
+    outcome = work(study, settings.search, Hands(train_trial, recorder, key_of, find))
+    if outcome.signal or outcome.timed_out:
+        return outcome
+    hands = FinalistHands(train_one, score, recorder, key_of, lambda line: sys.stderr.write(f"{line}\n"))
+    return dataclasses.replace(outcome, signal=train_finalists(study, settings.winner, hands))
 
 
-def write(study: "Study", fixed: Mapping[str, Any], folder: Path) -> None:
+def run_keys(dataset: "Dataset") -> "Callable[[TrainSettings], str]":
+    """Return the function that gives a training's ``run_key`` on this data."""
+    from mlpsweep.training.identity import run_key
+
+    return lambda settings: run_key(settings, dataset.manifest.digest)
+
+
+def write(study: "Study", settings: SearchJob, fixed: Mapping[str, Any], folder: Path) -> None:
     """Write the study's outcome; equal studies write equal bytes. Then say where it is and what rebuilds it."""
+    from rich.console import Console
+
+    from mlpsweep.evaluation.report_search import finalists_table
+    from mlpsweep.evaluation.trials import times_csv, trials_csv
     from mlpsweep.files import write_atomic, write_json
     from mlpsweep.search import winner
+    from mlpsweep.search.finalists import finalists
+    from mlpsweep.training.identity import run_key
 
-    write_json(folder / "summary.json", winner.summary(study))
-    write_atomic(folder / "trials.csv", winner.trials_csv(study).encode())
-    write_atomic(folder / "recipe" / "winner.yaml", winner.recipe(study, fixed).encode())
-    best = winner.best_trial(study)
+    compared = finalists(study, settings.winner, lambda one: run_key(one, study.plan.data_digest))
+    search = winner.search_of(study, compared)
+    write_json(folder / "summary.json", winner.summary(study, compared))
+    write_atomic(folder / "trials.csv", trials_csv(search.trials).encode())
+    write_atomic(folder / "recipe" / "winner.yaml", winner.recipe(study, fixed, compared).encode())
+    write_atomic(folder.with_name(f"{folder.name}.times.csv"), times_csv(search.trials).encode())
+    draw(search, folder)
+    if compared:
+        Console().print(finalists_table(search).to_rich())
+    won = winner.winning_trial(study, compared)
     sys.stdout.write(
-        f"study {study.name}: {len(study.counted())} trials; best is trial {best.number} with "
-        f"{study.plan.metric} {best.value:.4f}\n{folder}  rebuild the winner: "
+        f"study {study.name}: {len(study.counted())} trials; the winner is trial {won.number} with "
+        f"{study.plan.metric} {won.value:.4f}{mean_of(compared)}\n{folder}  rebuild the winner: "
         f"python -m pipeline.train --config-dir {folder} recipe=winner\n"
     )
 
 
-def held(settings: SearchJob, context: Context) -> dict[str, Any]:
+def mean_of(compared: "list[Finalist]") -> str:
+    """Return the winner's mean as a remark."""
+    won = [one for one in compared if one.is_winner and one.spread is not None]
+    return "".join(f", {one.mean:.4f} ± {one.spread:.4f} over {len(one.values)} seeds" for one in won)
+
+
+def draw(search: "Search", folder: Path) -> None:
+    """Write the figures; the one with wall times in it beside the folder."""
+    from mlpsweep.evaluation.search_figures import draw_search
+    from mlpsweep.evaluation.style import save_figure
+
+    for name, figure in draw_search(search).items():
+        beside = folder.with_name(f"{folder.name}.{name}.png")
+        save_figure(figure, beside if name == "timeline" else folder / f"{name}.png")
+
+
+def held(settings: SearchJob) -> dict[str, Any]:
     """Return what the search held fixed and ``train`` would not, as the beginning of the winner's recipe.
 
     The winner gets the data set's full budget, not a trial's, and learns from the validation rows too.
@@ -160,7 +206,9 @@ def held(settings: SearchJob, context: Context) -> dict[str, Any]:
     from pipeline.compose import check
     from pipeline.settings import TrainJob
 
-    groups = [word for word in context.overrides if word.split("=")[0] in {"data", "optimizer", "schedule"}]
+    (job,) = check("train", TrainJob, [], multirun=False)
+    chosen = {name: getattr(settings, name).name for name in ("data", "optimizer", "schedule")}
+    groups = [f"{name}={choice}" for name, choice in chosen.items() if getattr(job.settings, name).name != choice]
     (job,) = check("train", TrainJob, groups, multirun=False)
     default, searched = flat(plain(job.settings.training())), {"n_epochs", *settings.space.dimensions}
     recipe: dict[str, Any] = {

@@ -61,19 +61,19 @@ def load_report_data(
 
 
 def load_search(folder: Path) -> Search | None:
-    """Return a search from ``summary.json`` and ``observations.csv``, or None if they are not there.
+    """Return a search from ``summary.json`` and ``trials.csv``, or None if they are not there.
 
     The times come from ``<folder>.times.csv`` beside the folder, where they do not change its bytes.
     """
-    observations = folder / "observations.csv"
-    if not observations.exists():
+    trials = folder / "trials.csv"
+    if not trials.exists():
         return None
     summary = read_json(folder / "summary.json")
     try:
         return Search(
             study=summary["study"],
             metric=summary["metric"],
-            trials=read_trials(observations, folder.with_name(f"{folder.name}.times.csv")),
+            trials=read_trials(trials, folder.with_name(f"{folder.name}.times.csv")),
             importances=summary.get("importances", {}),
             maximize=not summary["metric"].endswith("loss"),
             finalists=tuple(map(_finalist, summary.get("finalists", ()))),

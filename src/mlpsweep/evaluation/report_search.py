@@ -17,6 +17,18 @@ def finalists_section(data: ReportData) -> Section | None:
     search = data.search
     if search is None or not search.finalists:
         return None
+    tied = [str(finalist.number) for finalist in search.finalists if finalist.is_tied]
+    text = (
+        f"Trials {', '.join(tied)} are tied: within half a standard error of the best mean, over the same seeds and "
+        "validation rows. The smallest network of them is taken."
+        if len(tied) > 1
+        else "No other mean is within half a standard error of the winner's, over the same seeds and validation rows."
+    )
+    return Section("finalists", "Seeds and ties", (text,), (finalists_table(search),))
+
+
+def finalists_table(search: Search) -> Table:
+    """Return one row per finalist, best first, with its values on all seeds."""
     kind = _kind(search)
     n_seeds = max(len(finalist.values) for finalist in search.finalists)
     columns = (
@@ -29,18 +41,7 @@ def finalists_section(data: ReportData) -> Section | None:
         *(Column(name, name) for name in dict.fromkeys(n for f in search.finalists for n in f.params)),
     )
     rows = tuple(_finalist_row(finalist) for finalist in search.finalists)
-    tied = [str(finalist.number) for finalist in search.finalists if finalist.is_tied]
-    text = (
-        f"Trials {', '.join(tied)} cannot be told apart; of tied configurations the smallest network is taken."
-        if len(tied) > 1
-        else "The winner stands out from the others by more than chance."
-    )
-    return Section(
-        "finalists",
-        "Seeds and ties",
-        (text,),
-        (Table(f"Finalists, {search.metric} on up to {n_seeds} seeds", columns, rows),),
-    )
+    return Table(f"Finalists, {search.metric} on up to {n_seeds} seeds", columns, rows)
 
 
 def search_section(data: ReportData) -> Section | None:

@@ -10,7 +10,7 @@ from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.evaluation.tables import Column, Table, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
-RESULTS: Final = ("number", "state", "value", "intermediate")
+RESULTS: Final = ("number", "state", "value", "n_epochs")
 TIMES: Final = ("number", "start", "end", "worker")
 PREFIX: Final = "params."
 T = TypeVar("T")
@@ -36,6 +36,8 @@ class TrialRow:
         POSIX times, seconds.
     worker : str or None
         Who ran it.
+    facts : mapping
+        What else is known of it, by column of the table; not read back.
     """
 
     number: int
@@ -46,6 +48,7 @@ class TrialRow:
     start: float | None = None
     end: float | None = None
     worker: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def last_value(self) -> float | None:
@@ -167,12 +170,14 @@ def is_number(value: object) -> bool:
 
 
 def trials_csv(trials: Sequence[TrialRow]) -> str:
-    """Return one line per trial; parameters under ``params.<name>``, reported values as ``epoch:value`` pairs.
+    """Return one line per trial; parameters under ``params.<name>``, facts, reported values as ``epoch:value`` pairs.
 
     It holds no times, so that equal studies give equal bytes; see :func:`times_csv`.
     """
     names = sorted({name for trial in trials for name in trial.params})
-    columns = tuple(Column(key, key) for key in (*RESULTS, *(PREFIX + name for name in names)))
+    facts = dict.fromkeys(name for trial in trials for name in trial.facts)
+    keys = (*RESULTS, *(PREFIX + name for name in names), *facts, "intermediate")
+    columns = tuple(Column(key, key) for key in keys)
     return Table("trials", columns, tuple(map(_row, trials))).to_csv()
 
 
@@ -212,7 +217,8 @@ def _parse(path: Path, parse: Callable[[Mapping[str, str]], T]) -> tuple[T, ...]
 def _row(trial: TrialRow) -> dict[str, Any]:
     pairs = " ".join(f"{epoch}:{value!r}" for epoch, value in trial.intermediate)
     params = {PREFIX + name: value for name, value in trial.params.items()}
-    return {"number": trial.number, "state": trial.state, "value": trial.value, "intermediate": pairs, **params}
+    told = {"number": trial.number, "state": trial.state, "value": trial.value, "n_epochs": len(trial.intermediate)}
+    return {**told, **params, **trial.facts, "intermediate": pairs}
 
 
 def _trial(line: Mapping[str, str]) -> TrialRow:

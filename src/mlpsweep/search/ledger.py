@@ -39,6 +39,8 @@ ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"
 # Optuna reads constraints under this prefix. A trial that has ours is over its bound: never trained, not counted.
 EXCESS = "constraints:n_parameters"
 OWNER, RETRIES = "owner", "retries"
+# Who ended it: the owner goes when a trial ends.
+WORKER = "worker"
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,8 @@ class Ledger:
     def tell(self, claim: Claim, state: TrialState, value: float | None, notes: Mapping[str, Any]) -> None:
         """End a trial."""
         with self._owned(claim) as (session, trial):
-            self._note(session, claim.trial_id, {name: note for name, note in notes.items() if note is not None})
+            known = {name: note for name, note in notes.items() if note is not None}
+            self._note(session, claim.trial_id, {WORKER: claim.owner, **known})
             self._finish(session, trial, state, value)
 
     def release(self, claim: Claim) -> None:

@@ -1,15 +1,18 @@
-"""The winner of a study and what is written about it; equal studies give equal bytes: no times, run ids or paths."""
+"""The winner of a study and what is written about it; equal studies give equal bytes, but for the rows' times."""
 
-import csv
-import io
 import json
+import warnings
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
+from mlpsweep.evaluation import trials
+from mlpsweep.search.finalists import Finalist
+from mlpsweep.search.ledger import WORKER
 from mlpsweep.search.study import Study
 
 NAMES = {
@@ -20,6 +23,8 @@ NAMES = {
     TrialState.WAITING: "interrupted",
 }
 FACTS = ("validation/loss", "epoch_of_weights", "seed", "weights_hash", "reason")
+MIN_COMPLETE: Final = 5
+"""Complete trials below which nothing is said of importances."""
 
 
 def best_trial(study: Study) -> FrozenTrial:
@@ -46,9 +51,46 @@ def _reasons(study: Study) -> str:
     return "".join(f"\n  {len(alike):4d} x {alike[0]}" for alike in rows) or " No trial was begun."
 
 
-def summary(study: Study) -> dict[str, Any]:
+def winning_trial(study: Study, finalists: Sequence[Finalist]) -> FrozenTrial:
+    """Return the trial that won among the finalists, or the best one if none were compared; as :func:`best_trial`."""
+    return next((one.trial for one in finalists if one.is_winner), None) or best_trial(study)
+
+
+def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> trials.Search:
+    """Return the study as the rows that tables, figures and the report are made of."""
+    rows = study.trials()
+    seen = dict.fromkeys(trial.user_attrs[WORKER] for trial in rows if WORKER in trial.user_attrs)
+    workers = {name: f"worker {place}" for place, name in enumerate(seen, 1)}
+    return trials.Search(
+        study=study.name,
+        metric=study.plan.metric,
+        trials=tuple(_row(study, trial, workers) for trial in rows),
+        importances=importances(study),
+        maximize=study.plan.sign > 0,
+        finalists=tuple(_finalist(study, one) for one in finalists),
+    )
+
+
+def importances(study: Study) -> dict[str, float]:
+    """Return the share of each leaf in what makes a trial good; empty if too few trials are complete to say.
+
+    References
+    ----------
+    Watanabe, Bansal and Hutter (2023), PED-ANOVA: efficiently quantifying hyperparameter importance.
+    """
+    complete = study.complete()
+    if len(complete) < MIN_COMPLETE or len({trial.value for trial in complete}) < MIN_COMPLETE:
+        return {}
+    with warnings.catch_warnings():
+        # That it is experimental, and that few trials have a third layer.
+        warnings.simplefilter("ignore", UserWarning)
+        shares = get_param_importances(study.ledger.study(), evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in shares.items()}
+
+
+def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
     """Return the study's outcome as JSON values."""
-    best = best_trial(study)
+    best, winner = best_trial(study), winning_trial(study, finalists)
     counts = Counter(NAMES[trial.state] for trial in study.trials())
     return {
         "study": study.name,
@@ -56,19 +98,24 @@ def summary(study: Study) -> dict[str, Any]:
         "metric": study.plan.metric,
         "n_trials": {name: counts.get(name, 0) for name in NAMES.values()},
         "n_epochs": sum(len(trial.intermediate_values) for trial in study.trials()),
+        "best_trial": best.number,
+        "importances": importances(study),
+        "finalists": [_told(study, one) for one in finalists],
+        "tied": [one.trial.number for one in finalists if one.difference.is_tie],
         "winner": {
-            "trial": best.number,
-            "value": best.value,
-            "validation/loss": best.user_attrs["validation/loss"],
-            "settings": study.plan.space.overrides(best.params),
-            "n_parameters": study.plan.space.n_parameters(study.plan.space.settings(best.params)),
-            "weights_hash": best.user_attrs["weights_hash"],
+            "trial": winner.number,
+            "value": winner.value,
+            "validation/loss": winner.user_attrs["validation/loss"],
+            "settings": study.plan.space.overrides(winner.params),
+            "n_parameters": _n_parameters(study, winner),
+            "weights_hash": winner.user_attrs["weights_hash"],
+            **next(({"mean": one.mean, "standard_deviation": one.spread} for one in finalists if one.is_winner), {}),
         },
     }
 
 
-def recipe(study: Study, deltas: Mapping[str, Any]) -> str:
-    """Return the winner as the text of a recipe.
+def recipe(study: Study, deltas: Mapping[str, Any], finalists: Sequence[Finalist] = ()) -> str:
+    """Return the winner as the text of a recipe, with where it comes from.
 
     Parameters
     ----------
@@ -76,44 +123,76 @@ def recipe(study: Study, deltas: Mapping[str, Any]) -> str:
         With at least one complete trial.
     deltas : mapping
         Settings that the search held fixed at other values than ``conf/`` has, to be written too.
+    finalists : sequence of Finalist
+        What it was compared with.
     """
-    best = best_trial(study)
-    settings = {**deltas, **study.plan.space.overrides(best.params)}
+    trial, plan = winning_trial(study, finalists), study.plan
+    settings = {**deltas, **plan.space.overrides(trial.params)}
+    compared = [
+        f"# finalist: trial {one.trial.number}, {_n_parameters(study, one.trial)} parameters, {plan.metric} "
+        + " ".join(f"{value:.5f}" for value in one.values)
+        + f", mean {one.mean:.5f}{', tied' if one.difference.is_tie else ''}{', winner' if one.is_winner else ''}"
+        for one in finalists
+    ]
     lines = [
         "# @package _global_",
-        f"# Winner of the study {study.name}: trial {best.number} of {len(study.counted())},",
-        f"# {study.plan.metric} {best.value:.5f}, validation/loss {best.user_attrs['validation/loss']:.5f}.",
-        *(f"{name}: {json.dumps(value)}" for name, value in sorted(settings.items())),
+        f"# Winner of the study {study.name}: trial {trial.number} of {len(study.counted())},",
+        f"# {plan.metric} {trial.value:.5f}, validation/loss {trial.user_attrs['validation/loss']:.5f}.",
+        *compared,
+        f"# data {plan.data_digest}",
+        f"# numeric sources {plan.sources_digest}",
+        f"# weights of the trial {trial.user_attrs['weights_hash']}",
+        *(f"{name}: {json.dumps(value)}" for name, value in settings.items() if name == "defaults"),
+        *(f"{name}: {json.dumps(value)}" for name, value in sorted(settings.items()) if name != "defaults"),
     ]
     return "\n".join(lines) + "\n"
 
 
-def trials_csv(study: Study) -> str:
-    """Return one line per trial that was or will be trained: number, state, value, settings, facts."""
-    trials = study.trials()
-    searched = [dimension.name for dimension in study.plan.space.dimensions]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["number", "state", study.plan.metric, "n_epochs", *searched, "n_parameters", *FACTS, "reused_from"])
-    for trial in trials:
-        source = trial.user_attrs.get("reused_from", "")
-        table.writerow(
-            [
-                trial.number,
-                NAMES[trial.state],
-                "" if trial.value is None else repr(trial.value),
-                len(trial.intermediate_values),
-                *_configuration(study, trial, searched),
-                *(trial.user_attrs.get(fact, "") for fact in FACTS),
-                source if source.startswith("trial ") else "",  # a run's id is another one on every machine
-            ]
-        )
-    return text.getvalue()
+def _n_parameters(study: Study, trial: FrozenTrial) -> int:
+    return study.plan.space.n_parameters(study.plan.space.settings(trial.params))
 
 
-def _configuration(study: Study, trial: FrozenTrial, searched: list[str]) -> list[Any]:
-    if not trial.params:
-        return [""] * (len(searched) + 1)
-    space = study.plan.space
-    overrides = space.overrides(trial.params)
-    return [*(overrides[name] for name in searched), space.n_parameters(space.settings(trial.params))]
+def _told(study: Study, one: Finalist) -> dict[str, Any]:
+    low, high = one.difference.interval
+    return {
+        "trial": one.trial.number,
+        "settings": study.plan.space.overrides(one.trial.params),
+        "n_parameters": one.n_parameters,
+        "values": list(one.values),
+        "mean": one.mean,
+        "standard_deviation": one.spread,
+        "behind": {"mean": one.difference.mean, "standard_error": one.difference.error, "low": low, "high": high},
+        "is_tied": one.difference.is_tie,
+        "is_winner": one.is_winner,
+    }
+
+
+def _finalist(study: Study, one: Finalist) -> trials.Finalist:
+    return trials.Finalist(
+        number=one.trial.number,
+        values=one.values,
+        n_parameters=one.n_parameters,
+        is_tied=one.difference.is_tie,
+        is_winner=one.is_winner,
+        params=study.plan.space.overrides(one.trial.params),
+    )
+
+
+def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> trials.TrialRow:
+    # A run's id is another one on every machine.
+    source = trial.user_attrs.get("reused_from", "")
+    facts = {"n_parameters": _n_parameters(study, trial) if trial.params else None}
+    facts |= {name: trial.user_attrs.get(name) for name in FACTS}
+    facts["reused_from"] = source if source.startswith("trial ") else None
+    start, end = trial.datetime_start, trial.datetime_complete
+    return trials.TrialRow(
+        number=trial.number,
+        state=NAMES[trial.state],
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        params={name: trial.params[name] for name in study.plan.space.leaves() if name in trial.params},
+        intermediate=tuple(sorted(trial.intermediate_values.items())),
+        start=start.timestamp() if start else None,
+        end=end.timestamp() if end else None,
+        worker=workers.get(trial.user_attrs.get(WORKER, "")),
+        facts=facts,
+    )

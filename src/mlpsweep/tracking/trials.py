@@ -103,23 +103,34 @@ class TrialRecorder:
 
         A store that is away stops no trial: what it then lacks is in the trial's folder and in the study.
         """
+        return self._open({"trial": str(number), "role": "trial"}, f"{number}", settings, folder)
+
+    def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> TrialRun:
+        """Return the run of a finalist's training, found again by its ``run_key``; as :meth:`open_trial` otherwise."""
+        mine = {"role": "finalist", "run_key": run_key}
+        return self._open(mine, f"finalist {trial}, seed {place + 1}", settings, folder, finalist=str(trial))
+
+    def _open(
+        self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
+    ) -> TrialRun:
         try:
-            return self._open_trial(number, overrides, settings, folder)
+            return self._found_or_new({"study": self.study, **mine}, title, settings, folder, tags)
         except StorageError as error:
             self.store.mirror.tell(error)
             return TrialRun(self.store.no_run(), folder, 0)
 
-    def _open_trial(self, number: int, overrides: Mapping[str, Any], settings: TrainSettings, folder: Path) -> TrialRun:
+    def _found_or_new(
+        self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, tags: Mapping[str, str]
+    ) -> TrialRun:
         # The tags are set as the run is created, so a worker killed right after cannot leave a run nobody finds.
-        mine = {"study": self.study, "trial": str(number), "role": "trial"}
         run = self.store.find_run(mine)
         if run is not None:
             run.reopen()
             return TrialRun(run, folder, run.last_step("train/loss"))
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
         run = self.store.start_run(
-            f"{number}: {lineage.run_name(settings)}",
-            tags={**mine, "sweep": self.study, "folder": str(folder), **self.tags},
+            f"{title}: {lineage.run_name(settings)}",
+            tags={**mine, **tags, "sweep": self.study, "folder": str(folder), **self.tags},
             params=lineage.params(settings, n_parameters(sizes)),
             parent_id=self.parent_id,
         )

@@ -72,7 +72,7 @@ def test_finalists_name_the_tied_ones(report_data, search):
     section = finalists_section(
         dataclasses.replace(report_data, search=dataclasses.replace(search, finalists=finalists))
     )
-    assert "Trials 4, 1 cannot be told apart" in section.paragraphs[0]
+    assert "Trials 4, 1 are tied" in section.paragraphs[0]
     first, second, third = section.tables[0].rows
     assert first["mean"] == pytest.approx(0.98)
     assert first["spread"] == pytest.approx(0.01)

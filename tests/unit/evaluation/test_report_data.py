@@ -22,7 +22,7 @@ def write_search(folder, search):
     }  # fmt: skip
     summary = {"study": search.study, "metric": search.metric, "importances": dict(search.importances)}
     write_json(folder / "summary.json", summary | {"finalists": [finalist]})
-    (folder / "observations.csv").write_text(trials_csv(search.trials))
+    (folder / "trials.csv").write_text(trials_csv(search.trials))
     folder.with_name("search.times.csv").write_text(times_csv(search.trials))
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from mlpsweep.errors import NoResultError
+from mlpsweep.evaluation.trials import trials_csv
 from mlpsweep.search import winner
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
@@ -55,11 +56,11 @@ def test_the_recipe_gives_the_winners_settings(study: Study) -> None:
 
 
 def test_the_table_has_a_line_for_every_trial(study: Study) -> None:
-    rows = list(csv.DictReader(io.StringIO(winner.trials_csv(study))))
+    rows = list(csv.DictReader(io.StringIO(trials_csv(winner.search_of(study).trials))))
     assert [int(row["number"]) for row in rows] == [trial.number for trial in study.trials()]
     assert {row["state"] for row in rows} == {"complete", "pruned", "failed"}
     assert all(row["reason"] for row in rows if row["state"] != "complete")
-    assert float(rows[0]["validation/accuracy"]) == study.trials()[0].value
+    assert float(rows[0]["value"]) == study.trials()[0].value
 
 
 def test_the_summary_counts_every_state(study: Study) -> None:
@@ -72,9 +73,10 @@ def test_the_summary_counts_every_state(study: Study) -> None:
 def test_equal_studies_give_equal_bytes(study: Study, tmp_path: Path) -> None:
     other = searched(tmp_path)
     assert winner.recipe(study, {}) == winner.recipe(other, {})
-    assert winner.trials_csv(study) == winner.trials_csv(other)
+    tables = [trials_csv(winner.search_of(one).trials) for one in (study, other)]
+    assert tables[0] == tables[1]
     assert winner.summary(study) == winner.summary(other)
-    written = winner.recipe(study, {}) + winner.trials_csv(study) + json.dumps(winner.summary(study))
+    written = winner.recipe(study, {}) + tables[0] + json.dumps(winner.summary(study))
     assert str(tmp_path) not in written
     assert str(study.folder) not in written
 

@@ -1,0 +1,36 @@
+"""Row scores: their mean is the metric itself, and a damaged file is no score."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpsweep.data.dataset import Dataset
+from mlpsweep.search.scores import SCORES, ScoreStore, row_scores
+from mlpsweep.search.settings import METRICS
+from mlpsweep.training.run import run_training
+from tests.search_lab import base_settings
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("validation/accuracy", 1.0), ("validation/loss", -1.0)])
+def test_the_mean_is_the_metric(tiny_dataset: Dataset, metric: str, sign: float) -> None:
+    result = run_training(base_settings(hidden_sizes=[8], activation="tanh"), tiny_dataset)
+    scores = row_scores(result.model, tiny_dataset.validation, metric)
+    assert scores.shape == (len(tiny_dataset.validation),)
+    assert sign * scores.mean(dtype=np.float64) == pytest.approx(result.objective(metric), rel=1e-6)
+
+
+def test_every_metric_has_a_score() -> None:
+    assert SCORES.keys() == METRICS.keys()
+
+
+def test_scores_come_back_and_damage_is_none(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    store.save("ab", np.array([1.0, 0.0], np.float32))
+    loaded = store.load("ab")
+    assert loaded is not None
+    assert loaded.tolist() == [1.0, 0.0]
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    assert store.load("ab") is None
+    assert store.load("cd") is None
