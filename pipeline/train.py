@@ -40,6 +40,7 @@ def run(settings: TrainJob, context: Context) -> None:
     manifest, name = dataset.manifest, lineage.run_name(settings)
     store = open_store(settings.tracking, manifest.dataset)
     tags = {"run_key": run_key(training, manifest.digest), **lineage.origin(), **environment()}
+    tags |= dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
         write_record(context.folder, tracked, name, None)
         # In a sweep an equal training is not done again; alone, whoever types the command wants it done.
