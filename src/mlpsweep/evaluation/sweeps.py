@@ -77,5 +77,5 @@ def seeds_figure(name: str, groups: Mapping[Any, Sequence[float]]) -> Figure:
         metric_axis(axes, METRIC, [value for found in groups.values() for value in found])
         axes.set_xticks(places, [plain(value) for value in groups])
         axes.set(xlabel=name, xlim=(-0.5, len(groups) - 0.5))
-        axes.set_title("points: seeds; bar: mean and standard deviation")
+        axes.set_title("seeds, mean and standard deviation")
     return figure
