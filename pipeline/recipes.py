@@ -100,7 +100,7 @@ def train_one(job: TrainJob, folder: Path) -> Outcome:
 def printing_to(path: Path) -> Iterator[None]:
     """Send standard output and error of this process to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with path.open("w", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         yield
 
 

@@ -6,41 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.run import run_training
 
-CONF = Path(__file__).parents[3] / "conf"
-Make = Callable[..., TrainSettings]
-
-
-def read(path: str) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load((CONF / f"{path}.yaml").read_text())
-    return values
-
-
-@pytest.fixture
-def make() -> Make:
-    """conf/train.yaml on the digits with a small network; ``augment`` by the name of its file."""
-    base = {k: v for k, v in read("train").items() if k in TrainSettings.__dataclass_fields__}
-    small = {"activation": "relu", "hidden_sizes": [16], "n_epochs": 2, "learning_rate": 0.05, "log_every": 7}
-    groups = {"data": "data/digits", "optimizer": "optimizer/sgd", "schedule": "schedule/constant"}
-
-    def build(augment: str = "none", **changed: Any) -> TrainSettings:
-        chosen = {name: read(file) for name, file in groups.items()} | {"augment": read(f"augment/{augment}")}
-        return TrainSettings.build(base | small | chosen | changed)
-
-    return build
-
-
+MakeSettings = Callable[..., TrainSettings]
 CHANGES = [{"input_dropout": 0.2}, {"augment": "distort"}]
 
 
-def test_the_cost_starts_where_ten_equal_probabilities_are(make: Make, tiny_dataset: Dataset) -> None:
-    few = make(report_cost=True, log_every=1, n_epochs=1, initializer="normal", init_std=1e-6)
+def test_the_cost_starts_where_ten_equal_probabilities_are(make_settings: MakeSettings, tiny_dataset: Dataset) -> None:
+    few = make_settings(report_cost=True, log_every=1, n_epochs=1, initializer="normal", init_std=1e-6)
     record = run_training(few, tiny_dataset).history[0]
     assert record.batches[0].metrics()["batch/cost"] == pytest.approx(-math.log(0.1) - 9 * math.log(0.9), rel=1e-4)
     sizes = [few.batch_size] * (len(record.batches) - 1)
@@ -49,8 +26,10 @@ def test_the_cost_starts_where_ten_equal_probabilities_are(make: Make, tiny_data
     assert record.metrics()["train/cost"] == pytest.approx(sum(costs) / sum(sizes))
 
 
-def test_the_cost_is_reported_on_request_only_and_changes_no_weight(make: Make, tiny_dataset: Dataset) -> None:
-    without, with_cost = (run_training(make(report_cost=wanted), tiny_dataset) for wanted in (False, True))
+def test_the_cost_is_reported_on_request_only_and_changes_no_weight(
+    make_settings: MakeSettings, tiny_dataset: Dataset
+) -> None:
+    without, with_cost = (run_training(make_settings(report_cost=wanted), tiny_dataset) for wanted in (False, True))
     assert "cost" not in without.history.to_csv()
     assert "train/cost" in with_cost.history.to_csv()
     assert without.model.weights_hash == with_cost.model.weights_hash
@@ -58,12 +37,16 @@ def test_the_cost_is_reported_on_request_only_and_changes_no_weight(make: Make, 
 
 @pytest.mark.parametrize("changed", CHANGES, ids=["pixels", "distort"])
 def test_changed_images_change_the_training_and_nothing_measured(
-    changed: dict[str, Any], make: Make, tiny_dataset: Dataset
+    changed: dict[str, Any], make_settings: MakeSettings, tiny_dataset: Dataset
 ) -> None:
-    plain, other = run_training(make(n_epochs=1), tiny_dataset), run_training(make(n_epochs=1, **changed), tiny_dataset)
+    plain, other = (
+        run_training(make_settings(n_epochs=1), tiny_dataset),
+        run_training(make_settings(n_epochs=1, **changed), tiny_dataset),
+    )
     assert plain.model.weights_hash != other.model.weights_hash
     still, same = (
-        run_training(make(n_epochs=1, learning_rate=1e-30, **c), tiny_dataset).history[0] for c in ({}, changed)
+        run_training(make_settings(n_epochs=1, learning_rate=1e-30, **c), tiny_dataset).history[0]
+        for c in ({}, changed)
     )
     assert same.validation_loss == still.validation_loss
     assert same.train_loss != still.train_loss
@@ -71,9 +54,9 @@ def test_changed_images_change_the_training_and_nothing_measured(
 
 @pytest.mark.parametrize("changed", CHANGES, ids=["pixels", "distort"])
 def test_a_resumed_training_ends_with_the_same_bits(
-    changed: dict[str, Any], make: Make, tiny_dataset: Dataset, tmp_path: Path
+    changed: dict[str, Any], make_settings: MakeSettings, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    settings, store = make(n_epochs=3, **changed), CheckpointStore(tmp_path)
+    settings, store = make_settings(n_epochs=3, **changed), CheckpointStore(tmp_path)
     whole = run_training(settings, tiny_dataset)
 
     def stop(record: Any) -> None:
@@ -87,7 +70,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
     assert resumed.model.weights_hash == whole.model.weights_hash
 
 
-def test_the_set_itself_is_not_modified(make: Make, tiny_dataset: Dataset) -> None:
+def test_the_set_itself_is_not_modified(make_settings: MakeSettings, tiny_dataset: Dataset) -> None:
     before = tiny_dataset.train.images.copy()
-    run_training(make("distort", n_epochs=1), tiny_dataset)
+    run_training(make_settings(augment="distort", n_epochs=1), tiny_dataset)
     assert (tiny_dataset.train.images == before).all()
