@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all check ui sweep gradcheck bench clean
+.PHONY: help setup repro test test-all check ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ check: setup ## formatting, lint, types
 
 gradcheck: setup ## every gradient against central differences, in float64
 	python -m pytest -q -k 'gradient or central_difference' tests/unit/nn tests/contracts
+
+recipes: setup ## every published result again, three seeds each; writes docs/results.md
+	python -m pipeline.recipes
 
 sweep: setup ## three activations, to compare in `make ui`
 	python -m pipeline.train -m activation=sigmoid,tanh,relu

@@ -43,8 +43,9 @@ def run(settings: DataJob, context: Context) -> None:
 
 
 def settled(settings: T, context: Context) -> tuple[T, "Dataset"]:
-    """Return a job's settings and its data without the test split, fetching and preparing what is missing first.
+    """Return a job's settings and its data, fetching and preparing what is missing first.
 
+    The test split is opened with ``monitor=test`` only.
     Where the digits stand in for the data set, the settings come back with the digits' own.
     """
     from mlpsweep.data.dataset import load_dataset
@@ -61,7 +62,8 @@ def settled(settings: T, context: Context) -> tuple[T, "Dataset"]:
     data = own_settings(settings.data, Manifest.read(folder), context)
     if data.name != settings.data.name:
         download.say_if_standing_in(Path(settings.paths.raw) / settings.data.name)
-    return dataclasses.replace(settings, data=data), load_dataset(folder, data)
+    with_test = settings.monitor == "test"
+    return dataclasses.replace(settings, data=data), load_dataset(folder, data, with_test=with_test)
 
 
 def own_settings(data: DataSettings, manifest: "Manifest", context: Context) -> DataSettings:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlpsweep import rules
 from mlpsweep.rules import key
 from mlpsweep.search.settings import SearchSettings, SpaceSettings, WinnerSettings
-from mlpsweep.settings import DataSettings, Settings, TrainSettings
+from mlpsweep.settings import MAX_SEED, DataSettings, Settings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
 
 
@@ -97,3 +97,23 @@ class ReportJob(Settings):
     """Settings of ``report``."""
 
     paths: PathSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipesJob(Settings):
+    """Settings of ``recipes``."""
+
+    names: tuple[str, ...] | None = key(
+        rules.optional(rules.list_of(rules.TEXT, may_be_empty=False)),
+        "files of conf/recipe/; null: all",
+        "[manual_tanh]",
+    )
+    seeds: tuple[int, ...] = key(
+        rules.list_of(rules.integer(0, MAX_SEED), may_be_empty=False), "each recipe is trained with", "[0,1,2]"
+    )
+    n_workers: int = key(rules.integer(1), "processes", "2")
+    reuse: bool = key(rules.BOOLEAN, "take the outputs of an equal training that is there", "true")
+    output_dir: str = key(rules.TEXT, "folder for models and evaluations", "outputs/recipes")
+    page: str = key(rules.TEXT, "file to write", "docs/results.md")
+    paths: PathSettings
+    tracking: TrackingSettings

@@ -40,6 +40,7 @@ def run(settings: TrainJob, context: Context) -> None:
     manifest, name = dataset.manifest, lineage.run_name(settings)
     store = open_store(settings.tracking, manifest.dataset)
     tags = {"run_key": run_key(training, manifest.digest), **lineage.origin(), **environment()}
+    tags |= dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
         write_record(context.folder, tracked, name, None)
         # In a sweep an equal training is not done again; alone, whoever types the command wants it done.
@@ -156,6 +157,8 @@ def show(sweep: Sweep) -> None:
     from rich.console import Console
 
     from mlpsweep.config import plain
+    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.evaluation.sweeps import by_value, seeds_figure, seeds_table
     from mlpsweep.evaluation.tables import Column, Table, varying
     from mlpsweep.files import read_json
     from mlpsweep.tracking.lineage import flat
@@ -182,7 +185,11 @@ def show(sweep: Sweep) -> None:
     ]
     table = Table(f"{len(rows)} jobs in {sweep.folder}; compare them in `mlflow ui`", tuple(columns), tuple(rows))
     # Without a terminal rich would squeeze the table into 80 columns.
-    Console(width=None if sys.stdout.isatty() else 160).print(table.to_rich())
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table.to_rich())
+    if groups := by_value(rows, names):
+        console.print(seeds_table(*groups).to_rich())
+        save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")
 
 
 if __name__ == "__main__":

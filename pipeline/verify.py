@@ -31,7 +31,7 @@ def run(settings: VerifyJob, context: Context) -> None:
 
     model_dir = Path(settings.model_dir)
     model, training = trained_model(model_dir)
-    dataset = load_dataset(prepared_for(model, settings.paths), training.data)
+    dataset = load_dataset(prepared_for(model, settings.paths), training.data, with_test=training.monitor == "test")
     store = open_store(settings.tracking, dataset.manifest.dataset)
     with TrainBar(f"verify {model_dir}", training.batch_size) as bar:
         result = run_training(training, dataset, on_progress=bar.update)

@@ -56,7 +56,7 @@ def base_settings(**changes: Any) -> TrainSettings:
     known = {field.name for field in dataclasses.fields(TrainSettings)}
     values = {name: value for name, value in yaml.safe_load((CONF / "train.yaml").read_text()).items() if name in known}
     data = yaml.safe_load((CONF / "data/digits.yaml").read_text())
-    groups = {"data": data, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}}
+    groups = {"data": data, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}, "augment": {"name": "none"}}
     return TrainSettings.build({**values, **groups, "n_epochs": 3, **changes})
 
 

@@ -186,6 +186,25 @@ class ScheduleSettings(Family):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AugmentSettings(Family):
+    """How training images are changed before each epoch."""
+
+    members: ClassVar[dict[str, type[Settings]]] = {}
+    name: str = key(rules.TEXT, "augmentation", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistortSettings(AugmentSettings):
+    """Shifts, rotations, changes of size and elastic displacements, new for each image in each epoch."""
+
+    shift: float = key(rules.NON_NEGATIVE, "largest shift along each axis, pixels", "2")
+    rotation: float = key(rules.NON_NEGATIVE, "largest rotation, degrees", "15")
+    scaling: float = key(rules.FRACTION, "largest relative change of size", "0.15")
+    elastic: float = key(rules.NON_NEGATIVE, "elastic displacement, root mean square along each axis, pixels", "1.5")
+    smoothness: float = key(rules.POSITIVE, "standard deviation of the Gaussian that smooths it, pixels", "4")
+
+
+@dataclass(frozen=True, kw_only=True)
 class MomentumSettings(OptimizerSettings):
     """Stochastic gradient descent with momentum."""
 
@@ -219,6 +238,7 @@ class StepSettings(ScheduleSettings):
 
 
 OptimizerSettings.members.update(sgd=OptimizerSettings, momentum=MomentumSettings, adam=AdamSettings)
+AugmentSettings.members.update(none=AugmentSettings, distort=DistortSettings)
 ScheduleSettings.members.update(constant=ScheduleSettings, cosine=CosineSettings, step=StepSettings)
 
 
@@ -244,17 +264,22 @@ class TrainSettings(Settings):
     shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true")
     n_epochs: int | None = key(rules.optional(rules.integer(0)), "epochs; null: the data set's own budget", "15")
     dropout: float = key(rules.FRACTION, "share of hidden units dropped", "0.2")
+    input_dropout: float = key(rules.FRACTION, "share of pixels dropped in training", "0.2")
     patience: int | None = key(rules.optional(rules.integer(1)), "epochs without gain before stopping", "3")
     monitor: str = key(rules.one_of(MONITORS), "split measured after each epoch", "validation")
     monitor_every: int | None = key(
         rules.optional(rules.integer(1)), "measure it also every so many updates", "200", identity=False
     )
     log_every: int = key(rules.integer(1), "updates between batch records", "200", identity=False)
+    report_cost: bool = key(
+        rules.BOOLEAN, "record the one-vs-rest cost, to compare with sources that print it", "true", identity=False
+    )
     seed: int = key(rules.integer(0, MAX_SEED), "of all draws", "0")
     threads: int = key(rules.integer(1), "of BLAS in one process", "1")
     data: DataSettings
     optimizer: OptimizerSettings
     schedule: ScheduleSettings
+    augment: AugmentSettings
 
     def conflicts(self) -> Iterable[str]:
         """Return what does not fit together, each with the way out."""

@@ -16,7 +16,9 @@ def values() -> dict[str, Any]:
         "initializer": "he_normal", "init_std": None, "bias_init": "zeros",
         "learning_rate": 1, "l2_lambda": 0.0, "batch_size": 4, "drop_last": False, "shuffle": True, "n_epochs": None,
         "dropout": 0.0, "patience": None, "monitor": "validation", "monitor_every": None, "log_every": 10, "seed": 0,
-        "threads": 1, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"},
+        "threads": 1, "report_cost": False,
+        "input_dropout": 0.0, "augment": {"name": "none"},
+        "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"},
         "data": {
             "name": "digits", "mirrors": [], "files": {}, "fallback": None, "scaling": "unit", "n_epochs": 7,
             "n_train": None, "n_validation": 300, "n_test": None,

@@ -16,7 +16,7 @@ from mlpsweep.evaluation.trials import is_number
 PANEL: Final = (3.75, 2.8)
 """Inches of one panel: 360 pixels at 96 an inch, the width of a phone and a third of a page."""
 
-UNITS: Final = {"loss": "nats"}
+UNITS: Final = {"loss": "nats", "cost": "nats"}
 ERROR_TICKS: Final = (0.9, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005, 0.002, 0.001, 0.0005)
 """Error rates whose accuracies may be ticks."""
 
@@ -42,7 +42,7 @@ def metric_axis(axes: Axes, metric: str, values: Sequence[float]) -> None:
     axes.set_ylabel(f"{metric}, {UNITS[quantity]}" if quantity in UNITS else metric)
     if quantity == "accuracy":
         _accuracy_axis(axes, values)
-    elif quantity == "loss" and values and min(values) > 0 and max(values) > 5 * min(values):
+    elif quantity in UNITS and values and min(values) > 0 and max(values) > 5 * min(values):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(FixedLocator(_steps(min(values), max(values))))
         axes.yaxis.set_minor_locator(NullLocator())

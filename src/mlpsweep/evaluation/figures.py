@@ -1,6 +1,7 @@
 """Figures of data and of one or several models, in the house style; searches and errors have theirs."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -9,9 +10,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mlpsweep.evaluation.axes import PANEL, metric_axis
-from mlpsweep.evaluation.style import IMAGE, LINE, MARKERS, SERIES, drawing, headline, legend_below, place, sheet
+from mlpsweep.evaluation.style import (
+    DIFFERENCES,
+    IMAGE,
+    INK,
+    LINE,
+    MARGIN,
+    MARKERS,
+    MUTED,
+    SERIES,
+    drawing,
+    headline,
+    legend_below,
+    place,
+    sheet,
+)
 from mlpsweep.training.history import History
-from mlpsweep.types import ImageArray
+from mlpsweep.types import FloatArray, ImageArray
 
 SPLITS: Final = ("train", "validation", "test")
 
@@ -54,8 +69,35 @@ def sample_grid(
     return figure
 
 
+def first_layer(weights: FloatArray, shape: tuple[int, int], title: str, *, n_units: int = 40) -> Figure:
+    """Draw what the first hidden units look for: their weights as images, blue for ink wanted, orange for unwanted.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_features, n_hidden)
+    shape : tuple of int
+        Height and width of an image, pixels.
+    title : str
+        Over the figure.
+    n_units : int
+        Units drawn, from the first; all on one scale.
+    """
+    shown = weights[:, :n_units].T
+    n_columns = max(1, min(10, len(shown)))
+    n_rows = -(-len(shown) // n_columns)
+    pitch, limit = IMAGE + MARGIN, float(np.abs(shown).max(initial=1e-12))
+    with drawing():
+        figure, axes = sheet(pitch * n_columns, pitch * n_rows, title)
+        for index, unit in enumerate(shown):
+            x, y = index % n_columns * pitch, index // n_columns * pitch
+            extent = (x, x + IMAGE * shape[1] / shape[0], y + IMAGE, y)
+            image = np.reshape(unit, shape)
+            axes.imshow(image, extent=extent, vmin=-limit, vmax=limit, cmap=DIFFERENCES, aspect="auto")
+    return figure
+
+
 def curves(history: History, title: str) -> Figure:
-    """Draw loss and accuracy over the epochs, one line for each split that was measured.
+    """Draw loss and accuracy over the epochs, one line for each split that was measured, and single batches behind.
 
     Parameters
     ----------
@@ -74,11 +116,16 @@ def curves(history: History, title: str) -> Figure:
                 for split in SPLITS
             }
             _lines(axes, series, quantity)
+            _batches(axes, history, quantity)
         legend_below(figure)
     return figure
 
 
-def comparison(series: Mapping[str, Sequence[tuple[float, float]]], metric: str) -> Figure:
+def comparison(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    metric: str,
+    published: Mapping[str, Sequence[tuple[float, float]]] = MappingProxyType({}),
+) -> Figure:
     """Draw one metric of several models over the epochs.
 
     Parameters
@@ -87,14 +134,33 @@ def comparison(series: Mapping[str, Sequence[tuple[float, float]]], metric: str)
         By model.
     metric : str
         Such as ``validation/accuracy`` (0 .. 1, shown as percent) or ``train/loss`` (nats).
+    published : mapping of str to sequence of (epoch, value)
+        What others report of some of the models: crosses over the lines.
     """
     with drawing():
         figure = Figure(figsize=PANEL)
         axes = figure.subplots()
         _lines(axes, series, metric)
+        for number, name in enumerate(name for name in series if name in published):
+            label = None if number else "published"
+            axes.plot(*zip(*published[name], strict=True), "x", color=INK, markersize=5, label=label, zorder=3)
         axes.set_title(metric)
         legend_below(figure)
     return figure
+
+
+def _batches(axes: Axes, history: History, quantity: str) -> None:
+    """Draw the recorded batches thinly behind, and what was measured beside them, at their place within the epoch."""
+    for name, colour in (("batch", MUTED), ("validation", SERIES[1]), ("test", SERIES[2])):
+        points = [
+            (batch.update * record.epoch / record.update, batch.metrics()[f"{name}/{quantity}"])
+            for record in history
+            for batch in record.batches
+            if f"{name}/{quantity}" in batch.metrics()
+        ]
+        if points:
+            label = "batch" if name == "batch" else None
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.6, label=label, zorder=1)
 
 
 def _lines(axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]], metric: str) -> None:

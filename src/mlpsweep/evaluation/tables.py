@@ -108,6 +108,13 @@ class Table:
             table.add_row(*map(rich.text.Text, cells))
         return table
 
+    def to_markdown(self) -> str:
+        """Return the table for a page in Markdown; a vertical bar in a value is shown, not obeyed."""
+        lines = [[column.title for column in self.columns], *self.texts()]
+        cells = [[text.replace("|", "\\|") for text in line] for line in lines]
+        rule = ["---:" if column.is_numeric else "---" for column in self.columns]
+        return "".join(f"| {' | '.join(line)} |\n" for line in (cells[0], rule, *cells[1:]))
+
     def to_csv(self) -> str:
         """Return the raw values under the columns' keys; floats in full, missing values empty."""
         stream = io.StringIO()

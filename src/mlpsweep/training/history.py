@@ -11,6 +11,7 @@ COLUMNS: Final = (
     "train/loss",
     "train/penalty",
     "train/accuracy",
+    "train/cost",
     "validation/loss",
     "validation/accuracy",
     "test/loss",
@@ -44,6 +45,8 @@ class BatchRecord(Measured):
         Number of the update, from 1, over the whole training.
     loss, accuracy : float
         Mean cross-entropy and share of right decisions of the batch's rows.
+    cost : float or None
+        One-vs-rest cost, with ``report_cost``.
 
     Notes
     -----
@@ -53,10 +56,12 @@ class BatchRecord(Measured):
     update: int
     loss: float
     accuracy: float
+    cost: float | None = None
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics by name: ``batch/loss``, ``batch/accuracy`` and what was measured."""
-        return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **self.measured()}
+        cost = {} if self.cost is None else {"batch/cost": self.cost}
+        return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **cost, **self.measured()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +76,8 @@ class EpochRecord(Measured):
         Updates done since the training began.
     learning_rate : float
         Of the epoch's last update.
-    train_loss, train_penalty, train_accuracy : float
-        Means over the epoch's batches, each before its update, weighted by rows.
+    train_loss, train_penalty, train_accuracy, train_cost : float
+        Means over the epoch's batches, each before its update, weighted by rows; the cost with ``report_cost`` only.
     batches : tuple of BatchRecord
     seconds, samples_per_s : float
         Wall time of the epoch, and rows trained on per second of it, measuring left out. Not compared.
@@ -84,6 +89,7 @@ class EpochRecord(Measured):
     train_loss: float
     train_penalty: float
     train_accuracy: float
+    train_cost: float | None = None
     batches: tuple[BatchRecord, ...] = ()
     seconds: float = field(default=0.0, compare=False)
     samples_per_s: float = field(default=0.0, compare=False)
@@ -94,6 +100,7 @@ class EpochRecord(Measured):
             "train/loss": self.train_loss,
             "train/penalty": self.train_penalty,
             "train/accuracy": self.train_accuracy,
+            **({} if self.train_cost is None else {"train/cost": self.train_cost}),
             "learning_rate": self.learning_rate,
             **self.measured(),
         }

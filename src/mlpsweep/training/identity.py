@@ -16,7 +16,7 @@ from mlpsweep.settings import Settings, TrainSettings
 from mlpsweep.training.blas import controller
 
 _PACKAGE: Final = Path(__file__).parents[1]
-NUMERIC_SOURCES: Final = ("nn", "training", "data/batches.py", "data/dataset.py")
+NUMERIC_SOURCES: Final = ("nn", "training", "data/augment.py", "data/batches.py", "data/dataset.py")
 """Folders and files whose bytes can change what a training computes, relative to the package."""
 
 

@@ -111,7 +111,8 @@ def run_training(
         If a checkpoint cannot be written.
     """
     check_rows(dataset.train.images, dataset.train.labels, dataset.train.rows)
-    plan, monitored = make_plan(settings, len(dataset.train)), monitored_split(settings, dataset)
+    plan = make_plan(settings, len(dataset.train), dataset.manifest.image_shape)
+    monitored = monitored_split(settings, dataset)
     key = run_key(settings, dataset.manifest.digest)
     state = make_state(settings, dataset.manifest.n_features, dataset.manifest.n_classes)
     checkpoint, passed_over = checkpoints.load(key) if checkpoints is not None else (None, ())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpsweep.data.augment import augment_for
 from mlpsweep.data.batches import check_rows
 from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import SettingsError
@@ -26,8 +27,8 @@ def keywords_of(settings: Family) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "name"}
 
 
-def make_plan(settings: TrainSettings, n_rows: int) -> Plan:
-    """Return the numbers of a training on ``n_rows`` rows.
+def make_plan(settings: TrainSettings, n_rows: int, image_shape: tuple[int, int]) -> Plan:
+    """Return the numbers of a training on ``n_rows`` rows of images.
 
     Raises
     ------
@@ -57,13 +58,16 @@ def make_plan(settings: TrainSettings, n_rows: int) -> Plan:
         log_every=settings.log_every,
         monitor_every=settings.monitor_every,
         patience=settings.patience,
+        input_dropout=settings.input_dropout,
+        report_cost=settings.report_cost,
+        augment=augment_for(settings.augment.name, image_shape, **keywords_of(settings.augment)),
     )
 
 
 def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> State:
     """Return the state before the first update: each kind of draw has its own stream of the seed."""
-    streams = np.random.SeedSequence(settings.seed).spawn(3)
-    init_rng, batch_rng, dropout_rng = (np.random.default_rng(stream) for stream in streams)
+    streams = np.random.SeedSequence(settings.seed).spawn(4)
+    init_rng, batch_rng, dropout_rng, augment_rng = (np.random.default_rng(stream) for stream in streams)
     params = init_params(
         (n_features, *settings.hidden_sizes, n_classes),
         settings.initializer,
@@ -75,7 +79,7 @@ def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> Stat
     activations = tuple(ACTIVATIONS[name] for name in settings.activations)
     network = Network(params, activations, settings.dropout, multiply)
     optimizer = OPTIMIZERS[settings.optimizer.name](params, multiply, **keywords_of(settings.optimizer))
-    return State(network, optimizer, batch_rng, dropout_rng, update=0, records=[])
+    return State(network, optimizer, batch_rng, dropout_rng, update=0, records=[], augment_rng=augment_rng)
 
 
 def monitored_split(settings: TrainSettings, dataset: Dataset) -> tuple[str, Split] | None:
@@ -108,6 +112,7 @@ def to_checkpoint(state: State, run_key: str) -> Checkpoint:
         "n_steps": state.optimizer.n_steps,
         "batch_rng": state.batch_rng.bit_generator.state,
         "dropout_rng": state.dropout_rng.bit_generator.state,
+        "augment_rng": state.augment_rng.bit_generator.state,
         "records": [record.to_dict() for record in state.records],
     }
     arrays = {"params": state.network.params.flat}
@@ -122,6 +127,7 @@ def restore(state: State, checkpoint: Checkpoint) -> None:
     state.update, state.optimizer.n_steps = values["update"], values["n_steps"]
     state.batch_rng.bit_generator.state = values["batch_rng"]
     state.dropout_rng.bit_generator.state = values["dropout_rng"]
+    state.augment_rng.bit_generator.state = values["augment_rng"]
     state.records[:] = [EpochRecord.from_dict(record) for record in values["records"]]
     state.network.params.flat[:] = arrays["params"]
     for name, array in state.optimizer.state.items():

@@ -4,15 +4,16 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from mlpsweep.data.batches import Gatherer, iter_batches
+from mlpsweep.data.augment import Augment
+from mlpsweep.data.batches import Gatherer, drop_pixels, iter_batches
 from mlpsweep.data.dataset import Split
 from mlpsweep.errors import DivergenceError
-from mlpsweep.nn.losses import count_correct, softmax_cross_entropy
+from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax_cross_entropy
 from mlpsweep.nn.network import LayerCache, Network
 from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import sum_of_squares
@@ -41,6 +42,12 @@ class Plan:
     log_every, monitor_every : int or None
         Updates between batch records, and between measurements of the monitored split.
     patience : int or None
+    input_dropout : float
+        Share of each row's inputs that a training step drops; the others are scaled by 1 / (1 - p).
+    report_cost : bool
+        Whether the one-vs-rest cost is recorded.
+    augment : callable or None
+        Changes the training images before each epoch.
     """
 
     rate: Callable[[int], float]
@@ -53,6 +60,9 @@ class Plan:
     log_every: int
     monitor_every: int | None
     patience: int | None
+    input_dropout: float = 0.0
+    report_cost: bool = False
+    augment: Augment | None = None
 
 
 @dataclass
@@ -63,7 +73,8 @@ class State:
     ----------
     network : Network
     optimizer : Optimizer
-    batch_rng, dropout_rng : Generator
+    batch_rng, dropout_rng, augment_rng : Generator
+        The last is used with an augmentation only.
     update : int
         Updates done.
     records : list of EpochRecord
@@ -78,6 +89,7 @@ class State:
     update: int
     records: list[EpochRecord]
     best: FloatArray | None = None
+    augment_rng: np.random.Generator = field(default_factory=np.random.default_rng)
 
     @property
     def best_epoch(self) -> int:
@@ -93,10 +105,12 @@ class _Sums:
     n: int = 0
     loss: float = 0.0
     penalty: float = 0.0
+    cost: float = 0.0
     n_correct: int = 0
 
-    def add(self, n: int, loss: float, penalty: float, n_correct: int) -> None:
+    def add(self, n: int, loss: float, penalty: float, cost: float, n_correct: int) -> None:
         self.n += n
+        self.cost += cost * n
         self.loss += loss * n
         self.penalty += penalty * n
         self.n_correct += n_correct
@@ -130,7 +144,9 @@ class Trainer:
         self.state, self.plan, self.split, self.monitored = state, plan, split, monitored
         self._on_progress = on_progress
         network, dtype = state.network, state.network.params.flat.dtype
-        self._gatherer = Gatherer(split.images, *scaling, plan.batch_size, dtype)
+        self._images = split.images if plan.augment is None else np.empty_like(split.images)
+        self._gatherer = Gatherer(self._images, *scaling, plan.batch_size, dtype)
+        self._kept = np.empty((plan.batch_size, split.images.shape[1]), dtype) if plan.input_dropout else None
         whole = network.allocate(plan.batch_size, trains=True)
         self._caches = functools.cache(lambda n: tuple(layer.first(n) for layer in whole))
         self._measurer = Measurer(network, monitored[1].images, *scaling) if monitored else None
@@ -161,9 +177,9 @@ class Trainer:
         start, measuring_s = time.perf_counter(), 0.0
         sums, batches = _Sums(), list[BatchRecord]()
         for x, labels in self._iter_batches():
-            loss, n_correct = self._step(epoch, x, labels, sums)
+            loss, cost, n_correct = self._step(epoch, x, labels, sums)
             stepped = time.perf_counter()
-            batches += self._batch_records(epoch, loss, n_correct / len(labels))
+            batches += self._batch_records(epoch, loss, cost, n_correct / len(labels))
             measuring_s += time.perf_counter() - stepped
             self._tell_progress(sums)
         trained_s = time.perf_counter() - start - measuring_s
@@ -177,20 +193,21 @@ class Trainer:
             train_loss=sums.loss / sums.n,
             train_penalty=sums.penalty / sums.n,
             train_accuracy=sums.n_correct / sums.n,
+            train_cost=sums.cost / sums.n if self.plan.report_cost else None,
             batches=tuple(batches),
             seconds=time.perf_counter() - start,
             samples_per_s=sums.n / trained_s,
             **metrics,
         )
 
-    def _batch_records(self, epoch: int, loss: float, accuracy: float) -> list[BatchRecord]:
+    def _batch_records(self, epoch: int, loss: float, cost: float | None, accuracy: float) -> list[BatchRecord]:
         """Return a record of the batch just learned from, if one is due."""
         update, monitor_every = self.state.update, self.plan.monitor_every
         is_measured = monitor_every is not None and update % monitor_every == 0
         if not is_measured and update % self.plan.log_every:
             return []
         metrics = self._measure(epoch) if is_measured else {}
-        return [BatchRecord(update=update, loss=loss, accuracy=accuracy, **metrics)]
+        return [BatchRecord(update=update, loss=loss, accuracy=accuracy, cost=cost, **metrics)]
 
     def _tell_progress(self, sums: _Sums) -> None:
         if self._on_progress is not None and self.state.update % PROGRESS_EVERY == 0:
@@ -199,28 +216,33 @@ class Trainer:
 
     def _iter_batches(self) -> Iterator[tuple[FloatArray, LabelArray]]:
         rows: IndexArray = self.split.rows
+        if self.plan.augment is not None:
+            self.plan.augment(self.split.images, rows, self._images, self.state.augment_rng)
         order = self.state.batch_rng.permutation(rows) if self.plan.shuffle else rows
         plan = self.plan
         return iter_batches(self._gatherer, self.split.labels, order, plan.batch_size, drop_last=plan.drop_last)
 
-    def _step(self, epoch: int, x: FloatArray, labels: LabelArray, sums: _Sums) -> tuple[float, int]:
-        """Make one update; return the batch's loss and its number of right decisions, both before it."""
+    def _step(self, epoch: int, x: FloatArray, labels: LabelArray, sums: _Sums) -> tuple[float, float | None, int]:
+        """Make one update; return the batch's loss, cost and number of right decisions, all before it."""
         state, n = self.state, len(labels)
         network, optimizer = state.network, state.optimizer
         rate, decay = self.plan.rate(state.update), self.plan.l2_lambda / n
         cache: tuple[LayerCache, ...] = self._caches(n)
+        if self._kept is not None:
+            drop_pixels(x, self.plan.input_dropout, state.dropout_rng, self._kept[:n])
         logits, grad = network.forward(x, cache, state.dropout_rng), cache[-1].grad
         loss = softmax_cross_entropy(logits, labels, grad)
         penalty = 0.5 * decay * sum_of_squares(network.params.all_weights) if decay else 0.0
         if not math.isfinite(loss + penalty):
             raise DivergenceError(epoch, state.update + 1, rate, loss + penalty)
+        cost = one_vs_rest_cost(logits, labels) if self.plan.report_cost else None
         n_correct = count_correct(logits, labels)
         optimizer.begin(rate, decay)
         network.backward(x, cache, grad, optimizer.accept)
         optimizer.finish()
         state.update += 1
-        sums.add(n, loss, penalty, n_correct)
-        return loss, n_correct
+        sums.add(n, loss, penalty, cost or 0.0, n_correct)
+        return loss, cost, n_correct
 
     def _measure(self, epoch: int) -> dict[str, float]:
         """Return loss and accuracy of the monitored split as a record's fields."""

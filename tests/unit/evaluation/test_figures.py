@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mlpsweep.evaluation import error_figures
-from mlpsweep.evaluation.figures import comparison, curves, sample_grid
+from mlpsweep.evaluation.figures import comparison, curves, first_layer, sample_grid
 from mlpsweep.evaluation.statistics import calibration
-from mlpsweep.training.history import EpochRecord, History
+from mlpsweep.training.history import BatchRecord, EpochRecord, History
 
 
 def record(epoch: int, **measured: float) -> EpochRecord:
@@ -141,3 +143,34 @@ def test_reliability_draws_filled_bins_with_their_intervals(rng):
     np.testing.assert_allclose(points, np.column_stack([measured.confidence, measured.accuracy])[5:])
     assert [bar.get_height() for bar in lower.patches] == measured.counts.tolist()
     assert not any("$" in label.get_text() for label in lower.get_yticklabels())
+
+
+def test_first_layer_shows_units_on_one_scale_around_zero(rng):
+    weights = rng.normal(size=(48, 13)).astype(np.float32)
+    figure = first_layer(weights, (8, 6), "units", n_units=12)
+    shown = images_of(figure)
+    assert len(shown) == 12
+    np.testing.assert_array_equal(shown[11].get_array(), weights[:, 11].reshape(8, 6))
+    limit = np.abs(weights[:, :12]).max()
+    assert {image.get_clim() for image in shown} == {(-limit, limit)}
+
+
+def test_curves_draw_single_batches_at_their_place_within_the_epoch():
+    batches = tuple(
+        BatchRecord(update=update, loss=1.0 / update, accuracy=0.5, validation_loss=2.0, validation_accuracy=0.4)
+        for update in (5, 10)
+    )
+    figure = curves(History((replace(record(1), batches=batches),)), "batches")
+    (line,) = [line for line in figure.axes[0].lines if line.get_label() == "batch"]
+    np.testing.assert_allclose(line.get_xydata(), [(0.5, 0.2), (1.0, 0.1)])
+    np.testing.assert_allclose(figure.axes[0].lines[-1].get_xydata(), [(0.5, 2.0), (1.0, 2.0)])
+    assert legend_of(figure) == ["train", "batch"]
+
+
+def test_published_points_are_crosses_over_the_lines():
+    series = {"a": [(1, 0.5), (2, 0.6)], "b": [(1, 0.4), (2, 0.7)]}
+    figure = comparison(series, "test/accuracy", {"b": [(1, 0.45), (2, 0.65)]})
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    np.testing.assert_allclose(crosses[0].get_xydata(), [(1, 0.45), (2, 0.65)])
+    assert len(crosses) == 1
+    assert legend_of(figure) == ["a", "b", "published"]

@@ -74,3 +74,8 @@ def test_varying_tells_nothing_of_a_single_row():
 
 def test_plain_is_what_one_types():
     assert plain([0.1, "relu", False]) == "[0.1,relu,false]"
+
+
+def test_markdown_aligns_numbers_and_shows_bars():
+    table = Table("t", (Column("a", "a"), Column("n", "n", "percent")), ({"a": "x|y", "n": 0.5}, {"a": "z"}))
+    assert table.to_markdown() == "| a | n |\n| --- | ---: |\n| x\\|y | 50.00 % |\n| z | – |\n"

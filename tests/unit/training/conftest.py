@@ -27,9 +27,12 @@ def make_settings() -> MakeSettings:
     base = {name: value for name, value in read("train").items() if name in known}
     small = {"activation": "relu", "hidden_sizes": [16, 8], "n_epochs": 3, "learning_rate": 0.05, "log_every": 7}
 
-    def make(*, optimizer: str = "sgd", schedule: str = "constant", **changed: Any) -> TrainSettings:
+    def make(
+        *, optimizer: str = "sgd", schedule: str = "constant", augment: str = "none", **changed: Any
+    ) -> TrainSettings:
         data = read("data/digits") | changed.pop("data", {})
         groups = {"data": data, "optimizer": read(f"optimizer/{optimizer}"), "schedule": read(f"schedule/{schedule}")}
+        groups["augment"] = read(f"augment/{augment}")
         return TrainSettings.build(base | small | groups | changed)
 
     return make

@@ -26,18 +26,21 @@ CHANGES: dict[str, dict[str, Any]] = {
     "shuffle": {"shuffle": False},
     "n_epochs": {"n_epochs": 4},
     "dropout": {"dropout": 0.1},
+    "input_dropout": {"input_dropout": 0.1},
     "patience": {"patience": 2},
     "monitor": {"monitor": "none"},
     "seed": {"seed": 1},
     "threads": {"threads": 2},
     "optimizer": {"optimizer": "momentum"},
     "schedule": {"schedule": "cosine"},
+    "augment": {"augment": "distort"},
     "rows": {"data": {"n_train": 100}},
     "scaling": {"data": {"scaling": "unit"}},
 }
 NO_CHANGES: dict[str, dict[str, Any]] = {
     "log_every": {"log_every": 1},
     "monitor_every": {"monitor_every": 5},
+    "report_cost": {"report_cost": True},
     "mirrors": {"data": {"mirrors": ["https://example.org/"]}},
     "a list of one name": {"activation": ["relu", "relu"]},
     "the set's own budget": {"n_epochs": None, "data": {"n_epochs": 3}},
@@ -71,11 +74,20 @@ def test_other_sources_or_versions_are_another_key(
     assert run_key(make_settings(), DIGEST) != before
 
 
-@pytest.mark.parametrize("path", ["nn/losses.py", "training/trainer.py", "data/batches.py", "data/dataset.py"])
+@pytest.mark.parametrize(
+    "path", ["nn/losses.py", "training/trainer.py", "data/augment.py", "data/batches.py", "data/dataset.py"]
+)
 def test_a_byte_of_a_numeric_source_changes_the_digest(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("nn/losses.py", "training/trainer.py", "data/batches.py", "data/dataset.py", "data/idx.py"):
+    for name in (
+        "nn/losses.py",
+        "training/trainer.py",
+        "data/augment.py",
+        "data/batches.py",
+        "data/dataset.py",
+        "data/idx.py",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x = 1\n")
     monkeypatch.setattr(identity, "_PACKAGE", tmp_path)
