@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from mlpsweep.errors import SettingsError
 from mlpsweep.nn.network import n_parameters
-from tests.search_lab import CONF, make_space
+from tests.search_lab import CARD, CONF, make_space
 
 CARD_SPACE = make_space()
 TINY = {
@@ -57,8 +57,8 @@ def test_leaves_become_the_distributions_they_mean() -> None:
     assert kinds["hidden_sizes.3"] == IntDistribution(32, 512, log=True)
 
 
-def test_the_published_baseline_is_a_point_of_the_default_space() -> None:
-    space = make_space()
+def test_the_published_baseline_is_a_point_of_the_cards_space() -> None:
+    space = make_space(yaml.safe_load((CONF / "space/card.yaml").read_text()))
     params = space.baseline()
     assert params is not None
     assert space.settings(params) == space.base
@@ -70,8 +70,7 @@ def test_the_published_baseline_is_a_point_of_the_default_space() -> None:
     ids=["number", "choice", "bound"],
 )
 def test_a_baseline_outside_the_space_is_none(space: dict[str, Any] | None, base: dict[str, Any]) -> None:
-    card = yaml.safe_load((CONF / "space/card.yaml").read_text())
-    assert make_space({**card, **(space or {})}, **base).baseline() is None
+    assert make_space({**CARD, **(space or {})}, **base).baseline() is None
 
 
 def test_the_number_of_parameters_is_the_networks() -> None:
