@@ -165,7 +165,7 @@ def launched(module: str, config: "DictConfig") -> None:
     outcome = guarded(lambda: door.run(load(config, door.SETTINGS), context))
     write_json(folder / OUTCOME, dataclasses.asdict(outcome))
     if outcome.exit_code in (INTERRUPTED, TERMINATED):
-        raise KeyboardInterrupt
+        raise Terminated if outcome.exit_code == TERMINATED else KeyboardInterrupt
 
 
 def new_folder(wanted: Path) -> Path:

@@ -149,6 +149,7 @@ def around(sweep: Sweep) -> Iterator[None]:
             yield
         finally:
             del os.environ[PARENT]
+            store.end_children(parent.run_id)
             show(sweep)
 
 

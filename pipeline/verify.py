@@ -23,7 +23,7 @@ TOLERANCE = 0.005
 def run(settings: VerifyJob, context: Context) -> None:
     """Rebuild, compare, tag."""
     from mlpsweep.data.dataset import load_dataset
-    from mlpsweep.errors import NoResultError
+    from mlpsweep.errors import DataError, NoResultError
     from mlpsweep.tracking.store import open_store
     from mlpsweep.training.run import run_training
     from pipeline.evaluate import find_run, prepared_for, trained_model
@@ -31,13 +31,16 @@ def run(settings: VerifyJob, context: Context) -> None:
 
     model_dir = Path(settings.model_dir)
     model, training = trained_model(model_dir)
+    recorded = model_dir / "history.csv"
+    if not recorded.exists():
+        raise DataError(f"model_dir: {recorded} is missing. Name a folder that `python -m pipeline.train` wrote.")
     dataset = load_dataset(prepared_for(model, settings.paths), training.data, with_test=training.monitor == "test")
     store = open_store(settings.tracking, dataset.manifest.dataset)
     with TrainBar(f"verify {model_dir}", training.batch_size) as bar:
         result = run_training(training, dataset, on_progress=bar.update)
     is_same = result.model.weights_hash == model.weights_hash
     same_key = result.model.metadata["run_key"] == model.metadata["run_key"]
-    faults = [] if is_same else list(differences(model, result, (model_dir / "history.csv").read_text(), same_key))
+    faults = list(differences(model, result, recorded.read_text(), same_key))
     proof = "false" if faults else "bits" if is_same else "tolerance"
     find_run(store, model_dir, model, training).set_tags({"verified": proof})
     if faults:
@@ -52,19 +55,27 @@ def differences(model: "Model", result: "TrainingResult", recorded: str, same_ke
 
     import numpy as np
 
-    if same_key:
-        yield f"weights {model.weights_hash[:16]}... are recorded, {result.model.weights_hash[:16]}... were rebuilt"
-        if model.params.layer_sizes == result.model.params.layer_sizes:
-            gap = np.abs(model.params.flat - result.model.params.flat)
+    rebuilt, rows = result.model, list(csv.DictReader(recorded.splitlines()))
+    for what, old, new in (
+        ("layer sizes", model.params.layer_sizes, rebuilt.params.layer_sizes),
+        ("activations", model.activations, rebuilt.activations),
+        ("data", model.metadata["data_digest"], rebuilt.metadata["data_digest"]),
+        ("number of epochs", len(rows), len(result.history)),
+    ):
+        if old != new:
+            yield f"{what}: {old} in the record, {new} rebuilt"
+    if same_key and model.weights_hash != rebuilt.weights_hash:
+        yield f"weights {model.weights_hash[:16]}... are recorded, {rebuilt.weights_hash[:16]}... were rebuilt"
+        if model.params.layer_sizes == rebuilt.params.layer_sizes:
+            gap = np.abs(model.params.flat - rebuilt.params.flat)
             yield f"{np.count_nonzero(gap)} of {gap.size} parameters differ, by {gap.max():.3g} at most"
-    for old, new in zip(recorded.splitlines(), result.history.to_csv().splitlines(), strict=False):
-        if same_key and old != new:
-            yield f"history.csv first differs in {old!r}; rebuilt {new!r}"
+    for line, again in zip(recorded.splitlines(), result.history.to_csv().splitlines(), strict=False):
+        if same_key and line != again:
+            yield f"history.csv first differs in {line!r}; rebuilt {again!r}"
             break
-    last = list(csv.DictReader(recorded.splitlines()))[-1:]
-    for name, value in result.history[-1].metrics().items() if last and len(result.history) else ():
-        if name.endswith("accuracy") and abs(value - float(last[0].get(name) or value)) > TOLERANCE:
-            yield f"{name} is {last[0][name]} in the record and {value!r} rebuilt"
+    for name, value in result.history[-1].metrics().items() if rows and len(result.history) else ():
+        if name.endswith("accuracy") and abs(value - float(rows[-1].get(name) or value)) > TOLERANCE:
+            yield f"{name} is {rows[-1][name]} in the record and {value!r} rebuilt"
 
 
 if __name__ == "__main__":

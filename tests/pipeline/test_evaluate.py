@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ import pytest
 from tests.pipeline.doors import TINY, door, tracked
 
 pytestmark = pytest.mark.slow
-SEARCH = ("data=digits", "n_epochs=2", "search.n_trials=3", "space.dimensions.hidden_sizes.width.high=40")
+SEARCH = (
+    "data=digits",
+    "n_epochs=2",
+    "search.n_trials=3",
+    "space.dimensions.hidden_sizes.width.high=40",
+    "search.pruner=none",
+    "winner.top_k=1",
+    "winner.n_seeds=1",
+)
 TEST_FILES = ("test_images.npy", "test_labels.npy")
 
 
@@ -94,9 +103,11 @@ def test_training_without_the_test_split_gives_the_same_weights(evaluated: Path,
     assert "Traceback" not in done.stderr
 
 
-def test_searching_without_the_test_split_gives_the_same_weights(evaluated: Path, without_test_split: Path) -> None:
+def test_searching_without_the_test_split_gives_the_same_weights(
+    evaluated: Path, without_test_split: Path, tmp_path: Path
+) -> None:
     hashes = []
-    for folder in (evaluated, without_test_split):
+    for folder in (shutil.copytree(evaluated, tmp_path / "copy"), without_test_split):
         done = door(folder, "search", *SEARCH)
         assert done.returncode == 0, done.stderr
         trials = list(csv.DictReader((folder / "artifacts/search/trials.csv").read_text().splitlines()))

@@ -9,7 +9,10 @@ import pytest
 from tests.pipeline.doors import door, tracked, tree
 
 pytestmark = pytest.mark.slow
-SEARCH = ("data=digits", "n_epochs=2", "hidden_sizes=[33]", "space.dimensions.hidden_sizes.width.high=40")
+SEARCH = (
+    "data=digits", "n_epochs=2", "hidden_sizes=[33]", "space.dimensions.hidden_sizes.width.high=40",
+    "search.pruner=none", "winner.top_k=1", "winner.n_seeds=1",
+)  # fmt: skip
 CHILDREN = "select count(*) from tags where key = 'mlflow.parentRunId'"
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.pipeline.doors import TINY, door, tracked
 from tests.pipeline.processes import Ended, count, end_of, environment_of, started, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 # Minutes of work, of which the tests see the first second.
 LONG = (*TINY[:3], "n_epochs=100000", "log_every=10000")
 SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
@@ -64,7 +64,16 @@ def test_a_stopped_sweep_leaves_nothing_running(tmp_path: Path, number: int, cod
 
 
 def test_a_stopped_search_is_killed_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    words = ("search", "data=digits", "n_epochs=150", "hidden_sizes=[33]", "search.n_trials=2")
+    words = (
+        "search",
+        "data=digits",
+        "n_epochs=150",
+        "hidden_sizes=[33]",
+        "search.n_trials=2",
+        "search.pruner=none",
+        "winner.top_k=1",
+        "winner.n_seeds=1",
+    )
     words = (*words, "space.dimensions.hidden_sizes.width.high=40")
     ended = stopped(tmp_path, signal.SIGTERM, *words)
     assert ended.returncode == 143

@@ -12,7 +12,7 @@ import pytest
 from tests.pipeline.doors import TINY, door, tracked, tree
 from tests.pipeline.processes import count, end, end_of, mlflow_server, started, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 N_STARTS = 8
 N_ROUNDS = 16
 N_EPOCHS = 1500
@@ -166,7 +166,16 @@ def test_a_server_that_goes_away_stops_no_search(tmp_path: Path) -> None:
     words = ("data=digits", "n_epochs=100", "hidden_sizes=[33]", "space.dimensions.hidden_sizes.width.high=40")
     with (
         mlflow_server(tmp_path / "server") as (address, server),
-        started(tmp_path, "search", *words, "search.n_trials=3", MLFLOW_TRACKING_URI=address) as process,
+        started(
+            tmp_path,
+            "search",
+            *words,
+            "search.n_trials=3",
+            "search.pruner=none",
+            "winner.top_k=1",
+            "winner.n_seeds=1",
+            MLFLOW_TRACKING_URI=address,
+        ) as process,
     ):
         wait_until(lambda: count(tmp_path / "server", "select count(*) from metrics") > 0, process)
         end(server)

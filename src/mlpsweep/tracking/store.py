@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,13 @@ class Store:
         except MlflowException:
             return None
         return Run(self.client, run_id, self.mirror)
+
+    def end_children(self, parent_id: str) -> None:
+        """End as KILLED what a launcher's processes left RUNNING below a parent: they were stopped without a word."""
+        mine = f"tags.`{PARENT_TAG}` = '{parent_id}' and attributes.status = 'RUNNING'"
+        with suppress(StorageError), answered(self.mirror.where):
+            for run in self.client.search_runs([self.experiment_id], mine):
+                Run(self.client, run.info.run_id, self.mirror).end("KILLED", "interrupted")
 
     def no_run(self) -> Run:
         """Return a run that records nothing, for work that goes on while the store is away."""
