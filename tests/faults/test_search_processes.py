@@ -22,7 +22,7 @@ from tests.faults.search_child import birth
 from tests.search_lab import make_hands, make_plan, new_study, outcome, search_settings
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
 class Crowd:

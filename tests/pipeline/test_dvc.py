@@ -1,7 +1,6 @@
 """The pipeline as users of DVC know it: repro, experiments, queues, metrics, parameters, plots; on the digits."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.clone import Clone, quick, set_up_dvc
+from tests.pipeline.clone import Clone, commit, quick
 from tests.pipeline.doors import tracked
 from tests.pipeline.processes import wait_until
 
@@ -46,17 +45,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which everything was made and the lock committed; copied, not changed, by the tests."""
     clone = quick(tmp_path_factory.mktemp("dvc") / "clone")
     clone.ok("dvc repro")
-    clone.ok("git commit --quiet --all --allow-empty -m reproduced")
+    commit(clone, "reproduced")
     return clone
 
 
 @pytest.fixture
 def clone(whole: Clone, tmp_path: Path) -> Iterator[Clone]:
     """A copy of that clone to work in."""
-    folder = shutil.copytree(whole.folder, tmp_path / "clone", symlinks=True)
-    moved = {name: value.replace(str(whole.folder), str(folder)) for name, value in whole.environment.items()}
-    copy = Clone(folder, moved)
-    set_up_dvc(copy)
+    copy = whole.copied(tmp_path / "clone")
     yield copy
     copy.run("dvc queue stop --kill")
 
@@ -192,6 +188,6 @@ def test_dvc_sends_nothing_and_keeps_its_pickles_private(tmp_path: Path) -> None
     assert clone.ok("dvc config core.analytics").strip() == "false"
     cache = Path(clone.ok("dvc config core.site_cache_dir").strip())
     assert cache == clone.folder / ".dvc/site-cache"
-    assert oct(os.stat(cache).st_mode & 0o777) == "0o700"
+    assert oct(cache.stat().st_mode & 0o777) == "0o700"
     clone.ok("dvc status")
     assert list(cache.rglob("*.db")) or list(cache.iterdir())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ LEAST = 0.95
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, str]:
     """The pipeline as it is committed, run without a network; and all that it printed."""
     clone = cloned(tmp_path_factory.mktemp("stand in") / "clone")
-    return clone, clone.ok("sh -c dvc${IFS}repro${IFS}2>&1")
+    return clone, clone.ok("dvc repro", stderr=subprocess.STDOUT)
 
 
 def test_it_ends_and_says_first_and_last_what_it_is(stand_in: tuple[Clone, str]) -> None:
