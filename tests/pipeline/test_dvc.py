@@ -12,7 +12,7 @@ from tests.pipeline.clone import Clone, commit, quick
 from tests.pipeline.doors import tracked
 from tests.pipeline.processes import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 SKIPPED = "didn't change, skipping"
 STAGES = 12
 RUNS = "select count(*) from runs"
