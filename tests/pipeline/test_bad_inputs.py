@@ -79,6 +79,7 @@ CASES: list[tuple[str, list[str]]] = [
 
 
 @pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.parametrize(("words", "named"), CASES, ids=[words for words, _ in CASES])
 def test_a_bad_command_line_is_refused(tmp_path: Path, words: str, named: list[str]) -> None:
     for name, text in FILES.items():
