@@ -67,7 +67,7 @@ def recipes(folder: Path, *words: str):
 @pytest.mark.mnist
 @pytest.mark.slow
 def test_the_fast_rows_are_met_and_a_failed_job_stopped_no_other(repeated: Path) -> None:
-    page = (repeated / "docs/results.md").read_text()
+    page = (repeated / "docs/results.md").read_text().partition("## Time")[0]
     (full,) = re.findall(r"^\| `full_batch_relu` .*", page, re.MULTILINE)
     (untrained,) = re.findall(r"^\| `per_sample_untrained` .*", page, re.MULTILINE)
     assert "| yes |" in full
