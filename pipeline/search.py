@@ -171,7 +171,7 @@ def write(study: "Study", settings: SearchJob, fixed: Mapping[str, Any], folder:
     write_atomic(folder.with_name(f"{folder.name}.times.csv"), times_csv(search.trials).encode())
     draw(search, folder)
     if compared:
-        Console().print(finalists_table(search).to_rich())
+        Console(width=max(110, Console().width)).print(finalists_table(search, shows_seeds=False).to_rich())
     won = winner.winning_trial(study, compared)
     sys.stdout.write(
         f"study {study.name}: {len(study.counted())} trials; the winner is trial {won.number} with "
@@ -202,12 +202,14 @@ def held(settings: SearchJob) -> dict[str, Any]:
     The winner gets the data set's full budget, not a trial's, and learns from the validation rows too.
     """
     from mlpsweep.config import plain
+    from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.lineage import flat
     from pipeline.compose import check
     from pipeline.settings import TrainJob
 
     (job,) = check("train", TrainJob, [], multirun=False)
-    chosen = {name: getattr(settings, name).name for name in ("data", "optimizer", "schedule")}
+    parts = {field.name: getattr(settings, field.name) for field in dataclasses.fields(TrainSettings)}
+    chosen = {name: part.name for name, part in parts.items() if hasattr(part, "name")}
     groups = [f"{name}={choice}" for name, choice in chosen.items() if getattr(job.settings, name).name != choice]
     (job,) = check("train", TrainJob, groups, multirun=False)
     default, searched = flat(plain(job.settings.training())), {"n_epochs", *settings.space.dimensions}

@@ -27,16 +27,16 @@ def finalists_section(data: ReportData) -> Section | None:
     return Section("finalists", "Seeds and ties", (text,), (finalists_table(search),))
 
 
-def finalists_table(search: Search) -> Table:
-    """Return one row per finalist, best first, with its values on all seeds."""
+def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
+    """Return one row per finalist, best first, with its values on all seeds or without them."""
     kind = _kind(search)
     n_seeds = max(len(finalist.values) for finalist in search.finalists)
     columns = (
         Column("number", "trial", "count"),
         Column("verdict", "verdict"),
         Column("mean", "mean", kind),
-        Column("spread", "standard deviation", kind),
-        *(Column(f"seed {k}", f"seed {k + 1}", kind) for k in range(n_seeds)),
+        Column("spread", "std. dev.", kind),
+        *(Column(f"seed {k}", f"seed {k + 1}", kind) for k in range(n_seeds) if shows_seeds),
         Column("n_parameters", "parameters", "count"),
         *(Column(name, name) for name in dict.fromkeys(n for f in search.finalists for n in f.params)),
     )
