@@ -39,24 +39,38 @@ class Clone:
 
     def run(self, *command: str, stderr: int = subprocess.PIPE, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command, one string of words or several, and return what it printed."""
-        words = command[0].split() if len(command) == 1 else list(command)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "PYTHON"))}
-        # The clone's own sources, and the programs beside this interpreter.
-        own = {
-            "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{self.folder}",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "MNIST_MIRROR": NOBODY,
-        }
         return subprocess.run(
-            words,
+            words_of(command),
             cwd=self.folder,
-            env=kept | own | more,
+            env=self.environment(**more),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
             check=False,
             timeout=TIMEOUT_S,
         )
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own; whoever calls ends it."""
+        return subprocess.Popen(
+            words_of(command),
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return what a command finds: the clone's own sources, and the programs beside this interpreter."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "PYTHON"))}
+        own = {
+            "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{self.folder}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "MNIST_MIRROR": NOBODY,
+        }
+        return kept | own | more
 
     def ok(self, *command: str, stderr: int = subprocess.PIPE, **more: str) -> str:
         """Run a command that must succeed, and return its stdout."""
@@ -87,6 +101,11 @@ class Clone:
     def set_up(self) -> None:
         """Do what ``make setup`` does for DVC, without an environment of its own."""
         self.ok("make", "--silent", "--assume-old=.venv/.installed", ".dvc/config.local")
+
+
+def words_of(command: tuple[str, ...]) -> list[str]:
+    """Return the words of a command given as one string, or as its words."""
+    return command[0].split() if len(command) == 1 else list(command)
 
 
 def cloned(folder: Path) -> Clone:

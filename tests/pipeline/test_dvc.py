@@ -1,14 +1,17 @@
 """The pipeline as users of DVC know it: repro, experiments, queues, metrics, parameters, plots; on the digits."""
 
 import json
+import os
 import shutil
+import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline.clone import Clone, commit, quick
+from tests.pipeline.clone import Clone, commit, quick, set_number
 from tests.pipeline.doors import tracked
 from tests.pipeline.processes import wait_until
 
@@ -75,6 +78,37 @@ def test_training_again_gives_the_same_lock(clone: Clone) -> None:
     clone.ok("dvc repro --force --single-item train@relu evaluate@relu search train_winner report")
     assert (clone.folder / "dvc.lock").read_bytes() == before[0]
     assert n_runs(clone) == before[1] + 2
+
+
+@pytest.mark.fault
+def test_a_repro_killed_in_its_search_ends_with_the_same_lock(whole: Clone, clone: Clone) -> None:
+    # From before the search on, with more trials than the others need, so that the kill falls among them.
+    lock = {}
+    for number, is_killed in enumerate((False, True)):
+        copy = clone if number else whole.copied(clone.folder.with_name("never killed"))
+        set_number(copy.folder / "conf/search.yaml", "  n_trials", 8)
+        set_number(copy.folder / "conf/search.yaml", "n_epochs", 6)
+        if is_killed:
+            process = copy.start("dvc repro search")
+            wait_until(lambda: n_finished(clone) >= 3, process)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            assert 3 <= n_finished(clone) < 8
+        copy.ok("dvc repro search")
+        lock[is_killed] = (copy.folder / "dvc.lock").read_bytes()
+        assert n_finished(copy) == 8
+    assert lock[True] == lock[False]
+    assert tracked(clone.folder, "select count(*) from runs where status = 'RUNNING'") == [(0,)]
+
+
+def n_finished(clone: Clone) -> int:
+    """Return how many trials the newest study has that ended."""
+    query = (
+        "select count(*) from trials where state in ('COMPLETE', 'PRUNED') "
+        "and study_id = (select max(study_id) from studies)"
+    )
+    with sqlite3.connect(clone.folder / "mlruns/optuna.db") as store:
+        return int(store.execute(query).fetchone()[0])
 
 
 @pytest.mark.fault

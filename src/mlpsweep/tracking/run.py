@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -20,6 +20,19 @@ REASON = "reason"
 OUTPUTS = "outputs"
 # The store takes at most 1,000 metrics in one request.
 MAX_BATCH = 1000
+# Epochs that end within so many seconds of the last request wait for the next: a request takes some 15 ms.
+PAUSE_S = 1.0
+
+Point = tuple[str, float, int, int]
+"""Name, value, step, and POSIX time in milliseconds."""
+
+
+@dataclass
+class Waiting:
+    """Points of a run that go out together."""
+
+    points: list[Point] = field(default_factory=list)
+    sent_at: float = -PAUSE_S
 
 
 @dataclass(frozen=True)
@@ -36,29 +49,43 @@ class Run:
         Empty for a run that the store could not make: nothing is logged to it.
     mirror : Mirror
         Shared by all runs of the store.
+    waiting : Waiting
+        What has not been sent yet.
     """
 
     client: "MlflowClient"
     run_id: str
     mirror: Mirror
+    waiting: Waiting = field(default_factory=Waiting, repr=False, compare=False)
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log one epoch's metrics, and its batches' in the same request: step is the epoch, or the update."""
-        points = [(name, value, record.epoch) for name, value in record.metrics().items()]
-        points += [(name, value, batch.update) for batch in record.batches for name, value in batch.metrics().items()]
-        self._log(points)
+        """Log one epoch's metrics and its batches', at the latest a second later: step is the epoch, or the update."""
+        self._collect((name, value, record.epoch) for name, value in record.metrics().items())
+        for batch in record.batches:
+            self._collect((name, value, batch.update) for name, value in batch.metrics().items())
+        if time.monotonic() - self.waiting.sent_at >= PAUSE_S:
+            self._send()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log single figures."""
-        self._log([(name, value, step) for name, value in metrics.items()])
+        self._log((name, value, step) for name, value in metrics.items())
 
-    def _log(self, points: list[tuple[str, float, int]]) -> None:
+    def _log(self, points: Iterable[tuple[str, float, int]]) -> None:
+        self._collect(points)
+        self._send()
+
+    def _collect(self, points: Iterable[tuple[str, float, int]]) -> None:
+        now = int(time.time() * 1000)
+        self.waiting.points += [(name, float(value), step, now) for name, value, step in points]
+
+    def _send(self) -> None:
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        points, self.waiting.points = self.waiting.points, []
         for start in range(0, len(points), MAX_BATCH):
-            chunk = [Metric(name, float(value), now, step) for name, value, step in points[start : start + MAX_BATCH]]
+            chunk = [Metric(name, value, at, step) for name, value, step, at in points[start : start + MAX_BATCH]]
             self._write(self.client.log_batch, metrics=chunk)
+        self.waiting.sent_at = time.monotonic()
 
     def _write(self, method: Callable[..., object], *values: Any, **named: Any) -> bool:
         return bool(self.run_id) and self.mirror.write(lambda: method(self.run_id, *values, **named))
@@ -126,7 +153,7 @@ class Run:
             other.log_params(known.params)
             for name in known.metrics:
                 points = self.client.get_metric_history(self.run_id, name)
-                other._log([(name, point.value, point.step) for point in points])
+                other._collect((name, point.value, point.step) for point in points)
             files = [file.path for file in self.client.list_artifacts(self.run_id) if not file.is_dir]
             taken = [Path(self.client.download_artifacts(self.run_id, file, str(folder))) for file in files]
         other.set_tags({"weights_hash": known.tags["weights_hash"], "reused_from": self.run_id})
@@ -155,6 +182,7 @@ class Run:
 
     def end(self, status: Status, reason: str | None = None) -> None:
         """Close the run; ``reason`` tells why it is not FINISHED."""
+        self._send()
         if reason:
             self.set_tags({REASON: reason[:5000]})
         self._write(self.client.set_terminated, status)

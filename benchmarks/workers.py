@@ -1,0 +1,88 @@
+"""What a second worker gains, and what a trial costs beside its training; the digits, so that it is over soon.
+
+``speed-up`` is how many times as many trials a minute two workers finish as one, first start to last end, each trial
+long enough (about a second) for the search to be about training. ``overhead`` is what a 15-epoch trial of a small
+network takes beside its training: to propose, report, checkpoint, record, and log. It is the time of two workers that
+no training fills, over the number of trials; the trainings are timed alone, in this process, afterwards.
+
+    python -m benchmarks.workers [--rounds N] [--trials N]
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from mlpsweep.evaluation.trials import TrialRow, read_trials
+
+COMMON: Final = (
+    "data=digits", "search.sampler=random", "search.pruner=none", "search.reuse=false", "winner.top_k=1",
+    "winner.n_seeds=1",
+)  # fmt: skip
+# Random proposals do not depend on who is done first: one and two workers train the same networks.
+LONG: Final = (*COMMON, "n_epochs=40", "space.dimensions.hidden_sizes.width.low=256")
+SHORT: Final = (*COMMON, "n_epochs=15", "space.dimensions.hidden_sizes.width.high=64")
+
+
+def search(words: tuple[str, ...], n_trials: int, n_workers: int) -> tuple[TrialRow, ...]:
+    """Return the trials of a search in a folder of its own."""
+    counts = (f"search.n_trials={n_trials}", f"search.n_workers={n_workers}")
+    with tempfile.TemporaryDirectory(prefix="workers-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.search", *words, *counts],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            sys.exit(done.stderr)
+        made = Path(folder) / "artifacts"
+        return tuple(read_trials(made / "search/trials.csv", made / "search.times.csv"))
+
+
+def span(trials: tuple[TrialRow, ...]) -> float:
+    """Return the seconds from the first start to the last end."""
+    return max(trial.end or 0.0 for trial in trials) - min(trial.start or 0.0 for trial in trials)
+
+
+def training_seconds(trials: tuple[TrialRow, ...]) -> float:
+    """Return what the same trainings take with nothing around them."""
+    from mlpsweep.training.run import run_training
+    from pipeline.compose import check
+    from pipeline.door import Context
+    from pipeline.prepare import settled
+    from pipeline.settings import TrainJob
+
+    seconds = 0.0
+    with tempfile.TemporaryDirectory(prefix="workers-") as folder:
+        paths = (f"paths.raw={folder}/raw", f"paths.prepared={folder}/prepared")
+        for trial in trials:
+            params = [f"{name}={value}".replace(" ", "") for name, value in trial.params.items()]
+            words = ["data=digits", "schedule=cosine", "n_epochs=15", *paths, *params]
+            job, dataset = settled(check("train", TrainJob, words, multirun=False)[0].settings, Context(Path(folder)))
+            seconds += run_training(job.training(), dataset).seconds
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=24)
+    args = parser.parse_args()
+    gains = []
+    for _ in range(args.rounds):
+        one, two = (span(search(LONG, args.trials, n_workers)) for n_workers in (1, 2))
+        gains.append(one / two)
+        print(f"{args.trials} trials: one worker {one:.1f} s, two {two:.1f} s, speed-up {one / two:.2f}", flush=True)
+    overheads = []
+    for _ in range(args.rounds):
+        trials = search(SHORT, args.trials, 2)
+        alone = training_seconds(trials)
+        overheads.append((2 * span(trials) - alone) / len(trials))
+        print(f"overhead of a trial {overheads[-1]:.3f} s, its training {alone / len(trials):.3f} s", flush=True)
+    print(f"medians: speed-up {statistics.median(gains):.2f}, overhead {statistics.median(overheads):.3f} s")
+
+
+if __name__ == "__main__":
+    main()
