@@ -156,6 +156,20 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return a line for each case: our speed, what multiple of each other system's that is, and our peak of memory."""
+    systems = [name for name in SYSTEMS if name != "ours" and any(row["system"] == name for row in rows)]
+    heads = ["shape", "batch", "activation", "threads", "rows", "samples/s", *(f"ours / {name}" for name in systems)]
+    lines = [f"| {' | '.join([*heads, 'peak'])} |", "|---" * (len(heads) + 1) + "|"]
+    for ours in (row for row in rows if row["system"] == "ours"):
+        case = {name: ours[name] for name in ("shape", "batch", "activation", "threads", "n_rows")}
+        speeds = {row["system"]: row["samples_per_s"] for row in rows if case.items() <= row.items()}
+        ratios = [f"{ours['samples_per_s'] / speeds[name]:.2f}" if name in speeds else "" for name in systems]
+        cells = [*map(str, case.values()), f"{ours['samples_per_s']:,}", *ratios, f"{ours['peak_mb']:.0f} MB"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure the cases chosen on the command line, print them, and write them if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,6 +195,7 @@ def main() -> None:
         rows += measured
         if arguments.json:
             arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    print(f"\n{markdown(rows)}")
 
 
 if __name__ == "__main__":
