@@ -125,8 +125,9 @@ def cloned(folder: Path) -> Clone:
             shutil.copy2(ROOT / name, folder / name)
     clone = Clone(folder)
     mnist = folder / "conf/data/mnist.yaml"
-    lines = [f"  - {NOBODY}{i}/\n" if "- https://" in line else line for i, line in enumerate(mnist.open())]
-    mnist.write_text("".join(lines))
+    lines = mnist.read_text().splitlines()
+    nobody = (f"  - {NOBODY}{i}/" if "- https://" in line else line for i, line in enumerate(lines))
+    mnist.write_text("\n".join(nobody) + "\n")
     clone.ok("git config user.name tests")
     clone.ok("git config user.email tests@localhost")
     commit(clone, "as it stands, without mirrors")
