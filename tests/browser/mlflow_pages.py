@@ -34,3 +34,15 @@ def compare(page: Page, run_ids: Iterable[str]) -> None:
         row_of(page, run_id).get_by_role("checkbox", name=re.compile("row selection")).check()
     page.get_by_test_id("runs-compare-button").click()
     page.wait_for_url("**/compare-runs?**")
+
+
+def choose_columns(page: Page, hidden: Iterable[str], shown: Iterable[tuple[str, str]]) -> None:
+    """Hide attributes in the table of runs, and show metrics and params, each given with the heading it is under."""
+    page.get_by_test_id("column-selection-dropdown").first.click()
+    tree = page.get_by_test_id("column-selector-tree")
+    for name in hidden:
+        tree.get_by_title(name, exact=True).click()
+    for heading, name in shown:
+        page.get_by_placeholder("Search columns").fill(name)
+        tree.get_by_title(f"{heading} (1)").click()  # all that the search has left under it
+    page.keyboard.press("Escape")
