@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all check ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all browser faults screenshots check ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,15 @@ test: setup ## tests that need no browser, no real files and no long kill
 
 test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if there is no connection
 	python -m pytest -q -m 'not network'
+
+browser: setup ## MLflow's pages and the report in Chromium
+	python -m pytest -q -m browser
+
+faults: setup ## kills, damage, full disks; minutes
+	python -m pytest -q -n 2 --dist loadscope -m 'fault and not network'
+
+screenshots: setup ## docs/images/*.png, of a small run of its own or of FOLDER=<a folder with runs and a report>
+	python -m tests.browser.screenshots $(FOLDER)
 
 check: setup ## formatting, lint, types
 	ruff format --check .

@@ -1,9 +1,15 @@
-"""Runs doors as a user does: as processes, in a folder of their own, on the digits."""
+"""Runs doors and MLflow's pages as a user does: as processes, in a folder of their own, on the digits."""
 
 import os
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +20,52 @@ TINY = ("data=digits", "activation=relu", "hidden_sizes=[16]", "n_epochs=3", "le
 
 def door(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``python -m pipeline.<words>`` in ``folder`` and return what it printed and its exit code."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "MNIST_MIRROR"))}
     paths = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     return subprocess.run(
         [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]],
         cwd=folder,
-        env=kept | paths | environment,
+        env=own_environment() | paths | environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment without what would lead a process out of its folder."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "MNIST_MIRROR"))}
+
+
+@contextmanager
+def mlflow_ui(folder: Path, start_s: float = 60) -> Iterator[str]:
+    """Serve a folder's runs with ``mlflow ui`` and yield the address; fail if it is not there after ``start_s``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    # The server is found beside this interpreter, and finds uvicorn there.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = own_environment() | {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    words = ["mlflow", "ui", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
+    with subprocess.Popen(words, cwd=folder, env=environment, start_new_session=True) as server:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", start_s)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def wait_for(url: str, limit_s: float) -> None:
+    """Return as soon as somebody answers at ``url``."""
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def tracked(folder: Path, query: str) -> list[tuple[Any, ...]]:

@@ -1,54 +1,23 @@
 """A bare ``mlflow ui`` in the folder shows a sweep: asked through its REST API, as the page asks it."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline.doors import TINY, door
+from tests.pipeline.doors import TINY, door, mlflow_ui
 
 pytestmark = pytest.mark.slow
-START_S = 60
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("ui")
     assert door(folder, "train", "-m", "data=digits", *TINY[2:], "activation=sigmoid,tanh,relu").returncode == 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    # The server is found beside this interpreter, and finds uvicorn there.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    words = ["mlflow", "ui", "--host", "127.0.0.1", "--port", address.split(":")[1]]
-    environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with subprocess.Popen(words, cwd=folder, env=environment, start_new_session=True) as server:
-        try:
-            wait_for(f"http://{address}/health")
-            yield f"http://{address}"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-
-
-def wait_for(url: str) -> None:
-    end = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
+    with mlflow_ui(folder) as address:
+        yield address
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:

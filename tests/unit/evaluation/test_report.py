@@ -1,5 +1,4 @@
 import dataclasses
-import random
 
 import pytest
 
@@ -7,9 +6,8 @@ from mlpsweep.evaluation.report import render_report
 from mlpsweep.evaluation.report_models import models_section
 from mlpsweep.evaluation.report_search import finalists_section, trials_section
 from mlpsweep.evaluation.statistics import mcnemar
-from mlpsweep.evaluation.trials import Finalist, Search, TrialRow
-
-HOSTILE = "<img src=x onerror=alert(1)>"
+from mlpsweep.evaluation.trials import Finalist
+from tests.hostile import hostile
 
 
 @pytest.fixture(scope="session")
@@ -85,26 +83,9 @@ def test_without_retraining_there_are_no_finalists(report_data, search):
     assert trials_section(report_data) is None
 
 
-def many_trials(n: int) -> Search:
-    draw = random.Random(0)  # noqa: S311
-    trials = []
-    for number in range(n):
-        params = {HOSTILE: draw.choice([HOSTILE, "relu"]), "learning_rate": 10 ** draw.uniform(-3, -1)}
-        value = draw.uniform(0.9, 0.98)
-        state = draw.choice(["complete", "complete", "pruned"])
-        reported = tuple((epoch, value - 0.1 / epoch) for epoch in range(1, 9 if state == "complete" else 3))
-        trials.append(TrialRow(number, state, value if state == "complete" else None, params, reported,
-                               10.0 * number, 10.0 * number + 9, HOSTILE))  # fmt: skip
-    return Search(HOSTILE, "validation/accuracy", tuple(trials), {HOSTILE: 0.5, "learning_rate": 0.5})
-
-
 @pytest.mark.slow
 def test_500_trials_with_hostile_names_are_a_small_harmless_page(report_data):
-    models = tuple(
-        dataclasses.replace(model, name=HOSTILE, class_names=(HOSTILE, *model.class_names[1:]), run={"name": HOSTILE})
-        for model in report_data.models
-    )
-    page = render_report(dataclasses.replace(report_data, models=models, search=many_trials(500), title=HOSTILE))
+    page = render_report(hostile(report_data, 500))
     assert len(page.encode()) < 10_000_000
     assert "<img src=x" not in page
     assert 'role="note"' not in page  # digits that were asked for stand in for nothing
