@@ -79,6 +79,7 @@ class EvaluateJob(Settings):
         "folder to write; null: model_dir with .evaluation behind it",
         "artifacts/evaluate/relu",
     )
+    register: bool = key(rules.BOOLEAN, "make the model the champion of MLflow's model registry", "true")
     paths: PathSettings
     tracking: TrackingSettings
 
