@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, Sweep, enter
+from pipeline.door import Context, Sweep, enter, shown
 from pipeline.settings import TrainJob
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(settings: TrainJob, context: Context) -> None:
             track(tracked, result, settings, manifest, len(dataset.train), context.folder)
             write_record(context.folder, tracked, name, result)
             line = sentence(result)
-    sys.stdout.write(f"{name}: {line}\n{_shown(context.folder)}  MLflow run {tracked.run_id}\n")
+    sys.stdout.write(f"{name}: {line}\n{shown(context.folder)}  MLflow run {tracked.run_id}\n")
 
 
 def reuse(earlier: "Run", tracked: "Run", folder: Path) -> str:
@@ -77,10 +77,6 @@ def sentence(result: "TrainingResult") -> str:
         if f"{split}/accuracy" in metrics
     ]
     return ", ".join([*parts, f"{len(result.history)} epochs in {result.seconds:.1f} s"])
-
-
-def _shown(folder: Path) -> Path:
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def save(result: "TrainingResult", settings: TrainJob, manifest: "Manifest", folder: Path) -> None:
