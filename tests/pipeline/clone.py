@@ -106,7 +106,10 @@ def cloned(folder: Path) -> Clone:
             shutil.copy2(ROOT / name, folder / name)
     clone = Clone(folder)
     mnist = folder / "conf/data/mnist.yaml"
-    lines = [f"  - {NOBODY}{i}/\n" if "- https://" in line else line for i, line in enumerate(mnist.open())]
+    lines = [
+        f"  - {NOBODY}{i}/\n" if "- https://" in line else line
+        for i, line in enumerate(mnist.read_text().splitlines(keepends=True))
+    ]
     mnist.write_text("".join(lines))
     clone.ok("git config user.name tests")
     clone.ok("git config user.email tests@localhost")
