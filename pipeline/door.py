@@ -180,6 +180,11 @@ def new_folder(wanted: Path) -> Path:
             number += 1
 
 
+def shown(folder: Path) -> Path:
+    """Return a folder as one would type it here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
 def _enter(door: ModuleType, words: Sequence[str]) -> None:
     if {"--help", "-h"} & set(words):
         from pipeline.help import page

@@ -1,7 +1,8 @@
 """Measure a trained model on train, validation and test; the only door that opens the test split.
 
 Reads model_dir and data/prepared/<name>; writes metrics.json, predictions.csv, the confusion matrix, the classification
-report and misclassified.png into output_dir, and into the training's own run. Exit code 3 if data or model do not fit.
+report and misclassified.png into output_dir, and into the training's own run. With register=true the model becomes
+the champion of MLflow's model registry. Exit code 3 if data or model do not fit.
 """
 
 import sys
@@ -44,6 +45,8 @@ def run(settings: EvaluateJob, context: Context) -> None:
     tracked.log_metrics(final_metrics(evaluation))
     tracked.log_files(sorted(folder.iterdir()), "evaluation")
     show(evaluation)
+    if settings.register:
+        sys.stdout.write(f"{register(tracked, model_dir, model, study_of(trained, Path(settings.paths.artifacts)))}\n")
     sys.stdout.write(f"{folder}  MLflow run {tracked.run_id}\n")
 
 
@@ -97,6 +100,33 @@ def find_run(store: "Store", model_dir: Path, model: "Model", trained: "TrainSet
     with store.start_run(lineage.run_name(trained), tags=tags, params=params) as restored:
         restored.log_files(sorted(model_dir.iterdir()))
     return restored
+
+
+def register(tracked: "Run", model_dir: Path, model: "Model", study: str | None) -> str:
+    """Make a model the champion of its data set; return what to say of it."""
+    from mlpsweep.tracking.registry import CHAMPION, make_champion
+
+    dataset, wanted = model.metadata["dataset"], model.metadata["stands_in_for"]
+    if wanted:
+        return f"not registered: {dataset} stands in for {wanted}"
+    made = make_champion(tracked, model_dir / "model.npz", {"study": study} if study else {})
+    if made is None:
+        return "not registered: the tracking store did not take it; the same command does it later"
+    return f"{made} is the {CHAMPION}: models:/{made.split()[0]}@{CHAMPION}"
+
+
+def study_of(trained: "TrainSettings", artifacts: Path) -> str | None:
+    """Return the study that a training is the winner of, if the search's summary is there and tells the same."""
+    from mlpsweep.config import plain
+    from mlpsweep.files import read_json
+    from mlpsweep.tracking.lineage import flat
+
+    file = artifacts / "search" / "summary.json"
+    if not file.exists():
+        return None
+    summary, settings = read_json(file), flat(plain(trained))
+    is_winner = all(settings.get(name) == value for name, value in summary["winner"]["settings"].items())
+    return str(summary["study"]) if is_winner else None
 
 
 def show(evaluation: "Evaluation") -> None:

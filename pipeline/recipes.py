@@ -86,7 +86,9 @@ def train_one(job: TrainJob, folder: Path) -> Outcome:
     from pipeline import evaluate, train
 
     recipe = folder.name.rpartition("-")[0]
-    measured = EvaluateJob(model_dir=str(folder), output_dir=None, paths=job.paths, tracking=job.tracking)
+    measured = EvaluateJob(
+        model_dir=str(folder), output_dir=None, register=False, paths=job.paths, tracking=job.tracking
+    )
 
     def work() -> None:
         train.run(job, Context(folder, (f"recipe={recipe}",), CHOSEN))

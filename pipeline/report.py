@@ -14,6 +14,8 @@ COMMANDS = (
     ("everything", "dvc repro"),
     ("a sweep of your own", "python -m pipeline.train -m activation=sigmoid,tanh,relu"),
     ("the winner", "python -m pipeline.train --config-dir artifacts/search recipe=winner"),
+    ("the winner's proof, bit for bit", "python -m pipeline.verify model_dir=artifacts/train/winner"),
+    ("two runs or more, compared", "python -m pipeline.compare sweep=<name or run id>"),
 )
 
 

@@ -10,6 +10,8 @@ from mlpsweep.search.settings import SearchSettings, SpaceSettings, WinnerSettin
 from mlpsweep.settings import MAX_SEED, DataSettings, Settings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
 
+RUN_ID = rules.matching("[0-9a-f]{32}", "a run id of 32 hexadecimal digits")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PathSettings(Settings):
@@ -79,6 +81,7 @@ class EvaluateJob(Settings):
         "folder to write; null: model_dir with .evaluation behind it",
         "artifacts/evaluate/relu",
     )
+    register: bool = key(rules.BOOLEAN, "make the model the champion of MLflow's model registry", "true")
     paths: PathSettings
     tracking: TrackingSettings
 
@@ -90,6 +93,31 @@ class VerifyJob(Settings):
     model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/train/relu")
     paths: PathSettings
     tracking: TrackingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareJob(Settings):
+    """Settings of ``compare``."""
+
+    sweep: str | None = key(
+        rules.optional(rules.TEXT),
+        "a multirun's folder, a study's name, or the name or id of the parent run",
+        "multirun/2026-01-31/12-00-00",
+    )
+    run_ids: tuple[str, ...] = key(
+        rules.list_of(RUN_ID, may_be_empty=True), "ids of further runs", "[0123456789abcdef0123456789abcdef]"
+    )
+    metric: str = key(rules.TEXT, "what rows are ordered by", "test/accuracy")
+    output_dir: str | None = key(rules.optional(rules.TEXT), "folder to write; null: a new one", "outputs/comparison")
+    tracking: TrackingSettings
+
+    def conflicts(self) -> Iterable[str]:
+        """Return that no runs are named."""
+        if not self.sweep and not self.run_ids:
+            yield (
+                "sweep: not given, and run_ids is empty; expected at least one of them. "
+                "Example: sweep=multirun/2026-01-31/12-00-00; `mlflow ui` shows names and ids"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training 
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, Sweep, enter
+from pipeline.door import Context, Sweep, enter, shown
 from pipeline.settings import TrainJob
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ def run(settings: TrainJob, context: Context) -> None:
     training = settings.training()
     manifest, name = dataset.manifest, lineage.run_name(settings)
     store = open_store(settings.tracking, manifest.dataset)
-    tags = {"run_key": run_key(training, manifest.digest), **lineage.origin(), **environment()}
+    made_with = {**lineage.origin(), **environment()}
+    tags = {"run_key": run_key(training, manifest.digest), **made_with}
     tags |= dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
-        write_record(context.folder, tracked, name, None)
+        write_record(context.folder, tracked, name, made_with)
         # In a sweep an equal training is not done again; alone, whoever types the command wants it done.
         is_reusing = context.number is not None if settings.reuse is None else settings.reuse
         earlier = store.find_run({"run_key": tags["run_key"], "outputs": "true"}, "FINISHED") if is_reusing else None
@@ -53,9 +54,9 @@ def run(settings: TrainJob, context: Context) -> None:
                 result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
             save(result, settings, manifest, context.folder)
             track(tracked, result, settings, manifest, len(dataset.train), context.folder)
-            write_record(context.folder, tracked, name, result)
+            write_record(context.folder, tracked, name, made_with, result)
             line = sentence(result)
-    sys.stdout.write(f"{name}: {line}\n{_shown(context.folder)}  MLflow run {tracked.run_id}\n")
+    sys.stdout.write(f"{name}: {line}\n{shown(context.folder)}  MLflow run {tracked.run_id}\n")
 
 
 def reuse(earlier: "Run", tracked: "Run", folder: Path) -> str:
@@ -77,10 +78,6 @@ def sentence(result: "TrainingResult") -> str:
         if f"{split}/accuracy" in metrics
     ]
     return ", ".join([*parts, f"{len(result.history)} epochs in {result.seconds:.1f} s"])
-
-
-def _shown(folder: Path) -> Path:
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def save(result: "TrainingResult", settings: TrainJob, manifest: "Manifest", folder: Path) -> None:
@@ -114,12 +111,14 @@ def track(
     log_model(tracked, folder / "model.npz", manifest.n_features, manifest.n_classes)
 
 
-def write_record(folder: Path, tracked: "Run", name: str, result: "TrainingResult | None") -> None:
+def write_record(
+    folder: Path, tracked: "Run", name: str, made_with: Mapping[str, str], result: "TrainingResult | None" = None
+) -> None:
     """Write the run's id, and what differs from time to time, beside the outputs, which do not change."""
     from mlpsweep.files import write_json
 
     measured = {"seconds": result.seconds, "metrics": last_metrics(result)} if result else {}
-    write_json(record_of(folder), {"run_id": tracked.run_id, "name": name, **measured})
+    write_json(record_of(folder), {"run_id": tracked.run_id, "name": name, "made_with": made_with, **measured})
 
 
 def last_metrics(result: "TrainingResult") -> dict[str, float]:

@@ -3,11 +3,17 @@
 import csv
 import json
 import shutil
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mlpsweep.files import write_json
+from mlpsweep.tracking.mirror import Mirror
+from mlpsweep.tracking.run import Run
+from pipeline.evaluate import register, study_of, trained_model
 from tests.pipeline.doors import TINY, door, tracked
 
 pytestmark = pytest.mark.slow
@@ -114,3 +120,41 @@ def test_searching_without_the_test_split_gives_the_same_weights(
         hashes.append([trial["weights_hash"] for trial in trials])
     assert hashes[0] == hashes[1]
     assert all(hashes[0])
+
+
+def test_a_model_is_registered_if_that_is_asked(evaluated: Path) -> None:
+    assert tracked(evaluated, "select count(*) from registered_models") == [(0,)]
+    done = door(evaluated, "evaluate", "model_dir=model", "output_dir=evaluation", "register=true")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "digits-mlp version 1 is the champion: models:/digits-mlp@champion\n" in done.stdout
+    assert tracked(evaluated, "select alias, version from registered_model_aliases") == [("champion", 1)]
+
+
+def test_a_registry_that_refuses_loses_no_evaluation(evaluated: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(evaluated, tmp_path / "copy")
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        store.execute("alter table registered_models rename to gone")
+    done = door(folder, "evaluate", "model_dir=model", "output_dir=again", "register=true")
+    assert (done.returncode, done.stderr.count("warning: tracking.uri: ")) == (0, 1), done.stderr
+    assert "not registered: the tracking store did not take it" in done.stdout
+    assert (folder / "again/metrics.json").read_text() == (folder / "evaluation/metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "study"),
+    [({"activation": "relu", "hidden_sizes": [16]}, "digits-1234"), ({"activation": "tanh"}, None)],
+    ids=["winner", "another"],
+)
+def test_a_study_is_named_for_its_own_winner_only(
+    tmp_path: Path, evaluated: Path, settings: dict[str, Any], study: str | None
+) -> None:
+    write_json(tmp_path / "search/summary.json", {"study": "digits-1234", "winner": {"settings": settings}})
+    _, trained = trained_model(evaluated / "model")
+    assert study_of(trained, tmp_path) == study
+
+
+def test_a_stand_in_is_not_registered(evaluated: Path) -> None:
+    model, _ = trained_model(evaluated / "model")
+    store = Run(None, "", Mirror("nowhere"))  # type: ignore[arg-type]
+    said = register(store, evaluated / "model", model.with_metadata(stands_in_for="mnist"), None)
+    assert said == "not registered: digits stands in for mnist"

@@ -104,10 +104,14 @@ def test_with_a_mirror_back_the_next_repro_is_mnist_again(tmp_path: Path) -> Non
     assert "could not be downloaded" not in said
     for model in MODELS:
         metrics = clone.json(f"artifacts/evaluate/{model}/metrics.json")
-        assert (metrics["dataset"], metrics["stands_in_for"], metrics["test"]["n"]) == ("mnist", None, 10000)
+        assert (metrics["dataset"], metrics["stands_in_for"], metrics["test"]["n_samples"]) == ("mnist", None, 10000)
     assert "stands in for" not in (clone.folder / "artifacts/report/index.html").read_text()
     query = "select experiments.name, count(*) > 4 from runs join experiments using (experiment_id) group by 1"
     assert tracked(clone.folder, query) == [("digits", 1), ("mnist", 1)]
+    # Of the two winners the one that was found on MNIST is the champion, and it knows its study.
+    assert tracked(clone.folder, "select name, alias from registered_model_aliases") == [("mnist-mlp", "champion")]
+    study = clone.json("artifacts/search/summary.json")["study"]
+    assert tracked(clone.folder, "select value from model_version_tags where key = 'study'") == [(study,)]
     # And it stays so when the mirror is gone: a valid cache needs no connection.
     again = clone.ok("dvc repro", MNIST_MIRROR=NOBODY)
     assert json.dumps(again).count("Running stage") == 1

@@ -34,8 +34,11 @@ def test_outputs_of_equal_trainings_are_equal_bytes(trained: Path) -> None:
 
 
 def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
-    run_id = json.loads((trained / "first.run.json").read_text())["run_id"]
-    of_run = f"where run_uuid = '{run_id}'"
+    record = json.loads((trained / "first.run.json").read_text())
+    of_run = f"where run_uuid = '{record['run_id']}'"
+    tags = dict(tracked(trained, f"select key, value from tags {of_run}"))
+    assert {"numpy", "blas", "host"} < record["made_with"].keys()
+    assert record["made_with"].items() <= tags.items()
     assert tracked(trained, f"select status, name from runs {of_run}") == [("FINISHED", "relu 16 lr=0.1")]
     points = tracked(trained, f"select step from metrics {of_run} and key = 'validation/accuracy' order by step")
     assert points == [(1,), (2,), (3,)]
@@ -43,7 +46,7 @@ def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
     assert params["hidden_sizes"] == "[16]"
     assert params["n_parameters"] == str(64 * 16 + 16 + 16 * 10 + 10)
     assert params["n_epochs"] == "3"
-    stored = {path.name for path in (trained / "mlruns/digits" / run_id / "artifacts").iterdir()}
+    stored = {path.name for path in (trained / "mlruns/digits" / record["run_id"] / "artifacts").iterdir()}
     assert stored == {"config.yaml", "curves.png", "history.csv", "model.npz"}
 
 

@@ -75,7 +75,7 @@ def test_there_are_no_cycles() -> None:
     assert graph == {}
 
 
-@pytest.mark.parametrize("door", ["train", "search", "download", "prepare", "evaluate", "report"])
+@pytest.mark.parametrize("door", ["train", "search", "download", "prepare", "evaluate", "report", "compare"])
 def test_importing_a_door_imports_nothing_heavy(door: str) -> None:
     heavy = "numpy scipy hydra omegaconf mlflow optuna matplotlib sklearn rich"
     code = f"import sys, pipeline.{door}; sys.exit(' '.join(set({heavy.split()!r}) & set(sys.modules)) or 0)"

@@ -22,13 +22,15 @@ BOX: Final = MappingProxyType({"facecolor": SURFACE, "edgecolor": "none", "pad":
 """Behind a text that lines cross."""
 
 
-def parallel_coordinates(search: Search) -> Figure:
+def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
     """Draw complete trials over the parameters that vary, the objective last; better trials are stronger and on top.
 
     Parameters
     ----------
     search : Search
         At least one complete trial.
+    noun : str
+        What a number of it is of.
     """
     trials = sorted(search.complete, key=lambda t: t.value or 0.0, reverse=not search.maximize)  # worst first
     names = [name for name in search.varying_params if any(name in trial.params for trial in trials)]
@@ -45,7 +47,7 @@ def parallel_coordinates(search: Search) -> Figure:
         axes.add_collection(
             LineCollection(lines[:-1], colors=AMOUNTS(strengths[:-1]), linewidths=0.8 if len(lines) < 100 else 0.4)
         )
-        axes.plot(*lines[-1].T, color=SERIES[1], linewidth=2.2, label=f"best, trial {trials[-1].number}")
+        axes.plot(*lines[-1].T, color=SERIES[1], linewidth=2.2, label=f"best, {noun} {trials[-1].number}")
         has_absent = any((heights == ABSENT).any() for heights in columns)
         for position, (name, scale) in enumerate(zip(names, scales, strict=True)):
             low, high = _range(scale, trials, name)

@@ -2,8 +2,9 @@
 
 import contextlib
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +20,25 @@ from mlpsweep.types import LabelArray
 METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
 """What every ``metrics.json`` says."""
 
+MADE_WITH: Final = MappingProxyType(
+    {
+        "mlflow.source.git.commit": "git commit",
+        "git_dirty": "with uncommitted changes",
+        "python": "Python",
+        "numpy": "NumPy",
+        "scipy": "SciPy",
+        "blas": "BLAS",
+        "cpu": "processor",
+        "n_cpus": "number of processors",
+        "platform": "system",
+    }
+)
+"""What a run's record says of its making, and how a reader calls it."""
+
 
 def load_report_data(
     artifacts: Path,
     *,
-    lineage: tuple[tuple[str, str], ...] = (),
     commands: tuple[tuple[str, str], ...] = (),
 ) -> ReportData:
     """Assemble the report from ``train/<name>``, ``evaluate/<name>`` and ``search`` below ``artifacts``.
@@ -55,9 +70,21 @@ def load_report_data(
         title=identity["title"],
         models=tuple(models),
         search=load_search(artifacts / "search"),
-        lineage=lineage,
+        lineage=lineage_of(models),
         commands=commands,
     )
+
+
+def lineage_of(models: Sequence[ModelResult]) -> tuple[tuple[str, str], ...]:
+    """Return with what the models were made, by the record of each run; a fact they do not share names its models."""
+    facts: list[tuple[str, str]] = []
+    for key, what in MADE_WITH.items():
+        found: dict[str, list[str]] = {}
+        for model in models:
+            if value := model.run.get("made_with", {}).get(key):
+                found.setdefault(str(value), []).append(model.name)
+        facts += [(what if len(found) == 1 else f"{what} of {', '.join(names)}", one) for one, names in found.items()]
+    return tuple(facts)
 
 
 def load_search(folder: Path) -> Search | None:

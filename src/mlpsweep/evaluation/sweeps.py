@@ -55,7 +55,7 @@ def seeds_table(name: str, groups: Mapping[Any, Sequence[float]]) -> Table:
     return Table(f"{METRIC} by {name}", columns, rows)
 
 
-def seeds_figure(name: str, groups: Mapping[Any, Sequence[float]]) -> Figure:
+def seeds_figure(name: str, groups: Mapping[Any, Sequence[float]], metric: str = METRIC) -> Figure:
     """Draw each value's seeds as points, and mean and standard deviation as a bar beside them.
 
     Parameters
@@ -63,7 +63,9 @@ def seeds_figure(name: str, groups: Mapping[Any, Sequence[float]]) -> Figure:
     name : str
         The setting.
     groups : mapping of value to sequence of float
-        Final accuracies of its seeds, 0 .. 1; values are shown side by side in this order.
+        What its seeds reached, accuracies as 0 .. 1; values are shown side by side in this order.
+    metric : str
+        What they reached of.
     """
     with drawing():
         figure = Figure(figsize=PANEL)
@@ -74,7 +76,7 @@ def seeds_figure(name: str, groups: Mapping[Any, Sequence[float]]) -> Figure:
             axes.errorbar(
                 [place + 0.1], [statistics.fmean(found)], yerr=[spread_of(found)], fmt="s", color=SERIES[1], capsize=3
             )
-        metric_axis(axes, METRIC, [value for found in groups.values() for value in found])
+        metric_axis(axes, metric, [value for found in groups.values() for value in found])
         axes.set_xticks(places, [plain(value) for value in groups])
         axes.set(xlabel=name, xlim=(-0.5, len(groups) - 0.5))
         axes.set_title("seeds, mean and standard deviation")

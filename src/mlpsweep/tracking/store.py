@@ -87,7 +87,7 @@ class Store:
 
     def find_run(self, tags: Mapping[str, str], status: str | None = None) -> Run | None:
         """Return the newest run that has all these tags, and this status if one is given."""
-        words = [f"tags.`{tag}` = '{_quoted(value)}'" for tag, value in tags.items()]
+        words = [f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()]
         words += [f"attributes.status = '{status}'"] if status else []
         with answered(self.mirror.where):
             runs = self.client.search_runs(
@@ -117,7 +117,8 @@ class Store:
         return Run(self.client, "", self.mirror)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a text as it stands between quotes in a question to the store."""
     return value.replace("'", "''")
 
 

@@ -57,6 +57,19 @@ def test_a_run_without_tracking_has_no_run(copied):
     assert load_report_data(copied).winner.run == {}
 
 
+@pytest.mark.parametrize(
+    ("commits", "facts"),
+    [(("c0ffee", "c0ffee"), [("git commit", "c0ffee")]),
+     (("c0ffee", "decade"), [("git commit of relu", "c0ffee"), ("git commit of winner", "decade")])],
+    ids=["same", "different"],
+)  # fmt: skip
+def test_lineage_says_with_what_the_models_were_made(copied, commits, facts):
+    for name, commit in zip(("relu", "winner"), commits, strict=True):
+        file = copied / f"train/{name}.run.json"
+        write_json(file, read_json(file) | {"made_with": {"mlflow.source.git.commit": commit, "numpy": "2.4.6"}})
+    assert load_report_data(copied).lineage == (*facts, ("NumPy", "2.4.6"))
+
+
 def test_no_evaluation_says_what_to_run(tmp_path):
     with pytest.raises(DataError, match=r"no evaluation in .*evaluate; expected at least one\. Run `dvc repro`"):
         load_report_data(tmp_path)

@@ -1,0 +1,56 @@
+"""Compare tracked runs over the settings that differ between them; seeds become mean and spread.
+
+Reads the tracking store, of which tracking.experiment names a part; writes comparison.csv, comparison.html and
+comparison.png into output_dir.
+Exit codes: 2 no such runs, 3 runs of different data sets, 4 tracking store.
+"""
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from pipeline.door import Context, enter, shown
+from pipeline.settings import CompareJob
+
+if TYPE_CHECKING:
+    from mlpsweep.tracking.lookup import TrackedRun
+
+SETTINGS, CONFIG = CompareJob, "compare"
+# Rows on a terminal; the files hold all.
+N_SHOWN = 40
+
+
+def run(settings: CompareJob, context: Context) -> None:
+    """Find, compare, write, show."""
+    from rich.console import Console
+
+    from mlpsweep.evaluation.comparison import compare, figure_png, render_comparison
+    from mlpsweep.files import write_atomic
+
+    compared = compare(found(settings), settings.metric)
+    folder, png = context.folder, figure_png(compared)
+    command = shlex.join(["python", "-m", "pipeline.compare", *context.overrides])
+    files = {
+        "comparison.csv": compared.table().to_csv().encode(),
+        "comparison.html": render_comparison(compared, png, command).encode(),
+        "comparison.png": png,
+    }
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+    # Without a terminal rich would squeeze the table into 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(compared.table(N_SHOWN, names_runs=False).to_rich())
+    sys.stdout.write(f"{shown(folder)}  {' '.join(files)}\n")
+
+
+def found(settings: CompareJob) -> "list[TrackedRun]":
+    """Return the runs that the settings name."""
+    from mlpsweep.tracking.lookup import open_runs
+
+    runs = open_runs(settings.tracking)
+    of_sweep = runs.of_sweep(settings.sweep) if settings.sweep else []
+    return of_sweep + runs.of_ids(settings.run_ids)
+
+
+if __name__ == "__main__":
+    enter("pipeline.compare")
