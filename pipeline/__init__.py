@@ -1,1 +1,9 @@
 """The doors: one module per stage of the pipeline, each a thin path from settings to the library to outputs."""
+
+import sys
+from pathlib import Path
+
+_SOURCES = Path(__file__).resolve().parents[1] / "src"
+# A copy of the checkout, such as DVC makes for an experiment, runs its own library instead of the installed one.
+if _SOURCES.is_dir() and str(_SOURCES) not in sys.path[:1]:
+    sys.path.insert(0, str(_SOURCES))
