@@ -167,16 +167,20 @@ def cost_table(attempts: Mapping[str, Sequence[Attempt]]) -> Table | None:
 
 
 def figures(attempts: Mapping[str, Sequence[Attempt]]) -> dict[str, Figure]:
-    """Return by file name the first seeds' curves over the published points."""
-    accuracies = {
+    """Return by file name our curves over the published points: accuracy of the first seed, mean cost."""
+    ours = {
         name: [(epoch["epoch"], epoch["test/accuracy"]) for epoch in seeds[0].history if "test/accuracy" in epoch]
         for name, seeds in attempts.items()
+        if name in PUBLISHED and PUBLISHED[name].per_epoch
     }
-    few = {name: points for name, points in accuracies.items() if name in PUBLISHED and 1 < len(points) <= 15}
-    theirs = {name: list(enumerate(PUBLISHED[name].per_epoch, start=1)) for name in few if PUBLISHED[name].per_epoch}
-    costs = {name: list(enumerate(mean_costs(attempts[name]), start=1)) for name in few if PUBLISHED[name].costs}
+    theirs = {name: list(enumerate(PUBLISHED[name].per_epoch, start=1)) for name in ours}
+    costs = {
+        name: list(enumerate(mean_costs(seeds), start=1))
+        for name, seeds in attempts.items()
+        if name in PUBLISHED and PUBLISHED[name].costs
+    }
     their_costs = {name: list(enumerate(PUBLISHED[name].costs, start=1)) for name in costs}
-    drawn = {"recipes_accuracy.png": comparison(few, "test/accuracy", theirs)} if few else {}
+    drawn = {"recipes_accuracy.png": comparison(ours, "test/accuracy", theirs)} if ours else {}
     return drawn | ({"recipes_cost.png": comparison(costs, "train/cost", their_costs)} if costs else {})
 
 

@@ -122,13 +122,19 @@ def headline(figure: Figure, title: str, **place: float) -> None:
 
 
 def legend_below(figure: Figure, n_columns: int = 4) -> None:
-    """Put one legend for all axes under them, where it covers no data; ``figure`` is modified in place."""
+    """Put one legend for all axes under them, where it covers no data; ``figure`` is modified in place.
+
+    It has at most ``n_columns`` columns, and as many as the figure is wide enough for.
+    """
     entries: dict[str, Artist] = {}
     for axes in figure.axes:
         handles, names = axes.get_legend_handles_labels()
         entries |= dict(zip(names, handles, strict=True))
-    if entries:
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=n_columns)
+    for columns in range(min(n_columns, len(entries)), 0, -1):
+        legend = figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def sheet(width: float, height: float, title: str) -> tuple[Figure, Axes]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlpsweep.evaluation.figures import comparison
 from mlpsweep.evaluation.published import BOUNDS, PUBLISHED, Published
 from mlpsweep.evaluation.recipes import Attempt, figures, render_results, result_row
 
@@ -75,7 +76,14 @@ def test_times_are_in_the_last_table_only() -> None:
 
 
 def test_figures_lay_published_points_over_the_lines() -> None:
-    drawn = figures({"manual_tanh": [attempt(0.97, *PUBLISHED["manual_tanh"].costs)]})
-    assert sorted(drawn) == ["recipes_accuracy.png", "recipes_cost.png"]
-    assert [line.get_marker() for line in drawn["recipes_cost.png"].axes[0].lines] == ["o", "x"]
+    costs = PUBLISHED["manual_tanh"].costs  # what `attempt` makes a history from
+    drawn = figures({name: [attempt(0.97, *costs)] for name in ("manual_tanh", "adam_relu")})
+    for name in ("recipes_accuracy.png", "recipes_cost.png"):
+        assert [line.get_marker() for line in drawn[name].axes[0].lines] == ["o", "x"]
     assert figures({"strong": [attempt(0.98)]}) == {}
+
+
+def test_a_legend_is_no_wider_than_its_figure() -> None:
+    names = [f"a long name of a run {number}" for number in range(4)]
+    (legend,) = comparison({name: [(1, 0.9), (2, 0.95)] for name in names}, "test/accuracy").legends
+    assert legend.get_window_extent().width <= legend.figure.bbox.width
