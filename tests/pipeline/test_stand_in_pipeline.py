@@ -1,6 +1,5 @@
 """Without a mirror the whole pipeline runs on the digits and says so everywhere; with one it is MNIST again."""
 
-import json
 import os
 import re
 import subprocess
@@ -114,4 +113,4 @@ def test_with_a_mirror_back_the_next_repro_is_mnist_again(tmp_path: Path) -> Non
     assert tracked(clone.folder, "select value from model_version_tags where key = 'study'") == [(study,)]
     # And it stays so when the mirror is gone: a valid cache needs no connection.
     again = clone.ok("dvc repro", MNIST_MIRROR=NOBODY)
-    assert json.dumps(again).count("Running stage") == 1
+    assert again.count("Running stage") == 2
