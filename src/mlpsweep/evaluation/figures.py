@@ -140,7 +140,7 @@ def comparison(
     with drawing():
         figure = Figure(figsize=PANEL)
         axes = figure.subplots()
-        _lines(axes, series, metric)
+        _lines(axes, series, metric, [value for points in published.values() for _, value in points])
         for number, name in enumerate(name for name in series if name in published):
             label = None if number else "published"
             axes.plot(*zip(*published[name], strict=True), "x", color=INK, markersize=5, label=label, zorder=3)
@@ -163,12 +163,14 @@ def _batches(axes: Axes, history: History, quantity: str) -> None:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.6, label=label, zorder=1)
 
 
-def _lines(axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]], metric: str) -> None:
-    """Draw named series over the epochs, each with its own colour and marker."""
+def _lines(
+    axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]], metric: str, further: Sequence[float] = ()
+) -> None:
+    """Draw named series over the epochs, each with its own colour and marker; ``further`` values must fit, too."""
     for index, (name, points) in enumerate(series.items()):
         if points:
             colour = SERIES[index % len(SERIES)]
             axes.plot(*zip(*points, strict=True), color=colour, marker=MARKERS[index % len(MARKERS)], label=name)
-    metric_axis(axes, metric, [value for points in series.values() for _, value in points])
+    metric_axis(axes, metric, [*further, *(value for points in series.values() for _, value in points)])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch")
