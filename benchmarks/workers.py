@@ -25,6 +25,7 @@ COMMON: Final = (
 # Random proposals do not depend on who is done first: one and two workers train the same networks.
 LONG: Final = (*COMMON, "n_epochs=40", "space.dimensions.hidden_sizes.width.low=256")
 SHORT: Final = (*COMMON, "n_epochs=15", "space.dimensions.hidden_sizes.width.high=64")
+WIDTHS: Final = "hidden_sizes."
 
 
 def search(words: tuple[str, ...], n_trials: int, n_workers: int) -> tuple[TrialRow, ...]:
@@ -58,7 +59,9 @@ def training_seconds(trials: tuple[TrialRow, ...]) -> float:
     with tempfile.TemporaryDirectory(prefix="workers-") as folder:
         paths = (f"paths.raw={folder}/raw", f"paths.prepared={folder}/prepared")
         for trial in trials:
-            params = [f"{name}={value}".replace(" ", "") for name, value in trial.params.items()]
+            params = [f"{name}={value}" for name, value in trial.params.items() if not name.startswith(WIDTHS)]
+            sizes = [str(trial.params[f"{WIDTHS}{layer + 1}"]) for layer in range(trial.params[f"{WIDTHS}depth"])]
+            params.append(f"hidden_sizes=[{','.join(sizes)}]")
             words = ["data=digits", "schedule=cosine", "n_epochs=15", *paths, *params]
             job, dataset = settled(check("train", TrainJob, words, multirun=False)[0].settings, Context(Path(folder)))
             seconds += run_training(job.training(), dataset).seconds
