@@ -7,7 +7,7 @@ import pytest
 
 from tests.pipeline.doors import TINY, door, tracked, tree
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
 @pytest.fixture(scope="module")
