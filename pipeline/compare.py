@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlpsweep.tracking.lookup import TrackedRun
 
 SETTINGS, CONFIG = CompareJob, "compare"
+NEW_FOLDER = True
 # Rows on a terminal; the files hold all.
 N_SHOWN = 40
 

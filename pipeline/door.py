@@ -2,18 +2,20 @@
 
 A door is a module of this package with ``SETTINGS``, a settings class, ``CONFIG``, the file of ``conf/`` it starts
 from, and ``run(settings, context)``. One that takes ``-m`` has ``around(sweep)`` too, a context manager that goes
-around the whole multirun. Importing a door is light, so that ``--help`` answers at once.
+around the whole multirun; one with ``NEW_FOLDER`` writes into a folder of its own unless ``output_dir`` names one.
+Importing a door is light, so that ``--help`` answers at once.
 """
 
 import contextlib
 import dataclasses
 import errno
 import importlib
+import itertools
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -32,7 +34,9 @@ BUG, INTERRUPTED, TERMINATED = 1, 130, 143
 SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, 5, 0)
 OUTCOME = "outcome.json"
 # The system's errors that no line of ours can cause or cure.
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+NO_ROOM = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
+}  # fmt: skip
 
 
 class Terminated(KeyboardInterrupt):
@@ -46,7 +50,7 @@ class Context:
     Parameters
     ----------
     folder : Path
-        Where to write; made by the door that needs it.
+        Where to write.
     overrides : tuple of str
         The command line's words for this job.
     chosen : tuple of str
@@ -168,16 +172,24 @@ def launched(module: str, config: "DictConfig") -> None:
         raise Terminated if outcome.exit_code == TERMINATED else KeyboardInterrupt
 
 
-def new_folder(wanted: Path) -> Path:
-    """Make and return ``wanted``, or the first of ``wanted-1``, ``wanted-2`` ... that does not exist yet."""
-    number = 0
-    while True:
+@contextlib.contextmanager
+def new_folder(wanted: Path) -> Iterator[Path]:
+    """Make ``wanted``, or the first of ``wanted-1``, ``wanted-2`` ... that does not exist; remove it if it stays empty.
+
+    Whoever starts within the same second gets a folder of its own.
+    """
+    for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
         try:
             folder.mkdir(parents=True)
-            return folder
         except FileExistsError:
-            number += 1
+            continue
+        break
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            os.removedirs(folder)
 
 
 def shown(folder: Path) -> Path:
@@ -213,21 +225,21 @@ def _enter(door: ModuleType, words: Sequence[str]) -> None:
         return
     (job,) = jobs
     output_dir = getattr(job.settings, "output_dir", None)
-    door.run(job.settings, Context(Path(output_dir or job.hydra.run.dir), job.overrides, job.chosen))
+    wanted = Path(output_dir or job.hydra.run.dir)
+    is_new = hasattr(door, "NEW_FOLDER") and not output_dir
+    with new_folder(wanted) if is_new else contextlib.nullcontext(wanted) as folder:
+        door.run(job.settings, Context(folder, job.overrides, job.chosen))
 
 
 def _multirun(door: ModuleType, jobs: "list[Job]", args: Any) -> None:
     if not hasattr(door, "SHARES_FOLDER") and any(job.settings.output_dir for job in jobs):
         raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
-    sweep = Sweep(new_folder(Path(jobs[0].hydra.sweep.dir)), tuple(args.overrides), tuple(jobs))
-    words = ["-m", *args.overrides, f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
-    try:
+    with new_folder(Path(jobs[0].hydra.sweep.dir)) as folder:
+        sweep = Sweep(folder, tuple(args.overrides), tuple(jobs))
+        words = ["-m", *args.overrides, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
         with door.around(sweep):
             _hydra(door, [*(["--config-dir", args.config_dir] if args.config_dir else []), *words])
             sweep.check()
-    finally:
-        with contextlib.suppress(OSError):
-            os.removedirs(sweep.folder)  # only if no job came to write into it
 
 
 def _hydra(door: ModuleType, words: list[str]) -> None:

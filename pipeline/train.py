@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlpsweep.training.run import TrainingResult
 
 SETTINGS, CONFIG = TrainJob, "train"
+NEW_FOLDER = True
 # How the id of a multirun's parent reaches its jobs, whichever process a launcher starts them in.
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
 OUTPUTS = ("model.npz", "history.csv", "config.yaml", "curves.png")

@@ -11,6 +11,8 @@ from mlpsweep.errors import StorageError
 
 PATIENCE = 10.0
 """The store is left alone so many times as long as its failure took: waiting for it costs a tenth of the time."""
+LOCKED, N_TRIES = "database is locked", 3
+"""A file that other processes kept for MLflow's 20 s is in use, not away: so many times it is waited for."""
 
 
 @dataclass
@@ -30,18 +32,25 @@ class Mirror:
     is_told: bool = False
     resumes_at: float = 0.0
 
-    def write(self, send: Callable[[], object]) -> bool:
-        """Call ``send``, which writes to the store, unless the store is being left alone; return whether it is done."""
+    def write(self, send: Callable[[], object], *, is_end: bool = False) -> bool:
+        """Call ``send``, which writes to the store, unless the store is being left alone; return whether it is done.
+
+        A run's end is tried in any case: without it the run would be RUNNING for ever.
+        """
         started = time.monotonic()
-        if started < self.resumes_at:
+        if started < self.resumes_at and not is_end:
             return False
-        try:
-            send()
-        except _failures() as error:
-            ended = time.monotonic()
-            self.resumes_at = ended + PATIENCE * (ended - started)
-            self.tell(error)
-            return False
+        for n_left in reversed(range(N_TRIES)):
+            try:
+                send()
+            except _failures() as error:
+                if n_left and LOCKED in str(error):
+                    continue
+                ended = time.monotonic()
+                self.resumes_at = ended + PATIENCE * (ended - started)
+                self.tell(error)
+                return False
+            break
         return True
 
     def tell(self, error: BaseException) -> None:

@@ -59,7 +59,10 @@ class Run:
     waiting: Waiting = field(default_factory=Waiting, repr=False, compare=False)
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log one epoch's metrics and its batches', at the latest a second later: step is the epoch, or the update."""
+        """Log one epoch's metrics and its batches'; step is the epoch, or the update.
+
+        Within a second of the last request they wait for the next epoch, or for the run's end.
+        """
         self._collect((name, value, record.epoch) for name, value in record.metrics().items())
         for batch in record.batches:
             self._collect((name, value, batch.update) for name, value in batch.metrics().items())
@@ -87,8 +90,8 @@ class Run:
             self._write(self.client.log_batch, metrics=chunk)
         self.waiting.sent_at = time.monotonic()
 
-    def _write(self, method: Callable[..., object], *values: Any, **named: Any) -> bool:
-        return bool(self.run_id) and self.mirror.write(lambda: method(self.run_id, *values, **named))
+    def _write(self, method: Callable[..., object], *values: Any, is_end: bool = False, **named: Any) -> bool:
+        return bool(self.run_id) and self.mirror.write(lambda: method(self.run_id, *values, **named), is_end=is_end)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log further settings or facts; a param once logged keeps its value."""
@@ -185,4 +188,4 @@ class Run:
         self._send()
         if reason:
             self.set_tags({REASON: reason[:5000]})
-        self._write(self.client.set_terminated, status)
+        self._write(self.client.set_terminated, status, is_end=True)

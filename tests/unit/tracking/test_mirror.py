@@ -5,7 +5,7 @@ from mlflow.exceptions import MlflowException
 
 from mlpsweep.errors import StorageError
 from mlpsweep.tracking import mirror
-from mlpsweep.tracking.mirror import PATIENCE, Mirror, answered, reason_of, without_password
+from mlpsweep.tracking.mirror import N_TRIES, PATIENCE, Mirror, answered, reason_of, without_password
 
 
 class Clock:
@@ -49,6 +49,28 @@ def test_a_store_is_left_alone_in_proportion_to_the_time_its_failure_took(clock:
     clock.now += 0.2
     assert writer.write(lambda: None)
     assert tried == [1000.0]
+
+
+def test_the_end_of_a_run_is_tried_while_the_store_is_left_alone(clock: Clock) -> None:
+    writer = Mirror("http://host", resumes_at=clock.now + 60.0)
+    assert not writer.write(lambda: None)
+    assert writer.write(lambda: None, is_end=True)
+
+
+@pytest.mark.parametrize("n_locked", range(N_TRIES + 1))
+def test_a_locked_file_is_waited_for(clock: Clock, capsys: pytest.CaptureFixture[str], n_locked: int) -> None:
+    answers = [MlflowException("(sqlite3.OperationalError) database is locked"), None]
+    tried = []
+
+    def answer() -> None:
+        tried.append(answers[len(tried) >= n_locked])
+        if tried[-1]:
+            raise tried[-1]
+
+    is_kept = n_locked < N_TRIES
+    assert Mirror("sqlite:///mlflow.db").write(answer) == is_kept
+    assert len(tried) == min(n_locked + 1, N_TRIES)
+    assert ("database is locked" in capsys.readouterr().err) == (not is_kept)
 
 
 def test_a_bug_of_ours_is_not_an_outage() -> None:
