@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -32,10 +32,10 @@ HASTE = {**ledger.ARGUMENTS, "connect_args": {"factory": Hasty}}
 
 
 class Reaper:
-    """Counts points, two around each write, and kills at one of them."""
+    """Counts points, two around each write, and kills at one of them; ``at_each`` sees every one."""
 
-    def __init__(self) -> None:
-        self.passed, self.fatal = 0, -1
+    def __init__(self, at_each: Callable[[], object] = lambda: None) -> None:
+        self.passed, self.fatal, self.at_each = 0, -1, at_each
 
     def arm(self, after: int) -> None:
         """Kill at the point that is ``after`` points away; 0 is the next one."""
@@ -43,6 +43,7 @@ class Reaper:
 
     def point(self) -> None:
         self.passed += 1
+        self.at_each()
         if self.passed - 1 == self.fatal:
             raise Killed
 

@@ -157,8 +157,8 @@ def make_trainer(
 class Book:
     """A tracker: per trial folder its status, its epochs, and how it was closed."""
 
-    def __init__(self) -> None:
-        self.runs: dict[str, dict[str, Any]] = {}
+    def __init__(self, runs: dict[str, dict[str, Any]] | None = None) -> None:
+        self.runs = runs or {}
 
     def open_trial(self, number: int, overrides: Any, settings: TrainSettings, folder: Path) -> "Page":
         run = self.runs.setdefault(folder.name, {"number": number, "epochs": [], "overrides": dict(overrides)})

@@ -1,6 +1,8 @@
 """A worker that dies at any write leaves a study that ends as if it had not died: simulated, point by point."""
 
+import copy
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,21 @@ SEARCH: dict[str, Any] = {"n_trials": 12, "pruner": "asha", "max_retries": 10_00
 N_EPOCHS = 5
 
 
-def reference(root: Path, reaper: Reaper, **search: Any) -> tuple[list[dict[str, Any]], int]:
-    """The outcome of a study that nobody kills, and how many points it passes."""
-    study, book = new_study(root, make_plan(n_epochs=N_EPOCHS)), Book()
+def reference(root: Path, reaper: Reaper, book: Book, **search: Any) -> list[dict[str, Any]]:
+    """The outcome of a study that nobody kills."""
+    study = new_study(root, make_plan(n_epochs=N_EPOCHS))
     reaper.arm(-1)
     work(study, search_settings(**SEARCH | search), make_hands(book=book))
     assert {run["status"] for run in book.runs.values()} >= {"complete", "pruned"}
-    return outcome(study), reaper.passed
+    return outcome(study)
 
 
-def check_ended_alike(root: Path, expected: list[dict[str, Any]], reaper: Reaper, lives: Any, **search: Any) -> None:
-    study, book = new_study(root, make_plan(n_epochs=N_EPOCHS)), Book()
+def check_ended_alike(
+    root: Path, expected: list[dict[str, Any]], reaper: Reaper, lives: Any, book: Book, **search: Any
+) -> int:
+    """Work on the study of a folder to its end, life after life; return the deaths."""
+    study = new_study(root, make_plan(n_epochs=N_EPOCHS))
     deaths = live_until_done(study, search_settings(**SEARCH | search), book, reaper, lives)
-    assert deaths > 0
     assert outcome(study) == expected
     # Every run is closed, tells what its trial tells, and holds each epoch once.
     told = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
@@ -36,6 +40,7 @@ def check_ended_alike(root: Path, expected: list[dict[str, Any]], reaper: Reaper
     epochs = {run["number"]: [record.epoch for record in run["epochs"]] for run in book.runs.values()}
     assert epochs == {trial["number"]: sorted(trial["reported"]) for trial in expected}
     assert not list(root.rglob("*.ckpt"))
+    return deaths
 
 
 @pytest.mark.slow
@@ -45,17 +50,27 @@ def test_a_study_whose_workers_die_again_and_again_ends_alike(
 ) -> None:
     reaper = Reaper()
     reaper.patch(monkeypatch)
-    expected, _ = reference(tmp_path / "whole", reaper, sampler=sampler)
+    expected = reference(tmp_path / "whole", reaper, Book(), sampler=sampler)
     # Lives of 5, 6, ... 60 points, and again: each ends somewhere else in a trial.
     lives = itertools.cycle(range(5, 61))
-    check_ended_alike(tmp_path / "killed", expected, reaper, lives, sampler=sampler)
+    assert check_ended_alike(tmp_path / "killed", expected, reaper, lives, Book(), sampler=sampler) > 0
 
 
 @pytest.mark.fault
 def test_a_kill_at_each_single_point_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reaper = Reaper()
+    # What a kill leaves is what is on the disk at that point: one run passes them all, and each is gone on from.
+    book, kept = Book(), []
+
+    def keep() -> None:
+        shutil.copytree(tmp_path / "whole", tmp_path / str(len(kept)))
+        kept.append(copy.deepcopy(book.runs))
+
+    reaper = Reaper(keep)
     reaper.patch(monkeypatch)
-    expected, n_points = reference(tmp_path / "whole", reaper)
-    assert n_points > 330
-    for point in range(n_points):
-        check_ended_alike(tmp_path / str(point), expected, reaper, iter([point, -1]))
+    expected = reference(tmp_path / "whole", reaper, book)
+    assert len(kept) > 330
+    reaper.at_each = lambda: None
+    for point, runs in enumerate(kept):
+        folder = tmp_path / str(point)
+        check_ended_alike(folder, expected, reaper, iter([-1]), Book(runs))
+        shutil.rmtree(folder)

@@ -57,7 +57,11 @@ def test_nothing_but_our_own_words_on_the_happy_path(trained: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "launcher", [(), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")], ids=["basic", "joblib"]
+    "launcher",
+    [
+        pytest.param((), id="basic"),
+        pytest.param(("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), id="joblib", marks=pytest.mark.fault),
+    ],
 )
 def test_a_failed_job_stops_no_other_and_the_exit_code_tells(tmp_path: Path, launcher: tuple[str, ...]) -> None:
     done = door(
