@@ -14,6 +14,7 @@ It needs data/prepared/mnist: run `dvc repro prepare` first.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from typing import Any, Final
 import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+# Programs run in a folder of their own, with this checkout's modules.
+CHECKOUT: Final = {**os.environ, "PYTHONPATH": str(ROOT)}
 TARGETS: Final = (0.975, 0.980)
 N_WORKERS: Final = 2
 PEER: Final = ("hydra-optuna-sweeper==1.4.0rc3", "hydra-joblib-launcher", "torch==2.13.0")
@@ -86,7 +89,7 @@ def run(words: list[str], folder: Path) -> tuple[float, float]:
     """Run a program to its end; return its start, POSIX, and its seconds."""
     start = time.time()
     with (folder / "log").open("w") as log:
-        subprocess.run(words, cwd=folder, check=True, stdout=log, stderr=log)
+        subprocess.run(words, cwd=folder, env=CHECKOUT, check=True, stdout=log, stderr=log)
     return start, time.time() - start
 
 

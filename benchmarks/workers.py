@@ -1,14 +1,17 @@
-"""What a second worker gains, and what a trial costs beside its training; the digits, so that it is over soon.
+"""What a second worker gains, and what a trial costs beside its training.
 
-``speed-up`` is how many times as many trials a minute two workers finish as one, first start to last end, each trial
-long enough (about a second) for the search to be about training. ``overhead`` is what a 15-epoch trial of a small
-network takes beside its training: to propose, report, checkpoint, record, and log. It is the time of two workers that
-no training fills, over the number of trials; the trainings are timed alone, in this process, afterwards.
+``speed-up`` is how many times as many trials a minute two workers finish as one, first start to last end, on MNIST,
+each trial one epoch of some seconds. ``overhead`` is what a 15-epoch trial of a small network on the digits takes
+beside its training: to propose, report, checkpoint, record, and log. It is the time of two workers that no training
+fills, over the number of trials; the trainings are timed alone, in this process, afterwards.
 
     python -m benchmarks.workers [--rounds N] [--trials N]
+
+It needs data/prepared/mnist: run `dvc repro prepare` first.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -18,13 +21,17 @@ from typing import Final
 
 from mlpsweep.evaluation.trials import TrialRow, read_trials
 
+ROOT: Final = Path(__file__).resolve().parents[1]
+WIDTH: Final = "space.dimensions.hidden_sizes.width"
 COMMON: Final = (
-    "data=digits", "search.sampler=random", "search.pruner=none", "search.reuse=false", "winner.top_k=1",
-    "winner.n_seeds=1",
+    "search.sampler=random", "search.pruner=none", "search.reuse=false", "winner.top_k=1", "winner.n_seeds=1",
 )  # fmt: skip
 # Random proposals do not depend on who is done first: one and two workers train the same networks.
-LONG: Final = (*COMMON, "n_epochs=40", "space.dimensions.hidden_sizes.width.low=256")
-SHORT: Final = (*COMMON, "n_epochs=15", "space.dimensions.hidden_sizes.width.high=64")
+LONG: Final = (
+    *COMMON, "data.fallback=null", f"paths.prepared={ROOT}/data/prepared", "n_epochs=1", f"{WIDTH}.low=128",
+    f"{WIDTH}.high=512",
+)  # fmt: skip
+SHORT: Final = (*COMMON, "data=digits", "n_epochs=15", f"{WIDTH}.high=64")
 WIDTHS: Final = "hidden_sizes."
 
 
@@ -34,7 +41,7 @@ def search(words: tuple[str, ...], n_trials: int, n_workers: int) -> tuple[Trial
     with tempfile.TemporaryDirectory(prefix="workers-") as folder:
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.search", *words, *counts],
-            cwd=folder, capture_output=True, text=True, check=False,
+            cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             sys.exit(done.stderr)
