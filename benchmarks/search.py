@@ -7,7 +7,8 @@ of its own with PyTorch, or is left out, with the reason. Systems take turns, so
 A time counts from the start of the program, imports included. Within one of our trials epochs are taken as evenly long.
 ``idle`` is the share of the two workers' time, first start to last end, in which they trained nothing.
 
-    python -m benchmarks.search [--json FILE] [--rounds N] [--only TEXT] [--trials N] [--epochs N]
+    python -m benchmarks.search [--json FILE] [--rounds N] [--seed N] [--only NAME,...] [--trials N] [--epochs N]
+        [KEY=VALUE ...]
 
 It needs data/prepared/mnist: run `dvc repro prepare` first.
 """
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +67,7 @@ class Budget:
     n_trials: int
     n_epochs: int
     seed: int
+    words: tuple[str, ...] = ()
 
 
 def summarize(system: str, seconds: float, events: list[Event], points: list[tuple[float, float]]) -> Result:
@@ -99,7 +101,8 @@ def ours(pruner: str, budget: Budget, folder: Path) -> Result:
     (folder / "data").symlink_to(ROOT / "data")
     words = [f"search.pruner={pruner}", f"search.n_trials={budget.n_trials}", f"n_epochs={budget.n_epochs}"]
     words += [f"search.n_workers={N_WORKERS}", f"seed={budget.seed}", "winner.top_k=1", "winner.n_seeds=1"]
-    start, seconds = run([sys.executable, "-m", "pipeline.search", "data.fallback=null", *words], folder)
+    words += ["data.fallback=null", *budget.words]
+    start, seconds = run([sys.executable, "-m", "pipeline.search", *words], folder)
     trials = read_trials(folder / "artifacts/search/trials.csv", folder / "artifacts/search.times.csv")
     events, points = [], []
     for trial in trials:
@@ -191,16 +194,16 @@ SYSTEMS: Final[Mapping[str, Callable[[Budget, Path], Result]]] = {
 }
 
 
-def rounds(names: list[str], n_rounds: int, n_trials: int, n_epochs: int) -> Iterator[Result]:
-    """Yield the result of each system in turn, round by round; a system that fails is named and left out."""
+def rounds(names: list[str], budgets: Iterable[Budget]) -> Iterator[Result]:
+    """Yield the result of each system in turn, a round for each budget; a system that fails is named and left out."""
     failed: set[str] = set()
-    for seed in range(n_rounds):
+    for budget in budgets:
         for name in names:
             if name in failed:
                 continue
             with tempfile.TemporaryDirectory(prefix="search-") as folder:
                 try:
-                    result = SYSTEMS[name](Budget(n_trials, n_epochs, seed), Path(folder))
+                    result = SYSTEMS[name](budget, Path(folder))
                 except (subprocess.CalledProcessError, OSError) as error:
                     log = Path(folder) / "log"
                     last = log.read_text().splitlines()[-1:] if log.exists() else []
@@ -238,12 +241,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--seed", type=int, default=0, help="of the first round")
+    parser.add_argument("--only", default="", help=f"some of {','.join(SYSTEMS)}")
     parser.add_argument("--trials", type=int, default=search["search"]["n_trials"])
+    parser.add_argument("words", nargs="*", help="further settings of ours, such as search.sampler=random")
     parser.add_argument("--epochs", type=int, default=search["n_epochs"])
     args = parser.parse_args()
-    names = [name for name in SYSTEMS if args.only in name]
-    results = list(rounds(names, args.rounds, args.trials, args.epochs))
+    names = [name for name in SYSTEMS if not args.only or name in args.only.split(",")]
+    seeds = range(args.seed, args.seed + args.rounds)
+    budgets = [Budget(args.trials, args.epochs, seed, tuple(args.words)) for seed in seeds]
+    results = list(rounds(names, budgets))
     if args.json:
         args.json.write_text(json.dumps([asdict(result) for result in results], indent=2))
     print(table(results, args.trials, args.epochs))

@@ -146,11 +146,13 @@ def test_training_stops_without_gain_and_gives_back_the_best_weights(
 
 def test_divergence_stops_at_its_batch_without_a_warning(make_settings: MakeSettings, tiny_dataset: Dataset) -> None:
     records = list[EpochRecord]()
+    settings = make_settings(learning_rate=1e6, l2_lambda=1.0)
     with pytest.raises(
         DivergenceError, match=r"the loss is (nan|inf) at epoch 1, update \d+, with learning rate 1e\+06"
-    ):
-        run_training(make_settings(learning_rate=1e6, l2_lambda=1.0), tiny_dataset, on_epoch=records.append)
+    ) as caught:
+        run_training(settings, tiny_dataset, on_epoch=records.append)
     assert records == []
+    assert caught.value.update < len(tiny_dataset.train) // settings.batch_size
 
 
 @pytest.mark.parametrize(
