@@ -40,17 +40,13 @@ class Mirror:
         started = time.monotonic()
         if started < self.resumes_at and not is_end:
             return False
-        for n_left in reversed(range(N_TRIES)):
-            try:
-                send()
-            except _failures() as error:
-                if n_left and LOCKED in str(error):
-                    continue
-                ended = time.monotonic()
-                self.resumes_at = ended + PATIENCE * (ended - started)
-                self.tell(error)
-                return False
-            break
+        try:
+            _send_patiently(send)
+        except _failures() as error:
+            ended = time.monotonic()
+            self.resumes_at = ended + PATIENCE * (ended - started)
+            self.tell(error)
+            return False
         return True
 
     def tell(self, error: BaseException) -> None:
@@ -61,6 +57,18 @@ class Mirror:
                 f"warning: tracking.uri: {self.where} does not take records any more ({reason_of(error)}). Nothing "
                 "stops for it: the output folder is the record, of which MLflow may now lack a part.\n"
             )
+
+
+def _send_patiently(send: Callable[[], object]) -> None:
+    for _ in range(N_TRIES - 1):
+        try:
+            send()
+        except _failures() as error:
+            if LOCKED not in str(error):
+                raise
+        else:
+            return
+    send()
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""A pruning rule put to the learning curves of a search that pruned nothing, one trial after the other.
+
+It tells what the rule alone saves: the proposals stay as they were, which in a search they do not.
+
+    python -m benchmarks.replay [--target SHARE] FOLDER ...
+
+Each FOLDER is a search's, such as artifacts/search, made with search.pruner=none and its times beside it.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlpsweep.evaluation.trials import read_trials
+from mlpsweep.search.pruners import PRUNERS, Curve
+
+
+def replay(name: str, curves: Sequence[Sequence[float]], target: float) -> tuple[int, int | None]:
+    """Return the epochs spent on all trials, and those spent until an epoch reached the target, or None."""
+    seen: list[dict[int, float]] = []
+    spent, reached = 0, None
+    for number, values in enumerate(curves):
+        own: dict[int, float] = {}
+        seen.append(own)
+        for epoch, value in enumerate(values, 1):
+            own[epoch], spent = value, spent + 1
+            reached = spent if reached is None and value >= target else reached
+            peers = {epoch: {k: past[epoch] for k, past in enumerate(seen) if epoch in past}}
+            if epoch < len(values) and PRUNERS[name](Curve("", number, len(values), own, peers.__getitem__)):
+                break
+    return spent, reached
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--target", type=float, default=0.98)
+    args = parser.parse_args()
+    for folder in args.folders:
+        trials = read_trials(folder / "trials.csv", folder.with_name(f"{folder.name}.times.csv"))
+        curves = [[value for _, value in trial.intermediate] for trial in trials]
+        for name in PRUNERS:
+            spent, reached = replay(name, curves, args.target)
+            print(f"{folder} {name}: {spent} epochs, {args.target:.1%} after {reached or 'none of them'}")
+
+
+if __name__ == "__main__":
+    main()
