@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlpsweep.evaluation.trials import read_trials
 from mlpsweep.search.pruners import PRUNERS, Curve
+from mlpsweep.search.rows import read_trials
 
 
 def replay(name: str, curves: Sequence[Sequence[float]], target: float) -> tuple[int, int | None]:

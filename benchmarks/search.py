@@ -96,7 +96,7 @@ def run(words: list[str], folder: Path) -> tuple[float, float]:
 
 
 def ours(pruner: str, budget: Budget, folder: Path) -> Result:
-    from mlpsweep.evaluation.trials import read_trials
+    from mlpsweep.search.rows import read_trials
 
     (folder / "data").symlink_to(ROOT / "data")
     words = [f"search.pruner={pruner}", f"search.n_trials={budget.n_trials}", f"n_epochs={budget.n_epochs}"]

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from mlpsweep.evaluation.trials import TrialRow, read_trials
+from mlpsweep.search.rows import TrialRow, read_trials
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WIDTH: Final = "space.dimensions.hidden_sizes.width"

@@ -25,8 +25,8 @@ def run(settings: CompareJob, context: Context) -> None:
     """Find, compare, write, show."""
     from rich.console import Console
 
-    from mlpsweep.evaluation.comparison import compare, figure_png, render_comparison
     from mlpsweep.files import write_atomic
+    from mlpsweep.report.comparison import compare, figure_png, render_comparison
 
     compared = compare(found(settings), settings.metric)
     folder, png = context.folder, figure_png(compared)

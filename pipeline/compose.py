@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mlpsweep.config import load
-from mlpsweep.data.facts import FACTS
+from mlpsweep.data.specs import FACTS
 from mlpsweep.errors import SettingsError
 from mlpsweep.settings import Settings, TrainSettings, nearest
 

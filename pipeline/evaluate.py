@@ -28,19 +28,20 @@ def run(settings: EvaluateJob, context: Context) -> None:
     model, trained = trained_model(model_dir)
 
     from mlpsweep.data.dataset import load_dataset
-    from mlpsweep.evaluation.figures import first_layer
+    from mlpsweep.evaluation.folder import write_evaluation
     from mlpsweep.evaluation.metrics import evaluate_model
-    from mlpsweep.evaluation.outputs import write_evaluation
-    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.figures.errors import draw_evaluation
+    from mlpsweep.figures.style import png_bytes
+    from mlpsweep.figures.training import first_layer
     from mlpsweep.tracking.store import open_store
 
     dataset = load_dataset(prepared_for(model, settings.paths), trained.data, with_test=True)
     store = open_store(settings.tracking, dataset.manifest.dataset)
     evaluation = evaluate_model(model, dataset)
     folder = Path(settings.output_dir or f"{model_dir}.evaluation")
-    write_evaluation(evaluation, dataset, folder)
     units = first_layer(model.params.weights[0], dataset.manifest.image_shape, f"{evaluation.title}: first layer")
-    save_figure(units, folder / "first_layer.png")
+    figures = {**draw_evaluation(evaluation, dataset), "first_layer": units}
+    write_evaluation(evaluation, folder, {name: png_bytes(figure) for name, figure in figures.items()})
     tracked = find_run(store, model_dir, model, trained)
     tracked.log_metrics(final_metrics(evaluation))
     tracked.log_files(sorted(folder.iterdir()), "evaluation")

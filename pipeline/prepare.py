@@ -25,8 +25,8 @@ def run(settings: DataJob, context: Context) -> None:
     """Prepare, and say what came out."""
     from mlpsweep.data.dataset import load_dataset
     from mlpsweep.data.preprocess import prepare
-    from mlpsweep.evaluation.figures import sample_grid
-    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.figures.style import save_figure
+    from mlpsweep.figures.training import sample_grid
 
     folder = Path(settings.paths.prepared) / settings.data.name
     asked_for = settings.data

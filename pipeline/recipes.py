@@ -18,7 +18,7 @@ from pipeline.door import SEVERITY, Context, JobsFailed, Outcome, enter, guarded
 from pipeline.settings import EvaluateJob, RecipesJob, TrainJob
 
 if TYPE_CHECKING:
-    from mlpsweep.evaluation.recipes import Attempt
+    from pipeline.results import Attempt
 
 SETTINGS, CONFIG = RecipesJob, "recipes"
 CHOSEN = ("recipe",)
@@ -110,9 +110,9 @@ def collected(
     settings: RecipesJob, jobs: Mapping[str, TrainJob], outcomes: Mapping[str, Outcome]
 ) -> "dict[str, list[Attempt]]":
     """Return what the jobs that ended well reached, by recipe."""
-    from mlpsweep.evaluation.recipes import load_attempt
     from mlpsweep.files import read_json
     from mlpsweep.tracking.store import open_store
+    from pipeline.results import load_attempt
     from pipeline.train import record_of
 
     found: dict[str, list[Attempt]] = {}
@@ -127,9 +127,9 @@ def collected(
 
 def write_page(attempts: "Mapping[str, list[Attempt]]", page: Path) -> None:
     """Write the page and its figures, which lie in ``images/`` beside it."""
-    from mlpsweep.evaluation.recipes import figures, render_results
-    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.figures.style import save_figure
     from mlpsweep.files import write_atomic
+    from pipeline.results import figures, render_results
 
     drawn = figures(attempts)
     for name, figure in drawn.items():

@@ -21,9 +21,9 @@ COMMANDS = (
 
 def run(settings: ReportJob, context: Context) -> None:
     """Assemble and write the page."""
-    from mlpsweep.evaluation.report import render_report
-    from mlpsweep.evaluation.report_data import load_report_data
     from mlpsweep.files import write_atomic
+    from mlpsweep.report.data import load_report_data
+    from mlpsweep.report.report import render_report
     from pipeline.download import say_if_standing_in
 
     artifacts = Path(settings.paths.artifacts)

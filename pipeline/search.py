@@ -18,8 +18,8 @@ from pipeline.settings import SearchJob
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
-    from mlpsweep.evaluation.trials import Search
     from mlpsweep.search.finalists import Finalist
+    from mlpsweep.search.rows import Search
     from mlpsweep.search.study import Plan, Study
     from mlpsweep.search.worker import Outcome
     from mlpsweep.settings import TrainSettings
@@ -34,7 +34,7 @@ def run(settings: SearchJob, context: Context) -> None:
     """Work on the study until its target, then write what was found."""
     from mlpsweep.search.study import open_study
     from mlpsweep.tracking.store import open_store, reach_store, work_tree
-    from mlpsweep.tracking.trials import search_run
+    from mlpsweep.tracking.trial_runs import search_run
     from pipeline.prepare import settled
 
     if not settings.search.dry_run:
@@ -112,7 +112,7 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "Outcome":
     from mlpsweep.search.worker import Earlier, Hands, work
     from mlpsweep.tracking.lineage import origin
     from mlpsweep.tracking.store import open_store, work_tree
-    from mlpsweep.tracking.trials import TrialRecorder
+    from mlpsweep.tracking.trial_runs import TrialRecorder
     from mlpsweep.training.identity import environment
     from mlpsweep.training.model import Model
     from mlpsweep.training.run import TrainingResult, run_training
@@ -156,11 +156,11 @@ def write(study: "Study", settings: SearchJob, fixed: Mapping[str, Any], folder:
     """Write the study's outcome; equal studies write equal bytes. Then say where it is and what rebuilds it."""
     from rich.console import Console
 
-    from mlpsweep.evaluation.report_search import finalists_table
-    from mlpsweep.evaluation.trials import times_csv, trials_csv
     from mlpsweep.files import write_atomic, write_json
+    from mlpsweep.report.search import finalists_table
     from mlpsweep.search import winner
     from mlpsweep.search.finalists import finalists
+    from mlpsweep.search.rows import times_csv, trials_csv
     from mlpsweep.training.identity import run_key
 
     compared = finalists(study, settings.winner, lambda one: run_key(one, study.plan.data_digest))
@@ -188,8 +188,8 @@ def mean_of(compared: "list[Finalist]") -> str:
 
 def draw(search: "Search", folder: Path) -> None:
     """Write the figures; the one with wall times in it beside the folder."""
-    from mlpsweep.evaluation.search_figures import draw_search
-    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.figures.search import draw_search
+    from mlpsweep.figures.style import save_figure
 
     for name, figure in draw_search(search).items():
         beside = folder.with_name(f"{folder.name}.{name}.png")

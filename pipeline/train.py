@@ -84,8 +84,8 @@ def sentence(result: "TrainingResult") -> str:
 def save(result: "TrainingResult", settings: TrainJob, manifest: "Manifest", folder: Path) -> None:
     """Write the training's outputs; equal trainings write equal bytes."""
     from mlpsweep import config
-    from mlpsweep.evaluation.figures import curves
-    from mlpsweep.evaluation.style import save_figure
+    from mlpsweep.figures.style import save_figure
+    from mlpsweep.figures.training import curves
     from mlpsweep.files import write_atomic
     from mlpsweep.tracking.lineage import run_name
 
@@ -158,10 +158,10 @@ def show(sweep: Sweep) -> None:
     from rich.console import Console
 
     from mlpsweep.config import plain
-    from mlpsweep.evaluation.style import save_figure
-    from mlpsweep.evaluation.sweeps import by_value, seeds_figure, seeds_table
-    from mlpsweep.evaluation.tables import Column, Table, varying
+    from mlpsweep.figures.seeds import by_value, seeds_figure, seeds_table
+    from mlpsweep.figures.style import save_figure
     from mlpsweep.files import read_json
+    from mlpsweep.tables import Column, Table, varying
     from mlpsweep.tracking.lineage import flat
 
     settings = [flat(plain(job.settings)) for job in sweep.jobs]

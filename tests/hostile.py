@@ -3,8 +3,8 @@
 import dataclasses
 import random
 
-from mlpsweep.evaluation.results import ModelResult, ReportData
-from mlpsweep.evaluation.trials import Search, TrialRow
+from mlpsweep.report.results import ModelResult, ReportData
+from mlpsweep.search.rows import Search, TrialRow
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -1,8 +1,9 @@
-"""From a composed Hydra configuration to settings, and from settings to YAML; the only home of omegaconf."""
+"""From a composed Hydra configuration to settings, and from settings to YAML; the only home of omegaconf and yaml."""
 
 import dataclasses
 from typing import Any, TypeVar
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -59,7 +60,7 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
     """
     try:
         values = OmegaConf.to_container(OmegaConf.create(text))
-    except (OmegaConfBaseException, ValueError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise SettingsError(
             f"{source}: not a YAML mapping ({error}). Write it anew with the command that made it."
         ) from error

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from mlpsweep.evaluation.report import render_report
-from mlpsweep.evaluation.report_data import load_report_data
+from mlpsweep.report.data import load_report_data
+from mlpsweep.report.report import render_report
 from tests.browser import lab
 from tests.hostile import hostile
 from tests.pipeline.doors import mlflow_ui

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from mlpsweep.evaluation.report import render_report
-from mlpsweep.evaluation.report_data import load_report_data
+from mlpsweep.report.data import load_report_data
+from mlpsweep.report.report import render_report
 from pipeline.report import COMMANDS
 from tests.browser import lab
 from tests.browser.mlflow_pages import choose_columns, compare, open_experiment, unfold

@@ -16,7 +16,7 @@ N_STARTS = 8
 # What a training imports on its way.
 HEAVY = (
     "hydra", "matplotlib.figure", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "mlpsweep.config",
-    "mlpsweep.evaluation.figures", "mlpsweep.tracking.model", "mlpsweep.tracking.store", "mlpsweep.training.run",
+    "mlpsweep.figures.training", "mlpsweep.tracking.model", "mlpsweep.tracking.store", "mlpsweep.training.run",
     "pipeline.prepare", "pipeline.train", "rich.progress",
 )  # fmt: skip
 

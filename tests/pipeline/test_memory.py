@@ -17,7 +17,7 @@ from pipeline import train
 from pipeline.compose import check
 from pipeline.door import Context
 from pipeline.prepare import settled
-import mlpsweep.evaluation.figures, mlpsweep.training.run, rich.progress
+import mlpsweep.figures.training, mlpsweep.training.run, rich.progress
 import mlflow, mlflow.pyfunc, mlpsweep.tracking.store, mlpsweep.tracking.model
 
 def peak_mb():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mlpsweep.evaluation.published import PUBLISHED
 from pipeline.compose import check
+from pipeline.published import PUBLISHED
 from pipeline.settings import TrainJob
 from tests.pipeline.doors import ROOT, door, tracked
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from mlpsweep.data.digits import write_digits
-from mlpsweep.data.facts import FACTS
+from mlpsweep.data.http import MirrorFault
 from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
 from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
+from mlpsweep.data.specs import FACTS
 from mlpsweep.data.storage import storage_errors
-from mlpsweep.data.web import MirrorFault
 from mlpsweep.errors import DataError
 from mlpsweep.files import locked, read_json, write_json
 from mlpsweep.settings import DataSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from mlpsweep.data.facts import FACTS
+from mlpsweep.data.specs import FACTS
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError
 from mlpsweep.files import read_json, sha256_file, write_json
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
+from mlpsweep.data.http import MirrorFault, ask, is_allowed, reason_of, without_credentials
 from mlpsweep.data.source import DataFile
-from mlpsweep.data.web import MirrorFault, ask, is_allowed, reason_of, without_credentials
 from mlpsweep.errors import SettingsError
 from mlpsweep.files import open_atomic
 from mlpsweep.settings import DataSettings

@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mlpsweep.data.facts import FACTS, Facts
 from mlpsweep.data.idx import HINT, read_idx
 from mlpsweep.data.manifest import SPLIT_NAME, Manifest, array_name
 from mlpsweep.data.source import DIGITS_FILES, Source, files_of
+from mlpsweep.data.specs import FACTS, Facts
 from mlpsweep.data.split import stratified_order
 from mlpsweep.data.storage import storage_errors
 from mlpsweep.errors import DataError, DataFormatError, ShapeError

@@ -1,1 +1,1 @@
-"""What a trained model is worth: figures of merit, figures to look at, the report; trains nothing."""
+"""What a trained model is worth: measures and their statistics, and the folder they are written to; draws nothing."""

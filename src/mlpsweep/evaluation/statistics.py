@@ -1,6 +1,8 @@
 """How sure a figure is: intervals, calibration, and comparisons of two models on the same rows; pure functions."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +41,11 @@ def wilson_interval(n_correct: int, n_samples: int, confidence: float = 0.95) ->
     half = z * math.sqrt(share * (1 - share) / n_samples + z * z / (4 * n_samples**2))
     scale = 1 + z * z / n_samples
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def spread_of(values: Sequence[float]) -> float:
+    """Return the standard deviation of a sample, 0 for a single value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.evaluation import trials
+from mlpsweep.search import rows as trials
 from mlpsweep.search.finalists import Finalist
 from mlpsweep.search.ledger import WORKER
 from mlpsweep.search.study import Study

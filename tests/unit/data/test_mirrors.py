@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from mlpsweep.data.http import is_allowed, without_credentials
 from mlpsweep.data.mirrors import Mirror, mirrors_of
-from mlpsweep.data.web import is_allowed, without_credentials
 from mlpsweep.errors import SettingsError
 from tests.raw_files import settings_of, small_files
 

@@ -11,10 +11,10 @@ import yaml
 from mlpsweep.data import digits, preprocess
 from mlpsweep.data.digits import write_digits
 from mlpsweep.data.download import download
-from mlpsweep.data.facts import FACTS
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.data.preprocess import prepare
 from mlpsweep.data.source import DIGITS_FILES, Source
+from mlpsweep.data.specs import FACTS
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError, ShapeError, StorageError
 from mlpsweep.settings import DataSettings
 from tests.raw_files import (

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.evaluation.trials import trials_csv
 from mlpsweep.search import winner
+from mlpsweep.search.rows import trials_csv
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings

@@ -1,0 +1,265 @@
+"""Figures of a search, from its plain rows: what was tried, what helped, where the time went."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mlpsweep.figures.axes import PANEL, metric_axis, scale_of, time_unit
+from mlpsweep.figures.parallel import parallel_coordinates
+from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, drawing, headline, legend_below
+from mlpsweep.search.rows import COMPLETE, FAILED, PRUNED, Search, TrialRow
+
+MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({COMPLETE: ("o", "complete"), PRUNED: ("v", "pruned")})
+"""Marker and name of the trials that have a value to draw."""
+
+FEW: Final = 8
+"""At most so many different values of a parameter make columns."""
+
+
+def history(search: Search) -> Figure:
+    """Draw each trial's value in the order of trials, and the best so far as a line."""
+    with drawing():
+        figure = Figure(figsize=PANEL)
+        axes = figure.subplots()
+        _scatter(axes, search, lambda trial: trial.number)
+        best = np.maximum if search.maximize else np.minimum
+        numbers = [trial.number for trial in search.complete]
+        if numbers:
+            so_far = best.accumulate([trial.value or 0.0 for trial in search.complete])
+            axes.step(numbers, so_far, where="post", color=SERIES[1], label="best so far")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="trial")
+        axes.set_title("Search history")
+        legend_below(figure, 2)
+    return figure
+
+
+def slice_panel(search: Search, name: str) -> Figure:
+    """Draw the objective over one parameter; trials to which it does not apply are left out."""
+    with drawing():
+        figure = Figure(figsize=PANEL)
+        _slice(figure.subplots(), search, name)
+        legend_below(figure, 3)
+    return figure
+
+
+def slices(search: Search, *, n_columns: int = 3) -> Figure:
+    """Draw the objective over each parameter that varies, side by side."""
+    names = search.varying_params
+    n_columns = max(1, min(n_columns, len(names)))
+    n_rows = max(1, -(-len(names) // n_columns))
+    with drawing():
+        figure = Figure(figsize=(PANEL[0] * n_columns, PANEL[1] * n_rows))
+        panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+        for index, (axes, name) in enumerate(zip(panels, names, strict=False)):
+            _slice(axes, search, name)
+            if index % n_columns:
+                axes.set_ylabel("")
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
+        legend_below(figure, 3)
+    return figure
+
+
+def importances(search: Search) -> Figure:
+    """Draw how much of the objective's spread each parameter explains, the strongest on top."""
+    ranked = sorted(search.importances.items(), key=lambda item: item[1])
+    with drawing():
+        figure = Figure(figsize=(PANEL[0], max(1.4, 0.8 + 0.3 * len(ranked))))
+        axes = figure.subplots()
+        bars = axes.barh([name for name, _ in ranked], [share for _, share in ranked], color=SERIES[0])
+        axes.bar_label(bars, [f"{100 * share:.0f} %" for _, share in ranked], padding=3, color=INK, fontsize=8.5)
+        headline(figure, "Importance of parameters")
+        axes.set(xlim=(0, 1.18 * max((share for _, share in ranked), default=1)), xticks=[])
+        axes.grid(visible=False)
+        axes.spines["bottom"].set_visible(False)
+    return figure
+
+
+def intermediate_values(search: Search) -> Figure:
+    """Draw each trial's reported values over the epochs; a pruned one ends in a marker, the best is strongest."""
+    best = search.best
+    with drawing():
+        figure = Figure(figsize=PANEL)
+        axes = figure.subplots()
+        values: list[float] = []
+        for trial in search.trials:
+            epochs, reported = zip(*trial.intermediate, strict=True) if trial.intermediate else ((), ())
+            values += reported
+            axes.plot(epochs, reported, color=SERIES[0], linewidth=0.7, alpha=0.35)
+        cut = [trial.intermediate[-1] for trial in search.trials if trial.state == PRUNED and trial.intermediate]
+        if cut:
+            axes.plot(*zip(*cut, strict=True), "v", color=MUTED, markersize=4, label="pruned")
+        if best is not None and best.intermediate:
+            label = f"best, trial {best.number}"
+            axes.plot(*zip(*best.intermediate, strict=True), color=SERIES[1], linewidth=2, label=label)
+        metric_axis(axes, search.metric, values)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch")
+        axes.set_title("Values during training")
+        legend_below(figure, 2)
+    return figure
+
+
+def timeline(search: Search) -> Figure:
+    """Draw when each worker ran which trial, coloured by how the trial ended."""
+    timed = [trial for trial in search.trials if trial.start is not None and trial.end is not None]
+    workers = sorted({trial.worker or "" for trial in timed})
+    first = min((trial.start for trial in timed if trial.start is not None), default=0.0)
+    unit, seconds = time_unit(max((trial.end - first for trial in timed if trial.end is not None), default=0.0))
+    colours = {COMPLETE: SERIES[0], PRUNED: SERIES[6], FAILED: SERIES[1]}
+    with drawing():
+        figure = Figure(figsize=(2 * PANEL[0], 1.3 + 0.35 * len(workers)))
+        axes = figure.subplots()
+        for state, colour in colours.items():
+            ended = [trial for trial in timed if trial.state == state]
+            bars = axes.barh(
+                [workers.index(trial.worker or "") for trial in ended],
+                [(trial.seconds or 0.0) / seconds for trial in ended],
+                left=[((trial.start or first) - first) / seconds for trial in ended],
+                height=0.7,
+                color=colour,
+                edgecolor=SURFACE,
+                linewidth=0.2,
+            )
+            if ended:
+                bars.set_label(f"{state} ({len(ended)})")
+        axes.set_yticks(range(len(workers)), [worker or "worker" for worker in workers])
+        axes.invert_yaxis()
+        axes.margins(x=0)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel=f"time since the first start, {unit}")
+        axes.set_title("Timeline of workers")
+        legend_below(figure, 3)
+    return figure
+
+
+def idle_share(search: Search) -> float | None:
+    """Return the share of the workers' time, first start to last end, in which they ran no trial; None if unknown."""
+    timed = [(t.worker, t.start, t.end) for t in search.trials if t.start is not None and t.end is not None]
+    span = max((end for _, _, end in timed), default=0.0) - min((start for _, start, _ in timed), default=0.0)
+    if span <= 0:
+        return None
+    busy = sum(end - start for _, start, end in timed)
+    return max(0.0, 1.0 - busy / (span * len({worker for worker, _, _ in timed})))
+
+
+def _slice(axes: Axes, search: Search, name: str) -> None:
+    scale = scale_of([trial.params[name] for trial in search.trials if name in trial.params])
+
+    # Few values are drawn as columns: spread by the golden ratio, neighbours do not hide each other.
+    places = np.unique([scale.position(trial.params[name]) for trial in search.trials if name in trial.params])
+    spread = 0.3 * float(np.diff(places).min()) if 1 < len(places) <= FEW else 0.0
+
+    def position(trial: TrialRow) -> float | None:
+        if name not in trial.params:
+            return None
+        return scale.position(trial.params[name]) + spread * (trial.number * 0.618 % 1 - 0.5)
+
+    _scatter(axes, search, position)
+    scale.draw(axes.xaxis)
+    axes.set_title(name)
+
+
+def _scatter(axes: Axes, search: Search, x_of: Callable[[TrialRow], float | None]) -> None:
+    """Draw value over ``x_of(trial)``, complete and pruned trials apart, and the best one ringed."""
+    drawn: list[float] = []
+    for state, (marker, label) in MARKS.items():
+        points = [
+            (x, trial.last_value)
+            for trial in search.trials
+            if trial.state == state and trial.last_value is not None and (x := x_of(trial)) is not None
+        ]
+        if points:
+            colour, face = (SERIES[0], SERIES[0]) if state == COMPLETE else (MUTED, "none")
+            style: dict[str, Any] = {
+                "s": 16,
+                "marker": marker,
+                "facecolor": face,
+                "edgecolor": colour,
+                "linewidth": 0.8,
+            }
+            axes.scatter(*zip(*points, strict=True), label=label, **style)
+            drawn += [value for _, value in points]
+    metric_axis(axes, search.metric, drawn)
+    best = search.best
+    if best is not None and (x_best := x_of(best)) is not None:
+        ring: dict[str, Any] = {"s": 70, "facecolor": "none", "edgecolor": SERIES[1], "linewidth": 1.8}
+        axes.scatter([x_best], [best.value or 0.0], zorder=3, label=f"best, trial {best.number}", **ring)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of figure.
+
+    Parameters
+    ----------
+    name : str
+        Of its file.
+    draw : callable
+        Takes a search.
+    is_drawable : callable
+        Whether a search has something to show.
+    says : str
+        What one sees, for captions and for those who cannot see it.
+    is_wide : bool
+        Whether it is wider than one panel.
+    """
+
+    name: str
+    draw: Callable[[Search], Figure]
+    is_drawable: Callable[[Search], bool]
+    says: str
+    is_wide: bool = False
+
+
+def _has_best(search: Search) -> bool:
+    return search.best is not None
+
+
+def _has_slices(search: Search) -> bool:
+    return search.best is not None and bool(search.varying_params)
+
+
+FIGURES: Final = (
+    Kind("history", history, _has_best, "each trial's value in order, and the best so far"),
+    Kind(
+        "intermediate_values",
+        intermediate_values,
+        lambda search: any(trial.intermediate for trial in search.trials),
+        "values over the epochs, with the points of pruning",
+    ),
+    Kind(
+        "importances",
+        importances,
+        lambda search: bool(search.importances),
+        "how much of the spread of the values each parameter explains",
+    ),
+    Kind("slices", slices, _has_slices, "each trial's value over each parameter that varies", is_wide=True),
+    Kind(
+        "parallel_coordinates",
+        parallel_coordinates,
+        _has_slices,
+        "complete trials over the parameters that vary, the better the stronger",
+        is_wide=True,
+    ),
+    Kind(
+        "timeline",
+        timeline,
+        lambda search: idle_share(search) is not None,
+        "when each worker ran which trial, and how it ended",
+        is_wide=True,
+    ),
+)
+"""Every figure of a search, in reading order."""
+
+
+def draw_search(search: Search) -> dict[str, Figure]:
+    """Return every figure for which the search has something to show, by the name of its file."""
+    return {kind.name: kind.draw(search) for kind in FIGURES if kind.is_drawable(search)}

@@ -1,0 +1,111 @@
+"""The report's sections on the search: what was tried, what helped, which configurations cannot be told apart."""
+
+import functools
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from mlpsweep.figures import search as figures
+from mlpsweep.report.page import Picture, Section, picture
+from mlpsweep.report.results import ReportData
+from mlpsweep.search.rows import Finalist, Search
+from mlpsweep.tables import FORMATS, Column, Table
+
+
+def finalists_section(data: ReportData) -> Section | None:
+    """Return the configurations that were trained on several seeds, with those that are tied."""
+    search = data.search
+    if search is None or not search.finalists:
+        return None
+    tied = [str(finalist.number) for finalist in search.finalists if finalist.is_tied]
+    text = (
+        f"Trials {', '.join(tied)} are tied: within half a standard error of the best mean, over the same seeds and "
+        "validation rows. The smallest network of them is taken."
+        if len(tied) > 1
+        else "No other mean is within half a standard error of the winner's, over the same seeds and validation rows."
+    )
+    return Section("finalists", "Seeds and ties", (text,), (finalists_table(search),))
+
+
+def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
+    """Return one row per finalist, best first, with its values on all seeds or without them."""
+    kind = _kind(search)
+    n_seeds = max(len(finalist.values) for finalist in search.finalists)
+    columns = (
+        Column("number", "trial", "count"),
+        Column("verdict", "verdict"),
+        Column("mean", "mean", kind),
+        Column("spread", "std. dev.", kind),
+        *(Column(f"seed {k}", f"seed {k + 1}", kind) for k in range(n_seeds) if shows_seeds),
+        Column("n_parameters", "parameters", "count"),
+        *(Column(name, name) for name in dict.fromkeys(n for f in search.finalists for n in f.params)),
+    )
+    rows = tuple(_finalist_row(finalist) for finalist in search.finalists)
+    return Table(f"Finalists, {search.metric} on up to {n_seeds} seeds", columns, rows)
+
+
+def search_section(data: ReportData) -> Section | None:
+    """Return the search's figures."""
+    search = data.search
+    if search is None:
+        return None
+    counts = ", ".join(f"{count} {state}" for state, count in search.counts().items())
+    idle = figures.idle_share(search)
+    idle_text = f" Its workers were idle for {100 * idle:.1f} % of their time." if idle is not None else ""
+    return Section(
+        "search",
+        "Search",
+        (f"Study {search.study}: {len(search.trials)} trials ({counts}).{idle_text}",),
+        pictures=tuple(_pictures(search)),
+    )
+
+
+def trials_section(data: ReportData) -> Section | None:
+    """Return the table of all trials."""
+    return None if data.search is None else Section("trials", "Trials", tables=(data.search.table(),))
+
+
+def _pictures(search: Search) -> Iterator[Picture]:
+    """Yield each figure; the slices one by one, so that they fit a narrow page."""
+    best = search.best
+    top = f"best: trial {best.number} with {FORMATS[_kind(search)](best.value)}" if best else "no trial is complete"
+    for kind in figures.FIGURES:
+        if not kind.is_drawable(search):
+            continue
+        if kind.name == "slices":
+            yield from (_slice_picture(search, name, top) for name in search.varying_params)
+        else:
+            alt = f"{search.metric}: {kind.says}; {top}.{_shares(search) if kind.name == 'importances' else ''}"
+            yield picture(functools.partial(kind.draw, search), alt, kind.says, is_wide=kind.is_wide)
+
+
+def _slice_picture(search: Search, name: str, top: str) -> Picture:
+    return picture(
+        lambda: figures.slice_panel(search, name),
+        f"{search.metric} of each trial over {name}; {top}.",
+        f"{search.metric} over {name}",
+    )
+
+
+def _shares(search: Search) -> str:
+    ranked = sorted(search.importances.items(), key=lambda item: -item[1])
+    return " " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in ranked) + "."
+
+
+def _finalist_row(finalist: Finalist) -> dict[str, Any]:
+    verdict = "winner" if finalist.is_winner else "tied" if finalist.is_tied else ""
+    values = finalist.values
+    return {
+        "number": finalist.number,
+        "verdict": verdict,
+        "mean": statistics.fmean(values),
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        "n_parameters": finalist.n_parameters,
+        **{f"seed {k}": value for k, value in enumerate(values)},
+        **finalist.params,
+    }
+
+
+def _kind(search: Search) -> str:
+    """Return how values of the objective are shown."""
+    return "percent" if search.metric.endswith("accuracy") else "number"

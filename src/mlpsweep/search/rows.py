@@ -1,0 +1,243 @@
+"""The trials of a search as plain rows, their CSV file and back; knows no study and draws nothing."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.tables import Column, Table, is_number, varying
+
+COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+RESULTS: Final = ("number", "state", "value", "n_epochs")
+TIMES: Final = ("number", "start", "end", "worker")
+PREFIX: Final = "params."
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One trial.
+
+    Parameters
+    ----------
+    number : int
+        From 0, in the order of proposal.
+    state : str
+        ``complete``, ``pruned``, ``failed``, or a word for an unfinished one.
+    value : float or None
+        The objective, of a complete trial.
+    params : mapping
+        Drawn values by name; a name that does not apply is absent.
+    intermediate : tuple of (int, float)
+        Epoch, from 1, and the objective's value there.
+    start, end : float or None
+        POSIX times, seconds.
+    worker : str or None
+        Who ran it.
+    facts : mapping
+        What else is known of it, by column of the table; not read back.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    params: Mapping[str, Any]
+    intermediate: tuple[tuple[int, float], ...] = ()
+    start: float | None = None
+    end: float | None = None
+    worker: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def last_value(self) -> float | None:
+        """The objective, or the last value that was reported."""
+        return self.intermediate[-1][1] if self.value is None and self.intermediate else self.value
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran."""
+        return None if self.start is None or self.end is None else self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """One configuration that was retrained on several seeds.
+
+    Parameters
+    ----------
+    number : int
+        Its trial.
+    values : tuple of float
+        The objective, one per seed.
+    n_parameters : int
+        Weights and biases of its network.
+    is_tied : bool
+        Whether it cannot be told from the best.
+    is_winner : bool
+        Whether it was chosen.
+    params : mapping
+        Its settings by name.
+    """
+
+    number: int
+    values: tuple[float, ...]
+    n_parameters: int
+    is_tied: bool
+    is_winner: bool
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The trials of one study and what they were to improve.
+
+    Parameters
+    ----------
+    study : str
+        Its name.
+    metric : str
+        The objective, such as ``validation/accuracy``.
+    trials : tuple of TrialRow
+        In number order.
+    importances : mapping of str to float
+        Share of each parameter in the spread of the objective, 0 .. 1; empty if not known.
+    maximize : bool
+        Whether more is better.
+    finalists : tuple of Finalist
+        Best first; empty if none was retrained.
+    """
+
+    study: str
+    metric: str
+    trials: tuple[TrialRow, ...]
+    importances: Mapping[str, float] = field(default_factory=dict)
+    maximize: bool = True
+    finalists: tuple[Finalist, ...] = ()
+
+    @property
+    def complete(self) -> tuple[TrialRow, ...]:
+        """Trials that ran to their end."""
+        return tuple(trial for trial in self.trials if trial.state == COMPLETE and trial.value is not None)
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The complete trial with the best value, the earliest of equals."""
+        sign = -1.0 if self.maximize else 1.0
+        return min(self.complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+    @property
+    def varying_params(self) -> tuple[str, ...]:
+        """Names of the parameters that differ between trials, in order of appearance."""
+        names = dict.fromkeys(name for trial in self.trials for name in trial.params)
+        return varying([trial.params for trial in self.trials], names)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many trials are in each state, the complete ones first."""
+        states = dict.fromkeys((COMPLETE, PRUNED, FAILED, *(trial.state for trial in self.trials)))
+        counts = {state: sum(trial.state == state for trial in self.trials) for state in states}
+        return {state: count for state, count in counts.items() if count}
+
+    def table(self) -> Table:
+        """Return one row per trial with the varying parameters, best first, then as they came."""
+        sign = -1.0 if self.maximize else 1.0
+        ranked = sorted(self.trials, key=lambda t: (t.value is None, sign * (t.value or 0.0), t.number))
+        kind = "percent" if self.metric.endswith("accuracy") else "number"
+        rows = tuple(
+            {"number": t.number, "state": t.state, "value": t.last_value, "epochs": len(t.intermediate) or None}
+            | {"seconds": t.seconds, **{PREFIX + name: value for name, value in t.params.items()}}
+            for t in ranked
+        )
+        columns = (
+            Column("number", "trial", "count"),
+            Column("state", "state"),
+            Column("value", self.metric, kind),
+            *(Column(PREFIX + name, name, self._kind(name)) for name in self.varying_params),
+            Column("epochs", "epochs", "count"),
+            Column("seconds", "time", "seconds"),
+        )
+        return Table(f"{len(rows)} trials of {self.study}, the best first", columns, rows)
+
+    def _kind(self, name: str) -> str:
+        values = [trial.params[name] for trial in self.trials if name in trial.params]
+        return "number" if all(is_number(value) for value in values) else "text"
+
+
+def trials_csv(trials: Sequence[TrialRow]) -> str:
+    """Return one line per trial; parameters under ``params.<name>``, facts, reported values as ``epoch:value`` pairs.
+
+    It holds no times, so that equal studies give equal bytes; see :func:`times_csv`.
+    """
+    names = sorted({name for trial in trials for name in trial.params})
+    facts = dict.fromkeys(name for trial in trials for name in trial.facts)
+    keys = (*RESULTS, *(PREFIX + name for name in names), *facts, "intermediate")
+    columns = tuple(Column(key, key) for key in keys)
+    return Table("trials", columns, tuple(map(_row, trials))).to_csv()
+
+
+def times_csv(trials: Sequence[TrialRow]) -> str:
+    """Return one line per trial: its worker, start and end, POSIX seconds."""
+    rows = tuple({key: getattr(trial, key) for key in TIMES} for trial in trials)
+    return Table("times", tuple(Column(key, key) for key in TIMES), rows).to_csv()
+
+
+def read_trials(path: Path, times: Path | None = None) -> tuple[TrialRow, ...]:
+    """Return the rows that :func:`trials_csv` wrote to ``path``, with the times of :func:`times_csv` if there are any.
+
+    Raises
+    ------
+    DataError
+        If ``path`` is missing; missing times are left out.
+    DataFormatError
+        If a file is not what the functions write.
+    """
+    timed = _parse(times, _times) if times is not None and times.exists() else ()
+    by_number = dict(timed)
+    return tuple(replace(trial, **by_number.get(trial.number, {})) for trial in _parse(path, _trial))
+
+
+def _parse(path: Path, parse: Callable[[Mapping[str, str]], T]) -> tuple[T, ...]:
+    try:
+        return tuple(map(parse, csv.DictReader(path.read_text(encoding="utf-8").splitlines())))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. `dvc repro` makes it.") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataFormatError(
+            f"{path}: not a table of trials ({error!r}); expected what the search writes. "
+            "Delete it and run `dvc repro`."
+        ) from error
+
+
+def _row(trial: TrialRow) -> dict[str, Any]:
+    pairs = " ".join(f"{epoch}:{value!r}" for epoch, value in trial.intermediate)
+    params = {PREFIX + name: value for name, value in trial.params.items()}
+    told = {"number": trial.number, "state": trial.state, "value": trial.value, "n_epochs": len(trial.intermediate)}
+    return {**told, **params, **trial.facts, "intermediate": pairs}
+
+
+def _trial(line: Mapping[str, str]) -> TrialRow:
+    pairs = (pair.split(":") for pair in line["intermediate"].split())
+    params = ((key.removeprefix(PREFIX), cell) for key, cell in line.items() if key.startswith(PREFIX) and cell)
+    return TrialRow(
+        number=int(line["number"]),
+        state=line["state"],
+        value=float(line["value"]) if line["value"] else None,
+        params={name: _scalar(cell) for name, cell in params},
+        intermediate=tuple((int(epoch), float(value)) for epoch, value in pairs),
+    )
+
+
+def _times(line: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    start, end = (float(line[key]) if line[key] else None for key in ("start", "end"))
+    return int(line["number"]), {"start": start, "end": end, "worker": line["worker"] or None}
+
+
+def _scalar(cell: str) -> Any:
+    """Return a parameter's value: an int, a float, true or false, or else the text itself."""
+    for parse in (int, float, {"true": True, "false": False}.__getitem__):
+        try:
+            return parse(cell)
+        except (KeyError, ValueError):
+            continue
+    return cell

@@ -1,0 +1,153 @@
+"""The one table maker: the same rows for the terminal, as CSV and as HTML; knows no model and no study."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+MISSING: Final = "–"
+"""Shown for a value that is not there; CSV leaves the cell empty."""
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _seconds(value: float) -> str:
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.2f}".replace("-", "\u2212")
+
+
+def plain(value: object) -> str:
+    """Return a value as one types it on the command line: ``0.01``, ``500,250,100``, ``true``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(plain, value)) + "]"
+    return str(value)
+
+
+FORMATS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
+    {
+        "text": plain,
+        "count": lambda value: f"{value:,}".replace(",", "\u202f"),
+        "number": lambda value: f"{value:.4g}",
+        "percent": _percent,
+        "points": _points,
+        "seconds": _seconds,
+        "probability": lambda value: "< 0.0001" if value < 0.0001 else f"{value:.4f}",
+        "range": lambda ends: f"{100 * ends[0]:.2f}–{100 * ends[1]:.2f} %",
+        "points range": lambda ends: f"{_points(ends[0])} … {_points(ends[1])}",
+    }
+)
+"""How a kind of value is shown; CSV always holds the value itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: the key of its values, its heading and the kind of value (a key of ``FORMATS``)."""
+
+    key: str
+    title: str
+    kind: str = "text"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether values are amounts, to be aligned right."""
+        return self.kind != "text"
+
+    def text(self, value: Any) -> str:
+        """Return a value as a reader sees it."""
+        if value is None:
+            return MISSING
+        # A text in a column of numbers is a remark, such as "pruned": shown as it is.
+        return str(value) if isinstance(value, str) else FORMATS[self.kind](value)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows as mappings from column keys to raw values; a key may be missing.
+
+    Parameters
+    ----------
+    title : str
+        Caption.
+    columns : tuple of Column
+        In order, left to right.
+    rows : tuple of mapping
+        In order, top to bottom; not modified.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+    def texts(self) -> list[list[str]]:
+        """Return each row's cells as a reader sees them."""
+        return [[column.text(row.get(column.key)) for column in self.columns] for row in self.rows]
+
+    def to_rich(self) -> "RichTable":
+        """Return the table for a terminal; brackets in values are not taken for rich's markup."""
+        import rich.table
+        from rich.text import Text
+
+        table = rich.table.Table(title=Text(self.title), title_justify="left")
+        for column in self.columns:
+            table.add_column(Text(column.title), justify="right" if column.is_numeric else "left")
+        for cells in self.texts():
+            table.add_row(*map(Text, cells))
+        return table
+
+    def to_markdown(self) -> str:
+        """Return the table for a page in Markdown; a vertical bar in a value is shown, not obeyed."""
+        lines = [[column.title for column in self.columns], *self.texts()]
+        cells = [[text.replace("|", "\\|") for text in line] for line in lines]
+        rule = ["---:" if column.is_numeric else "---" for column in self.columns]
+        return "".join(f"| {' | '.join(line)} |\n" for line in (cells[0], rule, *cells[1:]))
+
+    def to_csv(self) -> str:
+        """Return the raw values under the columns' keys; floats in full, missing values empty."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([column.key for column in self.columns])
+        for row in self.rows:
+            writer.writerow([_raw(row.get(column.key)) for column in self.columns])
+        return stream.getvalue()
+
+    def sort_key(self, column: Column, row: Mapping[str, Any]) -> str:
+        """Return what a page sorts a cell by: the number in full, or an empty text for the cell's own."""
+        value = row.get(column.key)
+        return repr(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _raw(value: Any) -> Any:
+    return "" if value is None else plain(value) if isinstance(value, bool | list | tuple) else value
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is an amount; true and false are names."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def varying(rows: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys whose values differ between rows; a missing key is a value of its own.
+
+    Examples
+    --------
+    >>> varying([{"a": 1, "b": 2}, {"a": 1, "b": 3}], ["a", "b"])
+    ('b',)
+    """
+    return tuple(key for key in keys if len({plain(row.get(key)) for row in rows}) > 1)

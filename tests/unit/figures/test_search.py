@@ -1,0 +1,122 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mlpsweep.figures.parallel import parallel_coordinates
+from mlpsweep.figures.search import (
+    FIGURES,
+    draw_search,
+    history,
+    idle_share,
+    importances,
+    intermediate_values,
+    slice_panel,
+    slices,
+    timeline,
+)
+from mlpsweep.search.rows import Search
+
+
+def labelled(axes):
+    handles, names = axes.get_legend_handles_labels()
+    return dict(zip(names, handles, strict=True))
+
+
+def test_history_shows_every_value_and_the_best_so_far(search):
+    drawn = labelled(history(search).axes[0])
+    np.testing.assert_allclose(drawn["complete"].get_offsets(), [(0, 0.90), (1, 0.96), (2, 0.96), (4, 0.98), (7, 0.93)])
+    np.testing.assert_allclose(drawn["pruned"].get_offsets()[:, 0], [3, 5])
+    assert drawn["best so far"].get_ydata().tolist() == [0.90, 0.96, 0.96, 0.98, 0.98]
+    np.testing.assert_allclose(drawn["best, trial 4"].get_offsets(), [(4, 0.98)])
+
+
+def test_best_so_far_of_a_loss_falls(search):
+    by_loss = dataclasses.replace(search, metric="validation/loss", maximize=False)
+    assert labelled(history(by_loss).axes[0])["best so far"].get_ydata().tolist() == [0.90] * 5
+
+
+def test_a_slice_leaves_out_trials_without_the_parameter(search):
+    drawn = labelled(slice_panel(search, "hidden_sizes.2").axes[0])
+    assert len(drawn["complete"].get_offsets()) == 2
+    assert "best, trial 4" not in drawn
+
+
+def test_slices_have_one_panel_per_varying_parameter(search):
+    titles = [axes.get_title(loc="left") for axes in slices(search).axes if axes.axison]
+    assert titles == list(search.varying_params)
+
+
+def test_names_are_spread_within_their_own_column(search):
+    drawn = labelled(slice_panel(search, "activation").axes[0])
+    x = drawn["complete"].get_offsets()[:, 0]
+    assert np.abs(x - np.round(x)).max() < 0.2
+    assert len(set(x.tolist())) == 5
+
+
+def test_importances_have_the_strongest_on_top(search):
+    axes = importances(search).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    widths = [bar.get_width() for bar in axes.patches]
+    assert (names, widths) == (["activation", "learning_rate"], [0.3, 0.7])
+
+
+def test_pruned_trials_end_in_a_marker(search):
+    drawn = labelled(intermediate_values(search).axes[0])
+    np.testing.assert_allclose(drawn["pruned"].get_xydata(), [(1, 0.45), (1, 0.45)])
+    assert drawn["best, trial 4"].get_ydata().tolist() == [y for _, y in search.best.intermediate]
+
+
+def test_timeline_has_a_lane_per_worker_and_a_bar_per_trial(search):
+    axes = timeline(search).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["host:0", "host:1"]
+    bars = {(round(bar.get_x()), round(bar.get_width())) for bar in axes.patches}
+    assert bars == {(0, 8), (10, 8), (20, 8), (30, 8)}
+    assert len(axes.patches) == 8
+    assert axes.get_xlabel() == "time since the first start, s"
+
+
+def test_idle_share_by_hand(search):
+    # Two workers over 38 s, four trials of 8 s each: 64 of 76 s busy.
+    assert idle_share(search) == pytest.approx(12 / 76)
+
+
+def test_idle_share_without_times_is_unknown(search):
+    timeless = tuple(dataclasses.replace(t, start=None, end=None) for t in search.trials)
+    assert idle_share(dataclasses.replace(search, trials=timeless)) is None
+
+
+def test_parallel_coordinates_have_a_line_per_complete_trial_the_best_last(search):
+    axes = parallel_coordinates(search).axes[0]
+    (others,) = axes.collections
+    assert len(others.get_segments()) == 4
+    best = labelled(axes)["best, trial 4"].get_ydata()
+    assert best[-1] == 1.0
+    # relu is the first of two names; hidden_sizes.2 does not apply to trial 4
+    assert best[0] == 0.0
+    assert best[3] < 0
+    names = [text.get_text() for text in axes.texts]
+    assert {"activation", "hidden_sizes.2", "none", "98.00 %", "90.00 %"} <= set(names)
+    assert "batch_size" not in names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_trials", [1, 2, 8])
+def test_searches_of_any_length_can_be_drawn(search, n_trials):
+    short = dataclasses.replace(search, trials=search.trials[:n_trials])
+    for figure in draw_search(short).values():
+        figure.draw_without_rendering()
+
+
+def test_figures_come_in_reading_order(search):
+    assert list(draw_search(search)) == [kind.name for kind in FIGURES]
+
+
+@pytest.mark.parametrize(
+    ("trials", "names"),
+    [((), set()), ((6,), {"timeline"}), ((3, 5), {"intermediate_values", "timeline"})],
+    ids=["empty", "failed", "pruned"],
+)
+def test_what_has_nothing_to_show_is_left_out(search, trials, names):
+    part = Search(search.study, search.metric, tuple(search.trials[k] for k in trials))
+    assert set(draw_search(part)) == names
