@@ -21,8 +21,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError
-from mlpsweep.tracking.mirror import without_password
+from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -84,7 +83,7 @@ class Sweep:
     @property
     def title(self) -> str:
         """The words of the command line that the jobs share or vary, as typed."""
-        return without_password(" ".join(self.words))[:200]
+        return hide_passwords(" ".join(self.words))[:200]
 
     def outcomes(self) -> list[Outcome]:
         """Return each job's outcome; a job that left none was killed."""
@@ -127,7 +126,7 @@ def guarded(work: Callable[[], None]) -> Outcome:
     try:
         work()
     except MlpsweepError as error:
-        messages = tuple(map(without_password, error.messages))
+        messages = tuple(map(hide_passwords, error.messages))
         sys.stderr.write("".join(f"error: {message}\n" for message in messages))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()

@@ -118,9 +118,8 @@ def register(tracked: "Run", model_dir: Path, model: "Model", study: str | None)
 
 def study_of(trained: "TrainSettings", artifacts: Path) -> str | None:
     """Return the study that a training is the winner of, if the search's summary is there and tells the same."""
-    from mlpsweep.config import plain
+    from mlpsweep.config import flat, plain
     from mlpsweep.files import read_json
-    from mlpsweep.tracking.lineage import flat
 
     file = artifacts / "search" / "summary.json"
     if not file.exists():

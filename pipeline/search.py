@@ -201,9 +201,8 @@ def held(settings: SearchJob) -> dict[str, Any]:
 
     The winner gets the data set's full budget, not a trial's, and learns from the validation rows too.
     """
-    from mlpsweep.config import plain
+    from mlpsweep.config import flat, plain
     from mlpsweep.settings import TrainSettings
-    from mlpsweep.tracking.lineage import flat
     from pipeline.compose import check
     from pipeline.settings import TrainJob
 

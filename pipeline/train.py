@@ -157,12 +157,12 @@ def show(sweep: Sweep) -> None:
     """Print the comparison of a multirun's jobs, the failed ones too."""
     from rich.console import Console
 
-    from mlpsweep.config import plain
+    from mlpsweep.config import flat, plain
     from mlpsweep.figures.seeds import by_value, seeds_figure, seeds_table
     from mlpsweep.figures.style import save_figure
     from mlpsweep.files import read_json
+    from mlpsweep.metric import metric_named
     from mlpsweep.tables import Column, Table, varying
-    from mlpsweep.tracking.lineage import flat
 
     settings = [flat(plain(job.settings)) for job in sweep.jobs]
     rows = []
@@ -180,7 +180,7 @@ def show(sweep: Sweep) -> None:
     columns = [
         Column("job", "job"),
         *(Column(name, name) for name in names),
-        *(Column(name, name, "percent" if name.endswith("accuracy") else "number") for name in measured),
+        *(Column(name, name, metric_named(name).kind) for name in measured),
         Column("seconds", "time", "seconds"),
         Column("ended", "ended"),
     ]

@@ -55,6 +55,8 @@ def differences(model: "Model", result: "TrainingResult", recorded: str, same_ke
 
     import numpy as np
 
+    from mlpsweep.metric import metric_named
+
     rebuilt, rows = result.model, list(csv.DictReader(recorded.splitlines()))
     for what, old, new in (
         ("layer sizes", model.params.layer_sizes, rebuilt.params.layer_sizes),
@@ -74,7 +76,7 @@ def differences(model: "Model", result: "TrainingResult", recorded: str, same_ke
             yield f"history.csv first differs in {line!r}; rebuilt {again!r}"
             break
     for name, value in result.history[-1].metrics().items() if rows and len(result.history) else ():
-        if name.endswith("accuracy") and abs(value - float(rows[-1].get(name) or value)) > TOLERANCE:
+        if metric_named(name).is_share and abs(value - float(rows[-1].get(name) or value)) > TOLERANCE:
             yield f"{name} is {rows[-1][name]} in the record and {value!r} rebuilt"
 
 

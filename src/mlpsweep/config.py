@@ -1,7 +1,8 @@
 """From a composed Hydra configuration to settings, and from settings to YAML; the only home of omegaconf and yaml."""
 
 import dataclasses
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -43,6 +44,25 @@ def plain(settings: Settings) -> dict[str, Any]:
         return [listed(item) for item in value] if isinstance(value, list | tuple) else value
 
     return {name: listed(value) for name, value in dataclasses.asdict(settings).items()}
+
+
+WHOLE: Final = frozenset({"data.files"})
+"""Settings that are mappings themselves, and stay whole when settings are flattened."""
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted names, as one types them.
+
+    Examples
+    --------
+    >>> flat({"seed": 0, "optimizer": {"name": "sgd"}})
+    {'seed': 0, 'optimizer.name': 'sgd'}
+    """
+    rows: dict[str, Any] = {}
+    for name, value in values.items():
+        is_group = isinstance(value, Mapping) and f"{path}{name}" not in WHOLE
+        rows |= flat(value, f"{path}{name}.") if is_group else {f"{path}{name}": value}
+    return rows
 
 
 def to_yaml(settings: Settings) -> str:

@@ -16,6 +16,8 @@ A message reads *where: what is wrong, with the value; what was expected. How to
 No handling here: the one handler is in ``pipeline/door.py``.
 """
 
+import re
+
 
 class MlpsweepError(Exception):
     """An expected fault: one or more messages, and the exit code that belongs to them."""
@@ -91,3 +93,27 @@ class DivergenceError(NoResultError):
     def __reduce__(self) -> tuple[type["DivergenceError"], tuple[int, int, float, float]]:
         # Worker processes hand exceptions on by pickling, which would call __init__ with the message.
         return DivergenceError, (self.epoch, self.update, self.learning_rate, self.loss)
+
+
+def hide_passwords(text: str) -> str:
+    """Return a text fit to be shown: user and password of an address are blotted out.
+
+    Examples
+    --------
+    >>> hide_passwords("GET http://me:a/b@c@host:5000/x failed")
+    'GET http://***@host:5000/x failed'
+    """
+    return re.sub(r"://\S*@", "://***@", text)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line why something failed: what the system or the database said, as in ``Connection refused``."""
+    told: BaseException = error
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            told = cause
+        told = getattr(cause, "orig", None) or told  # the database driver's own error
+        cause = cause.__cause__ or cause.__context__
+    text = (getattr(told, "strerror", None) or str(told) or type(told).__name__).splitlines()[0]
+    return hide_passwords(text)

@@ -1,4 +1,7 @@
-"""Files that are whole or absent: atomic writes, checksums and locks; no formats beyond JSON."""
+"""Files that are whole or absent: atomic writes, readers that say what is wrong, checksums and locks.
+
+No formats beyond JSON.
+"""
 
 import contextlib
 import fcntl
@@ -8,9 +11,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.errors import DataError, DataFormatError, MlpsweepError, StorageError, reason_of
 
 
 @contextlib.contextmanager
@@ -58,22 +61,92 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, f"{text}\n".encode())
 
 
-def read_json(path: Path) -> Any:
-    """Return the value of a JSON file.
+@contextlib.contextmanager
+def storage_errors(place: Path | str, expected: str, kinds: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """Turn what a file system or a database says inside the block into an error with an exit code of its own.
+
+    Parameters
+    ----------
+    place : Path or str
+        The folder, file or address, fit to be shown; an error that names its own file is told with that.
+    expected : str
+        Follows "expected" in the message: what should be there, then how to put it right.
+    kinds : tuple of exception classes
+        What is translated.
+
+    Raises
+    ------
+    StorageError
+        For one of ``kinds``; our own exceptions pass.
+    """
+    try:
+        yield
+    except MlpsweepError:
+        raise
+    except kinds as error:
+        named = getattr(error, "filename", None) or place
+        raise StorageError(f"{named}: {reason_of(error)}; expected {expected}") from error
+
+
+FOLDER_WANTED: Final = "a folder that can be written, with room in it. Free some space or mend its permissions"
+MAKE_AGAIN: Final = "`dvc repro` makes it."
+
+
+def read_bytes(path: Path, remedy: str = MAKE_AGAIN) -> bytes:
+    """Return the bytes of a file that people may have moved, edited or damaged.
+
+    Parameters
+    ----------
+    path : Path
+    remedy : str
+        A sentence that says how to get the file back.
 
     Raises
     ------
     DataError
-        If the file is missing.
+        If there is no such file.
     DataFormatError
-        If it is not JSON.
+        If it is no regular file; a pipe would be waited for without end.
+    StorageError
+        If it cannot be read.
+    """
+    with storage_errors(path, "a file that can be read. Mend its permissions"):
+        try:
+            if path.exists() and not path.is_file():
+                raise DataFormatError(f"{path}: not a regular file; expected one. Remove it. {remedy}")
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DataError(f"{path}: no such file. {remedy}") from error
+
+
+def read_text(path: Path, remedy: str = MAKE_AGAIN) -> str:
+    """Return the text of a UTF-8 file; as :func:`read_bytes`.
+
+    Raises
+    ------
+    DataFormatError
+        If it is not UTF-8, too.
     """
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. `dvc repro` makes it.") from error
-    except ValueError as error:
-        raise DataFormatError(f"{path}: not JSON ({error}). Delete it and run `dvc repro`.") from error
+        return read_bytes(path, remedy).decode()
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8 ({error}). Delete it. {remedy}") from error
+
+
+def read_json(path: Path, remedy: str = MAKE_AGAIN) -> Any:
+    """Return the value of a JSON file; as :func:`read_bytes`.
+
+    Raises
+    ------
+    DataFormatError
+        If it is not JSON, too.
+    """
+    try:
+        return json.loads(read_bytes(path, remedy))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataFormatError(f"{path}: not JSON ({error}). Delete it. {remedy}") from error
 
 
 def sha256_file(path: Path) -> str:
@@ -87,8 +160,25 @@ def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive ``flock`` on ``path``; the kernel lets it go when this process ends, however it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        lock(stream)
         yield
+
+
+@contextlib.contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Yield whether nobody else held the lock of ``path``; it is then held inside the block, as in :func:`locked`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        yield lock(stream, wait=False)
+
+
+def lock(stream: IO[Any], *, wait: bool = True) -> bool:
+    """Take the exclusive ``flock`` of an open file; return False if another process has it and we do not wait."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _umask() -> int:

@@ -18,11 +18,20 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def _seconds(value: float) -> str:
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, seconds = divmod(round(value), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+def duration(seconds: float) -> str:
+    """Return a time as a person reads it; fractions of a second below ten only.
+
+    Examples
+    --------
+    >>> duration(3.04), duration(42), duration(62), duration(9000)
+    ('3.0 s', '42 s', '1 min 02 s', '2 h 30 min')
+    """
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _points(value: float) -> str:
@@ -47,7 +56,7 @@ FORMATS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
         "number": lambda value: f"{value:.4g}",
         "percent": _percent,
         "points": _points,
-        "seconds": _seconds,
+        "seconds": duration,
         "probability": lambda value: "< 0.0001" if value < 0.0001 else f"{value:.4f}",
         "range": lambda ends: f"{100 * ends[0]:.2f}–{100 * ends[1]:.2f} %",
         "points range": lambda ends: f"{_points(ends[0])} … {_points(ends[1])}",

@@ -11,7 +11,7 @@ SRC = Path(__file__).resolve().parents[2] / "src" / "mlpsweep"
 # A module may import from its own layer and from the layers above it in this list.
 LAYERS = (
     {"types", "errors", "rules"},
-    {"settings", "files", "tables", "config"},
+    {"settings", "files", "metric", "tables", "config"},
     {"data", "nn"},
     {"training"},
     {"evaluation", "tracking", "search"},

@@ -9,9 +9,8 @@ from mlpsweep.data.http import MirrorFault
 from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
 from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
 from mlpsweep.data.specs import FACTS
-from mlpsweep.data.storage import storage_errors
 from mlpsweep.errors import DataError
-from mlpsweep.files import locked, read_json, write_json
+from mlpsweep.files import FOLDER_WANTED, locked, read_json, storage_errors, write_json
 from mlpsweep.settings import DataSettings
 
 STAND_IN_MESSAGE: Final = (
@@ -60,7 +59,7 @@ def download(
     StorageError
         If the folder cannot be written.
     """
-    with storage_errors(folder), locked(_beside(folder, "lock")):
+    with storage_errors(folder, FOLDER_WANTED), locked(_beside(folder, "lock")):
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*.part"):  # of a killed process: a live one would hold the lock
             leftover.unlink()

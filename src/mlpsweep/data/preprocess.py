@@ -13,9 +13,8 @@ from mlpsweep.data.manifest import SPLIT_NAME, Manifest, array_name
 from mlpsweep.data.source import DIGITS_FILES, Source, files_of
 from mlpsweep.data.specs import FACTS, Facts
 from mlpsweep.data.split import stratified_order
-from mlpsweep.data.storage import storage_errors
 from mlpsweep.errors import DataError, DataFormatError, ShapeError
-from mlpsweep.files import locked, open_atomic, sha256_file
+from mlpsweep.files import FOLDER_WANTED, locked, open_atomic, sha256_file, storage_errors
 from mlpsweep.settings import DataSettings
 from mlpsweep.types import ImageArray
 
@@ -66,7 +65,7 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     _check_pairs(arrays, raw)
     contents = {array_name(role): array for role, array in arrays.items()}
     contents[SPLIT_NAME] = stratified_order(arrays["train_labels"])
-    with storage_errors(prepared), locked(prepared.parent / f".{prepared.name}.lock"):
+    with storage_errors(prepared, FOLDER_WANTED), locked(prepared.parent / f".{prepared.name}.lock"):
         digests = {name: _save(prepared / name, array) for name, array in contents.items()}
         manifest = Manifest(
             dataset=source.dataset,

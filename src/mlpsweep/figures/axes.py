@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from mlpsweep.metric import metric_named
 from mlpsweep.tables import is_number, plain
 
 PANEL: Final = (3.75, 2.8)
 """Inches of one panel: 360 pixels at 96 an inch, the width of a phone and a third of a page."""
 
-UNITS: Final = {"loss": "nats", "cost": "nats"}
 ERROR_TICKS: Final = (0.9, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005, 0.002, 0.001, 0.0005)
 """Error rates whose accuracies may be ticks."""
 
@@ -28,7 +28,7 @@ def metric_axis(axes: Axes, metric: str, values: Sequence[float]) -> None:
     axes : Axes
         Modified in place.
     metric : str
-        A name that ends in ``accuracy`` (0 .. 1) is shown in percent, one that ends in ``loss`` in nats.
+        Its name; :data:`mlpsweep.metric.QUANTITIES` says how it is shown.
     values : sequence of float
         All that is drawn.
 
@@ -37,11 +37,11 @@ def metric_axis(axes: Axes, metric: str, values: Sequence[float]) -> None:
     Between 97.9 % and 98.3 % lies what a search is about, but its worst trials stay at 10 %. Where values spread that
     far, accuracy is spaced by the logarithm of the error rate, and loss by its own.
     """
-    quantity = metric.rpartition("/")[2]
-    axes.set_ylabel(f"{metric}, {UNITS[quantity]}" if quantity in UNITS else metric)
-    if quantity == "accuracy":
+    known = metric_named(metric)
+    axes.set_ylabel(f"{metric}, {known.unit}" if known.unit else metric)
+    if known.is_share:
         _accuracy_axis(axes, values)
-    elif quantity in UNITS and values and min(values) > 0 and max(values) > 5 * min(values):
+    elif known.unit and values and min(values) > 0 and max(values) > 5 * min(values):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(FixedLocator(_steps(min(values), max(values))))
         axes.yaxis.set_minor_locator(NullLocator())

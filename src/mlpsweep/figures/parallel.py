@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mlpsweep.figures.axes import PANEL, Scale, scale_of
 from mlpsweep.figures.style import AMOUNTS, INK, MUTED, SERIES, SURFACE, bare, drawing, legend_below
+from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import Search, TrialRow
 from mlpsweep.tables import FORMATS
 from mlpsweep.types import FloatArray
@@ -30,9 +31,10 @@ def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
     search : Search
         At least one complete trial.
     noun : str
-        What a number of it is of.
+        Singular label of a line, such as ``trial`` or ``row``.
     """
-    trials = sorted(search.complete, key=lambda t: t.value or 0.0, reverse=not search.maximize)  # worst first
+    sign = metric_named(search.metric).sign
+    trials = sorted(search.complete, key=lambda trial: sign * (trial.value or 0.0))  # worst first
     names = [name for name in search.varying_params if any(name in trial.params for trial in trials)]
     scales = [scale_of([trial.params[name] for trial in trials if name in trial.params]) for name in names]
     with drawing():
@@ -79,7 +81,7 @@ def _heights(trials: Sequence[TrialRow], name: str, scale: Scale) -> FloatArray:
 
 def _rank_ticks(search: Search, trials: Sequence[TrialRow]) -> list[tuple[float, str]]:
     """Return the objective at five ranks: spread evenly, they show what a few bad trials would squeeze."""
-    kind = "percent" if search.metric.endswith("accuracy") else "number"
+    kind = metric_named(search.metric).kind
     picks = sorted({round(share * (len(trials) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)})
     return [(i / max(1, len(trials) - 1), FORMATS[kind](trials[i].value)) for i in picks]
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from mlpsweep.figures.axes import PANEL, metric_axis, scale_of, time_unit
 from mlpsweep.figures.parallel import parallel_coordinates
 from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, drawing, headline, legend_below
+from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import COMPLETE, FAILED, PRUNED, Search, TrialRow
 
 MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({COMPLETE: ("o", "complete"), PRUNED: ("v", "pruned")})
@@ -28,7 +29,7 @@ def history(search: Search) -> Figure:
         figure = Figure(figsize=PANEL)
         axes = figure.subplots()
         _scatter(axes, search, lambda trial: trial.number)
-        best = np.maximum if search.maximize else np.minimum
+        best = np.maximum if metric_named(search.metric).maximize else np.minimum
         numbers = [trial.number for trial in search.complete]
         if numbers:
             so_far = best.accumulate([trial.value or 0.0 for trial in search.complete])

@@ -12,6 +12,7 @@ from mlpsweep.figures.axes import scale_of
 from mlpsweep.figures.parallel import parallel_coordinates
 from mlpsweep.figures.seeds import seeds_figure
 from mlpsweep.figures.style import Figure, png_bytes
+from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Command, Page, Section, css_size, image, render_page
 from mlpsweep.search.rows import COMPLETE, Search, TrialRow
 from mlpsweep.settings import nearest
@@ -104,8 +105,9 @@ class Comparison:
             *(Column(name, name, self._setting_kind(name)) for name in self.names),
         ]
         for metric in measured:
-            columns.append(Column(metric, f"mean {metric}" if has_seeds else metric, _kind(metric)))
-            columns += [Column("spread", "std. dev.", _kind(metric))] * (has_seeds and metric == self.metric)
+            kind = metric_named(metric).kind
+            columns.append(Column(metric, f"mean {metric}" if has_seeds else metric, kind))
+            columns += [Column("spread", "std. dev.", kind)] * (has_seeds and metric == self.metric)
         columns += [Column("n_runs", "runs", "count")] * has_seeds + [Column("status", "ended")] * has_ends
         columns += [Column("run_ids", "MLflow runs")] * names_runs
         rows = tuple(self._row(number, group, measured) for number, group in enumerate(self.groups[:n_rows], 1))
@@ -135,7 +137,7 @@ def compare(runs: Sequence[TrackedRun], metric: str) -> Comparison:
     runs : sequence of TrackedRun
         At least two, of one data set; a run named twice counts once.
     metric : str
-        What to order by; less is better if it ends in ``loss``.
+        What to order by; its direction is in :data:`mlpsweep.metric.QUANTITIES`.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def compare(runs: Sequence[TrackedRun], metric: str) -> Comparison:
     _check(runs, metric)
     groups = _groups(runs)
     names = varying([group.settings for group in groups], dict.fromkeys(n for g in groups for n in g.settings))
-    sign = 1.0 if metric.endswith("loss") else -1.0
+    sign = -metric_named(metric).sign
     ranked = sorted(groups, key=lambda g: (g.mean(metric) is None, sign * (g.mean(metric) or 0.0)))
     return Comparison(runs[0].params[DATA], metric, names, tuple(ranked))
 
@@ -209,8 +211,7 @@ def comparison_figure(compared: Comparison) -> Figure:
         TrialRow(number, COMPLETE, group.mean(compared.metric), {n: v for n, v in group.applying.items() if n in names})
         for number, group in enumerate(shown, 1)
     )
-    is_better_higher = not compared.metric.endswith("loss")
-    return parallel_coordinates(Search("", compared.metric, rows, maximize=is_better_higher), noun="row")
+    return parallel_coordinates(Search("", compared.metric, rows), noun="row")
 
 
 def _axes(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
@@ -226,7 +227,7 @@ def _axes(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
 def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
     """Return the page, with the figure ``png`` in it and the command that makes it again."""
     best, table = compared.groups[0], compared.table()
-    value = FORMATS[_kind(compared.metric)](best.mean(compared.metric))
+    value = FORMATS[metric_named(compared.metric).kind](best.mean(compared.metric))
     over = f" (mean of {len(best.runs)} seeds)" if len(best.runs) > 1 else ""
     settings = ", ".join(f"{name}={plain(best.settings.get(name))}" for name in compared.names)
     alt = f"{compared.metric} of {len(compared.groups)} rows over {', '.join(compared.names)}; the best is {value}."
@@ -256,7 +257,3 @@ def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
 def figure_png(compared: Comparison) -> bytes:
     """Return the figure as PNG bytes, the same for the file and for the page."""
     return png_bytes(comparison_figure(compared))
-
-
-def _kind(metric: str) -> str:
-    return "percent" if metric.endswith("accuracy") else "number"

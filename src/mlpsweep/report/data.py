@@ -102,7 +102,6 @@ def load_search(folder: Path) -> Search | None:
             metric=summary["metric"],
             trials=read_trials(trials, folder.with_name(f"{folder.name}.times.csv")),
             importances=summary.get("importances", {}),
-            maximize=not summary["metric"].endswith("loss"),
             finalists=tuple(map(_finalist, summary.get("finalists", ()))),
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlpsweep.figures import search as figures
+from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Picture, Section, picture
 from mlpsweep.report.results import ReportData
 from mlpsweep.search.rows import Finalist, Search
@@ -29,7 +30,7 @@ def finalists_section(data: ReportData) -> Section | None:
 
 def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
     """Return one row per finalist, best first, with its values on all seeds or without them."""
-    kind = _kind(search)
+    kind = metric_named(search.metric).kind
     n_seeds = max(len(finalist.values) for finalist in search.finalists)
     columns = (
         Column("number", "trial", "count"),
@@ -68,7 +69,8 @@ def trials_section(data: ReportData) -> Section | None:
 def _pictures(search: Search) -> Iterator[Picture]:
     """Yield each figure; the slices one by one, so that they fit a narrow page."""
     best = search.best
-    top = f"best: trial {best.number} with {FORMATS[_kind(search)](best.value)}" if best else "no trial is complete"
+    shown = FORMATS[metric_named(search.metric).kind]
+    top = f"best: trial {best.number} with {shown(best.value)}" if best else "no trial is complete"
     for kind in figures.FIGURES:
         if not kind.is_drawable(search):
             continue
@@ -104,8 +106,3 @@ def _finalist_row(finalist: Finalist) -> dict[str, Any]:
         **{f"seed {k}": value for k, value in enumerate(values)},
         **finalist.params,
     }
-
-
-def _kind(search: Search) -> str:
-    """Return how values of the objective are shown."""
-    return "percent" if search.metric.endswith("accuracy") else "number"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mlpsweep.errors import StorageError
 from mlpsweep.search.study import Study
 from mlpsweep.search.winner import NAMES
+from mlpsweep.tables import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,19 +139,6 @@ class _Clock:
         if n_done == 0 or n_left <= 0:
             return None
         return (time.monotonic() - self.start) / n_done * n_left
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it.
-
-    Examples
-    --------
-    >>> duration(42), duration(600), duration(9000)
-    ('42 s', '10 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _cells(study: Study, row: Row) -> tuple[str, str, str, str, str]:

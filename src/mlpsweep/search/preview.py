@@ -7,12 +7,12 @@ import optuna
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.search.dimensions import Choice, Leaf
-from mlpsweep.search.live import duration
 from mlpsweep.search.samplers import SAMPLERS, Slot
-from mlpsweep.search.settings import METRICS, SearchSettings
+from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.space import Params
 from mlpsweep.search.study import Plan
 from mlpsweep.settings import TrainSettings
+from mlpsweep.tables import duration
 
 N_SHOWN = 5
 N_ROWS = 2048
@@ -58,7 +58,7 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
 
 def first_proposals(plan: Plan, settings: SearchSettings, n: int) -> Iterator[Params]:
     """Yield what a new study would train first; a sampler that learns has not learned by then."""
-    study = optuna.create_study(direction=METRICS[plan.metric])
+    study = optuna.create_study(direction=plan.direction)
     proposer = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
     for number in range(n):
         study.ask()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.metric import metric_named
 from mlpsweep.tables import Column, Table, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
@@ -103,8 +104,6 @@ class Search:
         In number order.
     importances : mapping of str to float
         Share of each parameter in the spread of the objective, 0 .. 1; empty if not known.
-    maximize : bool
-        Whether more is better.
     finalists : tuple of Finalist
         Best first; empty if none was retrained.
     """
@@ -113,7 +112,6 @@ class Search:
     metric: str
     trials: tuple[TrialRow, ...]
     importances: Mapping[str, float] = field(default_factory=dict)
-    maximize: bool = True
     finalists: tuple[Finalist, ...] = ()
 
     @property
@@ -124,7 +122,7 @@ class Search:
     @property
     def best(self) -> TrialRow | None:
         """The complete trial with the best value, the earliest of equals."""
-        sign = -1.0 if self.maximize else 1.0
+        sign = -metric_named(self.metric).sign
         return min(self.complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
     @property
@@ -141,9 +139,8 @@ class Search:
 
     def table(self) -> Table:
         """Return one row per trial with the varying parameters, best first, then as they came."""
-        sign = -1.0 if self.maximize else 1.0
+        sign = -metric_named(self.metric).sign
         ranked = sorted(self.trials, key=lambda t: (t.value is None, sign * (t.value or 0.0), t.number))
-        kind = "percent" if self.metric.endswith("accuracy") else "number"
         rows = tuple(
             {"number": t.number, "state": t.state, "value": t.last_value, "epochs": len(t.intermediate) or None}
             | {"seconds": t.seconds, **{PREFIX + name: value for name, value in t.params.items()}}
@@ -152,7 +149,7 @@ class Search:
         columns = (
             Column("number", "trial", "count"),
             Column("state", "state"),
-            Column("value", self.metric, kind),
+            Column("value", self.metric, metric_named(self.metric).kind),
             *(Column(PREFIX + name, name, self._kind(name)) for name in self.varying_params),
             Column("epochs", "epochs", "count"),
             Column("seconds", "time", "seconds"),

@@ -1,20 +1,17 @@
 """What a search takes: the study, its budget, its space; light enough for the help page, so Optuna is not imported."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any
 
 from mlpsweep import rules
 from mlpsweep.rules import Rule, key
 from mlpsweep.search.dimensions import Dimension, parse_dimension
 from mlpsweep.settings import Settings
 
-METRICS: Final[Mapping[str, Literal["maximize", "minimize"]]] = MappingProxyType(
-    {"validation/accuracy": "maximize", "validation/loss": "minimize"}
-)
-"""What a search may optimise, and which way."""
+METRICS = ("validation/accuracy", "validation/loss")
+"""What a search may optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
 PRUNER_NAMES = ("none", "asha", "hyperband", "median")

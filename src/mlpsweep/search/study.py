@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import SettingsError
+from mlpsweep.metric import metric_named
 from mlpsweep.search.ledger import EXCESS, Ledger, database, open_storage, storage_faults
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
-from mlpsweep.search.settings import METRICS, SearchSettings
+from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.space import Space
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.identity import identity_of
@@ -38,7 +39,7 @@ class Plan:
     space : Space
         What is searched, and the settings that are not.
     metric : str
-        What is optimised, a key of ``METRICS``.
+        What is optimised, one of ``METRICS``.
     """
 
     data: str
@@ -66,7 +67,12 @@ class Plan:
     @property
     def sign(self) -> float:
         """1 if the metric is to be high, -1 if low."""
-        return 1.0 if METRICS[self.metric] == "maximize" else -1.0
+        return metric_named(self.metric).sign
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Optuna's word for which way the metric shall go."""
+        return "maximize" if metric_named(self.metric).maximize else "minimize"
 
     def trial_settings(self, params: Mapping[str, Any]) -> TrainSettings:
         """Return the settings a trial trains with; equal parameters give an equal seed, and so an equal training."""
@@ -153,9 +159,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
     storage = open_storage(url, root / STORE / ".lock")
     with storage_faults(url):
-        study = optuna.create_study(
-            study_name=name, storage=storage, direction=METRICS[plan.metric], load_if_exists=True
-        )
+        study = optuna.create_study(study_name=name, storage=storage, direction=plan.direction, load_if_exists=True)
         known = study.user_attrs.get(IDENTITY)
         if known is None:
             study.set_user_attr(IDENTITY, plan.identity())

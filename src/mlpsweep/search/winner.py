@@ -66,7 +66,6 @@ def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> trials.Search
         metric=study.plan.metric,
         trials=tuple(_row(study, trial, workers) for trial in rows),
         importances=importances(study),
-        maximize=study.plan.sign > 0,
         finalists=tuple(_finalist(study, one) for one in finalists),
     )
 

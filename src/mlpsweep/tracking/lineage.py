@@ -3,10 +3,9 @@
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
 from typing import Any
 
-from mlpsweep.config import plain
+from mlpsweep.config import flat, plain
 from mlpsweep.settings import TrainSettings
 
 # Long, and no setting of a training: where files came from.
@@ -51,15 +50,6 @@ def origin() -> dict[str, str]:
     if name := os.environ.get("DVC_EXP_NAME"):
         tags["dvc_exp_name"] = name
     return tags
-
-
-def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names, as one types them."""
-    rows: dict[str, Any] = {}
-    for name, value in values.items():
-        nested = isinstance(value, dict) and f"{path}{name}" not in NOT_PARAMS
-        rows |= flat(value, f"{path}{name}.") if nested else {f"{path}{name}": value}
-    return rows
 
 
 def _git(*words: str) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlpsweep.errors import SettingsError, StorageError
+from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.settings import nearest
-from mlpsweep.tracking.mirror import Mirror, answered, without_password
+from mlpsweep.tracking.mirror import Mirror, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import PARENT_TAG, quoted, reach_store, tracking_uri, work_tree
@@ -146,7 +146,7 @@ def open_runs(settings: TrackingSettings) -> Runs:
         If it is not there, cannot be reached or is damaged.
     """
     uri = tracking_uri(settings)
-    where, file = without_password(uri), uri.removeprefix(SQLITE).partition("?")[0]
+    where, file = hide_passwords(uri), uri.removeprefix(SQLITE).partition("?")[0]
     if uri.startswith(SQLITE) and not Path(file).exists():
         raise StorageError(
             f"tracking.uri: {where} is not there; expected a store with runs. Run a sweep first, "

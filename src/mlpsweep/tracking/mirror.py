@@ -1,13 +1,13 @@
 """What a failing store does: a write to it is passed over, a question that needs its answer is an error."""
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mlpsweep.errors import StorageError
+from mlpsweep.errors import reason_of
+from mlpsweep.files import storage_errors
 
 PATIENCE = 10.0
 """The store is left alone so many times as long as its failure took: waiting for it costs a tenth of the time."""
@@ -80,36 +80,12 @@ def answered(where: str) -> Iterator[None]:
     StorageError
         If the store cannot be asked.
     """
-    try:
+    expected = (
+        "a store of MLflow that can be used. Start its server, or leave out tracking.uri and MLFLOW_TRACKING_URI: "
+        "mlflow.db here is used then."
+    )
+    with storage_errors(f"tracking.uri: {where}", expected, _failures()):
         yield
-    except StorageError:
-        raise
-    except _failures() as error:
-        raise StorageError(
-            f"tracking.uri: {where} cannot be used ({reason_of(error)}); expected a store of MLflow. Start its server, "
-            "or leave tracking.uri and MLFLOW_TRACKING_URI out to use mlflow.db here."
-        ) from error
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why a store failed, in a line: what the system said, where that is known, as in ``Connection refused``."""
-    told = error
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-        if isinstance(error, OSError):
-            told = error
-    return without_password((str(told) or type(told).__name__).splitlines()[0])
-
-
-def without_password(text: str) -> str:
-    """Return a text fit to be shown: user and password of an address are blotted out.
-
-    Examples
-    --------
-    >>> without_password("GET http://me:a/b@c@host:5000/x failed")
-    'GET http://***@host:5000/x failed'
-    """
-    return re.sub(r"://\S*@", "://***@", text)
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpsweep.errors import StorageError
+from mlpsweep.errors import StorageError, hide_passwords
 from mlpsweep.files import locked
-from mlpsweep.tracking.mirror import Mirror, answered, without_password
+from mlpsweep.tracking.mirror import Mirror, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 
@@ -148,7 +148,7 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
         If the store cannot be reached or is damaged; names its address without a password.
     """
     uri, name = tracking_uri(settings), settings.experiment or dataset
-    where = without_password(uri)
+    where = hide_passwords(uri)
     reach_store(settings)
     with locked(work_tree() / "mlruns" / ".lock"), answered(where):
         from mlflow import MlflowClient
@@ -176,7 +176,7 @@ def reach_store(settings: TrackingSettings) -> None:
     uri = tracking_uri(settings)
     _be_quiet()
     if uri.startswith("http"):
-        with answered(without_password(uri)):
+        with answered(hide_passwords(uri)):
             from mlflow.utils.credentials import get_default_host_creds
             from mlflow.utils.rest_utils import http_request
 

@@ -32,7 +32,7 @@ def test_history_shows_every_value_and_the_best_so_far(search):
 
 
 def test_best_so_far_of_a_loss_falls(search):
-    by_loss = dataclasses.replace(search, metric="validation/loss", maximize=False)
+    by_loss = dataclasses.replace(search, metric="validation/loss")
     assert labelled(history(by_loss).axes[0])["best so far"].get_ydata().tolist() == [0.90] * 5
 
 

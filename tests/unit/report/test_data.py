@@ -113,7 +113,6 @@ def test_search_comes_with_times_importances_and_finalists(tmp_path, search):
     assert loaded.trials == search.trials
     assert loaded.importances == search.importances
     assert loaded.finalists[0].values == (0.98, 0.97)
-    assert loaded.maximize
 
 
 def test_a_search_that_is_not_there_is_left_out(report_data):

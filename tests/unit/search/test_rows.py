@@ -46,7 +46,7 @@ def test_best_is_the_highest_and_of_equals_the_first(search):
 
 
 def test_a_loss_is_better_when_lower(search):
-    assert dataclasses.replace(search, metric="validation/loss", maximize=False).best.number == 0
+    assert dataclasses.replace(search, metric="validation/loss").best.number == 0
 
 
 def test_nothing_complete_has_no_best(search):
