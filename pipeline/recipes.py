@@ -110,16 +110,16 @@ def collected(
     settings: RecipesJob, jobs: Mapping[str, TrainJob], outcomes: Mapping[str, Outcome]
 ) -> "dict[str, list[Attempt]]":
     """Return what the jobs that ended well reached, by recipe."""
-    from mlpsweep.files import read_json
     from mlpsweep.tracking.store import open_store
+    from mlpsweep.training.folder import TrainingFolder
     from pipeline.results import load_attempt
-    from pipeline.train import record_of
 
     found: dict[str, list[Attempt]] = {}
     for name, job in jobs.items():
         if outcomes[name].exit_code == 0:
             folder = Path(settings.output_dir) / name
-            tracked = open_store(job.tracking, job.data.name).open_run(read_json(record_of(folder))["run_id"])
+            record = TrainingFolder(folder).record()
+            tracked = open_store(job.tracking, job.data.name).open_run(record.run_id) if record else None
             speed = tracked.metrics().get("samples_per_s") if tracked else None
             found.setdefault(name.rpartition("-")[0], []).append(load_attempt(folder, speed, job.batch_size))
     return found

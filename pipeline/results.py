@@ -1,6 +1,5 @@
 """The page of results: what each recipe reached on its seeds beside what is published; trains nothing."""
 
-import csv
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
+from mlpsweep.evaluation.folder import EvaluationFolder
 from mlpsweep.evaluation.statistics import spread_of
 from mlpsweep.figures.training import comparison
-from mlpsweep.files import read_json
 from mlpsweep.tables import Column, Table
+from mlpsweep.training.folder import TrainingFolder
 from pipeline.published import BOUNDS, PUBLISHED, Published
 
 HEAD: Final = """# Results
@@ -88,20 +88,17 @@ def load_attempt(folder: Path, samples_per_s: float | None, batch_size: int) -> 
     batch_size : int
         Rows of an update.
     """
-    evaluation = Path(f"{folder}.evaluation")
-    metrics: Mapping[str, Any] = read_json(evaluation / "metrics.json")
-    report: Mapping[str, Any] = read_json(evaluation / "classification_report.json")
-    with (folder / "history.csv").open(newline="") as file:
-        history = tuple({name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file))
+    evaluation = EvaluationFolder.beside(folder)
+    metrics, history = evaluation.metrics(), TrainingFolder(folder).history()
+    measured = tuple({name: value for name, value in epoch.items() if value is not None} for epoch in history)
     speed = samples_per_s / batch_size if samples_per_s and history else None
-    classes = [value for value in report.values() if isinstance(value, dict)][: -len(("macro avg", "weighted avg"))]
     return Attempt(
         run_key=metrics["model"]["run_key"],
         train=metrics["train"]["accuracy"],
         test=metrics["test"]["accuracy"],
-        history=history,
-        f1=tuple(value["f1-score"] for value in classes),
-        seconds=history[-1]["update"] / speed if speed else None,
+        history=measured,
+        f1=evaluation.f1(),
+        seconds=measured[-1]["update"] / speed if speed else None,
         updates_per_s=speed,
     )
 

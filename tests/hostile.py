@@ -5,6 +5,7 @@ import random
 
 from mlpsweep.report.results import ModelResult, ReportData
 from mlpsweep.search.rows import Search, TrialRow
+from mlpsweep.training.folder import RunRecord
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -24,7 +25,7 @@ def hostile(data: ReportData, n_trials: int) -> ReportData:
 def renamed(model: ModelResult) -> ModelResult:
     """Return a model whose name, run and first label are hostile."""
     names = (HOSTILE, *model.class_names[1:])
-    return dataclasses.replace(model, name=HOSTILE, class_names=names, run={"name": HOSTILE})
+    return dataclasses.replace(model, name=HOSTILE, class_names=names, run=RunRecord("f" * 32, HOSTILE))
 
 
 def many_trials(n: int) -> Search:

@@ -81,8 +81,9 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(OmegaConf.create(text))
     except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        told = " ".join(str(error).split())
         raise SettingsError(
-            f"{source}: not a YAML mapping ({error}). Write it anew with the command that made it."
+            f"{source}: not a YAML mapping ({told}). Write it anew with the command that made it."
         ) from error
     if not isinstance(values, dict):
         raise SettingsError(f"{source}: a list, not a YAML mapping. Write it anew with the command that made it.")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlpsweep.data.dataset import Dataset
-from mlpsweep.evaluation.folder import write_evaluation
+from mlpsweep.evaluation.folder import EvaluationFolder
 from mlpsweep.evaluation.metrics import Evaluation, evaluate_model
 from mlpsweep.figures.errors import draw_evaluation
 from mlpsweep.figures.style import png_bytes
@@ -66,11 +66,10 @@ def write_model(artifacts: Path, name: str, model: Model, dataset: Dataset) -> N
     records = (EpochRecord(epoch=k, update=k, learning_rate=0.1, train_loss=1.0 / k, train_penalty=0.0,
                            train_accuracy=0.9, validation_accuracy=0.8 + 0.05 * k) for k in (1, 2))  # fmt: skip
     (train / "history.csv").write_text(History(tuple(records)).to_csv())
-    (train / "config.yaml").write_text("activation: relu\nhidden_sizes: [64]\n")
     write_json(artifacts / "train" / f"{name}.run.json", {"run_id": "f" * 32, "name": f"{name} 64", "seconds": 3.0})
     evaluation = evaluate_model(model, dataset)
     pictures = {stem: png_bytes(figure) for stem, figure in draw_evaluation(evaluation, dataset).items()}
-    write_evaluation(evaluation, artifacts / "evaluate" / name, pictures)
+    EvaluationFolder(artifacts / "evaluate" / name).save(evaluation, pictures)
 
 
 @pytest.fixture(scope="session")

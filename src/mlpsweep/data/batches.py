@@ -93,23 +93,3 @@ def iter_batches(
     for first in range(0, stop, batch_size):
         piece = slice(first, first + batch_size)
         yield gatherer.gather(order[piece]), ordered_labels[piece]
-
-
-def drop_pixels(x: FloatArray, dropout: float, rng: np.random.Generator, scratch: FloatArray) -> None:
-    """Set each number of a batch to 0 with probability ``dropout``, and multiply the others by 1 / (1 - dropout).
-
-    Parameters
-    ----------
-    x : ndarray of shape (b, n_features)
-        Modified in place.
-    dropout : float
-        0 < p < 1.
-    rng : Generator
-        Advanced by as many draws as ``x`` has numbers.
-    scratch : ndarray of shape (b, n_features), same dtype
-        Overwritten.
-    """
-    rng.random(out=scratch, dtype=x.dtype)
-    np.greater_equal(scratch, dropout, out=scratch)
-    scratch *= 1.0 / (1.0 - dropout)
-    x *= scratch

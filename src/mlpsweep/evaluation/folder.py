@@ -1,17 +1,27 @@
-"""The files of an evaluation: what is in each, and the writing of all; measures nothing.
+"""The folder of one evaluation: what is in it, how it is written, read and checked; measures and draws nothing.
 
-Equal evaluations give equal bytes, so that a repeated ``dvc repro`` changes nothing.
+Only this module knows the names of its files. Equal evaluations give equal bytes, so that a repeated ``dvc repro``
+changes nothing.
 """
 
-from collections.abc import Mapping
+import contextlib
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
+from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.evaluation.metrics import Evaluation
-from mlpsweep.files import write_atomic, write_json
+from mlpsweep.files import read_bytes, read_json, read_text, write_atomic, write_json
 from mlpsweep.tables import Column, Table
+from mlpsweep.types import FloatArray, LabelArray
+
+REMEDY: Final = "Evaluate the model again, with `dvc repro` or `python -m pipeline.evaluate`."
+METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
+"""What the metrics say in every folder."""
 
 TRUE: Final = "true"
 PREDICTED: Final = "predicted "
@@ -29,30 +39,157 @@ PER_CLASS: Final = (
 )
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write metrics, predictions, reports and pictures into ``folder``, each file whole or not at all.
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of each test row.
 
     Parameters
     ----------
-    evaluation : Evaluation
-    folder : Path
-        Made if missing; files of an earlier evaluation are replaced.
-    pictures : mapping of str to bytes
-        PNG files by stem.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
+    rows, labels, predicted_labels : ndarray of shape (n_samples,), int64
+        Row of the test file, true class, predicted class.
+    confidence : ndarray of shape (n_samples,), float64
+        Probability of the predicted class.
     """
-    for name, value in (("metrics", metrics_json(evaluation)), ("classification_report", evaluation.report)):
-        write_json(folder / f"{name}.json", value)
-    write_atomic(folder / "classification_report.txt", evaluation.report_text.encode())
-    tables = {"predictions": predictions_table, "confusion_matrix": confusion_table, "per_class": per_class_table}
-    for name, table in tables.items():
-        write_atomic(folder / f"{name}.csv", table(evaluation).to_csv().encode())
-    for name, png in pictures.items():
-        write_atomic(folder / f"{name}.png", png)
+
+    rows: LabelArray
+    labels: LabelArray
+    predicted_labels: LabelArray
+    confidence: FloatArray
+
+    @property
+    def correct(self) -> LabelArray:
+        """1 where the prediction is right, else 0."""
+        return np.equal(self.labels, self.predicted_labels).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class EvaluationFolder:
+    """Metrics, predictions, reports and pictures of one evaluated model.
+
+    Parameters
+    ----------
+    path : Path
+        May be missing until an evaluation is saved. What is read raises ``DataError`` if its file is missing, and
+        ``DataFormatError`` if it is not what :meth:`save` writes.
+    """
+
+    path: Path
+
+    @classmethod
+    def beside(cls, training: Path) -> Self:
+        """Return the evaluation that lies beside a training's folder, unless another place was named."""
+        return cls(training.with_name(f"{training.name}.evaluation"))
+
+    @property
+    def exists(self) -> bool:
+        """Whether an evaluation was saved here."""
+        return self._metrics.exists()
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file in the folder, by name."""
+        return sorted(self.path.iterdir())
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    def save(self, evaluation: Evaluation, pictures: Mapping[str, bytes]) -> None:
+        """Write all files, each whole or not at all; those of an earlier evaluation are replaced.
+
+        Parameters
+        ----------
+        evaluation : Evaluation
+        pictures : mapping of str to bytes
+            PNG files by stem.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written.
+        """
+        write_json(self._metrics, metrics_json(evaluation))
+        write_json(self.path / "classification_report.json", evaluation.report)
+        write_atomic(self.path / "classification_report.txt", evaluation.report_text.encode())
+        tables = {"predictions": predictions_table, "confusion_matrix": confusion_table, "per_class": per_class_table}
+        for name, table in tables.items():
+            write_atomic(self.path / f"{name}.csv", table(evaluation).to_csv().encode())
+        for name, png in pictures.items():
+            write_atomic(self.path / f"{name}.png", png)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the figures of every split by its name, with the identity of data and model."""
+        metrics = read_json(self._metrics, REMEDY)
+        with _parsing(self._metrics):
+            missing = [name for name in METRICS if name not in metrics]
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)}")
+            for split in ("train", "test"):
+                if not isinstance(metrics[split]["accuracy"], int | float):
+                    raise TypeError(f"{split} accuracy is {metrics[split]['accuracy']!r}")
+        return dict(metrics)
+
+    def f1(self) -> tuple[float, ...]:
+        """Return F1 of each class on the test split, in class order."""
+        path = self.path / "classification_report.json"
+        report = read_json(path, REMEDY)
+        with _parsing(path):
+            classes = [value for value in report.values() if isinstance(value, dict)]
+            return tuple(float(value["f1-score"]) for value in classes[: -len(("macro avg", "weighted avg"))])
+
+    def by_class(self) -> tuple[dict[str, Any], ...]:
+        """Return scikit-learn's precision, recall and F1 of each class, ROC-AUC and the commonest confusion."""
+        path = self.path / "per_class.csv"
+        kinds: Mapping[str, type] = {"class": str, "taken_for": str, "support": int, "n_taken_for": int}
+        with _parsing(path):
+            lines = list(csv.DictReader(read_text(path, REMEDY).splitlines()))
+            if not lines or not {column.key for column in PER_CLASS} <= lines[0].keys():
+                raise ValueError("it has not the columns of a table by class")
+            return tuple(
+                {
+                    column.key: kinds.get(column.key, float)(cell) if (cell := line[column.key]) else None
+                    for column in PER_CLASS
+                }
+                for line in lines
+            )
+
+    def predictions(self) -> Predictions:
+        """Return what the model says of each test row; at least one."""
+        path = self.path / "predictions.csv"
+        with _parsing(path):
+            lines = list(csv.DictReader(read_text(path, REMEDY).splitlines()))
+            if not lines:
+                raise ValueError("it has no rows")
+            rows, labels, predicted = (
+                np.array([int(line[key]) for line in lines], dtype=np.int64) for key in ("row", "label", "predicted")
+            )
+            return Predictions(rows, labels, predicted, np.array([float(line["probability"]) for line in lines]))
+
+    def confusion(self) -> tuple[tuple[str, ...], LabelArray]:
+        """Return class names, and test samples by true (row) and predicted (column) class."""
+        path = self.path / "confusion_matrix.csv"
+        with _parsing(path):
+            header, *lines = csv.reader(read_text(path, REMEDY).splitlines())
+            names = tuple(name.removeprefix(PREDICTED) for name in header[1:])
+            counts = np.array([[int(cell) for cell in line[1:]] for line in lines], dtype=np.int64)
+            if counts.shape != (len(names), len(names)):
+                raise ValueError(f"{len(names)} classes and counts of shape {counts.shape}")
+            return names, counts
+
+    def pictures(self) -> dict[str, bytes]:
+        """Return every PNG file by its stem."""
+        return {path.stem: read_bytes(path, REMEDY) for path in sorted(self.path.glob("*.png"))}
+
+
+@contextlib.contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong inside the block."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, csv.Error) as error:
+        raise DataFormatError(f"{path}: not what its name says ({error!r}). Delete it. {REMEDY}") from error
 
 
 def metrics_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -125,6 +125,22 @@ class Evaluation:
             metrics["test/roc_auc"] = float(np.mean(areas))
         return metrics | {"test/calibration_error": self.calibration.expected_error}
 
+    def final_metrics(self) -> dict[str, float]:
+        """Return the metrics under names that do not continue the curves of the training: ``train/final_loss``."""
+        return {
+            name if name.startswith("test/") else name.replace("/", "/final_"): value
+            for name, value in self.metrics().items()
+        }
+
+    def __str__(self) -> str:
+        """Return the figures of each split, and what the model confuses most, as lines."""
+        lines = [
+            f"{name:<10}  accuracy {100 * split.accuracy:6.2f} %  loss {split.loss:.4f}  n = {split.n_samples}"
+            for name, split in self.splits.items()
+        ]
+        pairs = [f"{pair.first} and {pair.second} ({pair.count})" for pair in self.confused_pairs[:3]]
+        return "\n".join([*lines, f"most confused on test: {', '.join(pairs) or 'nothing'}"])
+
 
 def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
     """Measure a model on all splits of a data set, the test split in detail.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpsweep.nn.activations import Activation
+from mlpsweep.nn.dropout import draw_mask
 from mlpsweep.nn.initializers import INITIALIZERS
 from mlpsweep.nn.products import Multiply, multiply_numpy
 from mlpsweep.types import FloatArray
@@ -131,7 +132,8 @@ class LayerCache:
 
 Accept = Callable[[int, FloatArray, FloatArray], Any]
 """Called as ``accept(layer, x, grad_z)``: the layer's weights have the gradient ``x.T @ grad_z``, its biases the
-column sums of ``grad_z``, and this step has no further use for their values."""
+column sums of ``grad_z``. After this call ``backward`` does not read the layer's parameters again, so ``accept`` may
+overwrite them."""
 
 
 @dataclass(frozen=True)
@@ -222,13 +224,8 @@ class Network:
 
 
 def drop_units(layer: LayerCache, dropout: float, rng: np.random.Generator) -> None:
-    """Set each activation to 0 with probability ``dropout``, and multiply the others by 1 / (1 - dropout).
-
-    The slopes share that fate, so backward need not know.
-    """
+    """Apply a dropout mask to a layer's activations and slopes; so backward need not know of it."""
     mask = layer.grad
-    rng.random(out=mask, dtype=mask.dtype)
-    np.greater_equal(mask, dropout, out=mask)
-    mask *= 1.0 / (1.0 - dropout)
+    draw_mask(dropout, rng, mask)
     np.multiply(layer.a, mask, out=layer.a)
     np.multiply(layer.slope, mask, out=layer.slope)

@@ -1,24 +1,16 @@
 """The assembly of a report's value from the files that the stages wrote; renders nothing."""
 
-import contextlib
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-
-from mlpsweep.config import read_yaml
-from mlpsweep.errors import DataError, DataFormatError, SettingsError
-from mlpsweep.evaluation.folder import PREDICTED
+from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.evaluation.folder import EvaluationFolder
 from mlpsweep.files import read_json
-from mlpsweep.report.results import WINNER, ModelResult, Predictions, ReportData
+from mlpsweep.report.results import WINNER, ModelResult, ReportData
 from mlpsweep.search.rows import Finalist, Search, read_trials
-from mlpsweep.types import LabelArray
-
-METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
-"""What every ``metrics.json`` says."""
+from mlpsweep.training.folder import TrainingFolder
 
 MADE_WITH: Final = MappingProxyType(
     {
@@ -52,10 +44,13 @@ def load_report_data(
     DataFormatError
         If a file is not what its name says.
     """
-    folders = sorted(path.parent for path in (artifacts / "evaluate").glob("*/metrics.json"))
-    if not folders:
+    evaluations = [EvaluationFolder(path) for path in sorted((artifacts / "evaluate").glob("*"))]
+    evaluations = [folder for folder in evaluations if folder.exists]
+    if not evaluations:
         raise DataError(f"report: no evaluation in {artifacts / 'evaluate'}; expected at least one. Run `dvc repro`.")
-    models = [load_model_result(artifacts / "train" / folder.name, folder) for folder in folders]
+    models = [
+        load_model_result(TrainingFolder(artifacts / "train" / folder.path.name), folder) for folder in evaluations
+    ]
     models.sort(key=lambda model: (model.name == WINNER, model.name))
     titles = sorted({model.metrics["title"] for model in models})
     if len(titles) > 1:
@@ -81,7 +76,7 @@ def lineage_of(models: Sequence[ModelResult]) -> tuple[tuple[str, str], ...]:
     for key, what in MADE_WITH.items():
         found: dict[str, list[str]] = {}
         for model in models:
-            if value := model.run.get("made_with", {}).get(key):
+            if value := (model.run.made_with if model.run else {}).get(key):
                 found.setdefault(str(value), []).append(model.name)
         facts += [(what if len(found) == 1 else f"{what} of {', '.join(names)}", one) for one, names in found.items()]
     return tuple(facts)
@@ -108,13 +103,8 @@ def load_search(folder: Path) -> Search | None:
         raise DataFormatError(f"{folder / 'summary.json'}: {error!r} is missing. Run `dvc repro -f search`.") from error
 
 
-def load_model_result(train: Path, evaluate: Path) -> ModelResult:
-    """Read one model's files.
-
-    Parameters
-    ----------
-    train, evaluate : Path
-        Output folders of its training and of its evaluation.
+def load_model_result(training: TrainingFolder, evaluation: EvaluationFolder) -> ModelResult:
+    """Read what one model's training and its evaluation left.
 
     Raises
     ------
@@ -123,62 +113,18 @@ def load_model_result(train: Path, evaluate: Path) -> ModelResult:
     DataFormatError
         If a file is not what its name says.
     """
-    class_names, confusion = read_confusion(evaluate / "confusion_matrix.csv")
-    run = train.with_name(f"{train.name}.run.json")
+    class_names, confusion = evaluation.confusion()
     return ModelResult(
-        name=evaluate.name,
-        settings=read_settings(train / "config.yaml"),
-        metrics=read_metrics(evaluate / "metrics.json"),
-        history=read_history(train / "history.csv"),
+        name=evaluation.path.name,
+        metrics=evaluation.metrics(),
+        history=training.history(),
         class_names=class_names,
         confusion=confusion,
-        predictions=read_predictions(evaluate / "predictions.csv"),
-        images={path.stem: path.read_bytes() for path in sorted(evaluate.glob("*.png"))},
-        run=read_json(run) if run.exists() else {},
+        by_class=evaluation.by_class(),
+        predictions=evaluation.predictions(),
+        images=evaluation.pictures(),
+        run=training.record(),
     )
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Return a training's ``config.yaml``."""
-    try:
-        return read_yaml(_text(path), str(path))
-    except SettingsError as error:
-        raise DataFormatError(*error.messages) from error
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """Return an evaluation's ``metrics.json``."""
-    metrics: dict[str, Any] = read_json(path)
-    missing = [key for key in METRICS if key not in metrics]
-    if missing:
-        raise DataFormatError(
-            f"{path}: {', '.join(missing)} missing; expected {', '.join(METRICS)}. Evaluate again: `dvc repro -f`."
-        )
-    return metrics
-
-
-def read_history(path: Path) -> tuple[dict[str, float | None], ...]:
-    """Return one mapping per line of ``history.csv``; empty cells are None."""
-    with _parsing(path):
-        return tuple({key: float(cell) if cell else None for key, cell in line.items()} for line in _lines(path))
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Return the columns of ``predictions.csv``."""
-    with _parsing(path):
-        lines = _lines(path)
-        rows, labels, predicted = (
-            np.array([int(line[key]) for line in lines], dtype=np.int64) for key in ("row", "label", "predicted")
-        )
-        return Predictions(rows, labels, predicted, np.array([float(line["probability"]) for line in lines]))
-
-
-def read_confusion(path: Path) -> tuple[tuple[str, ...], LabelArray]:
-    """Return class names and counts of ``confusion_matrix.csv``."""
-    with _parsing(path):
-        header, *lines = csv.reader(_text(path).splitlines())
-        names = tuple(name.removeprefix(PREDICTED) for name in header[1:])
-        return names, np.array([[int(cell) for cell in line[1:]] for line in lines], dtype=np.int64)
 
 
 def _finalist(values: Mapping[str, Any]) -> Finalist:
@@ -190,25 +136,3 @@ def _finalist(values: Mapping[str, Any]) -> Finalist:
         is_winner=values["is_winner"],
         params=values["settings"],
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. `dvc repro` makes it.") from error
-
-
-@contextlib.contextmanager
-def _parsing(path: Path) -> Iterator[None]:
-    """Name the file in what goes wrong inside the block."""
-    try:
-        yield
-    except DataError:
-        raise
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataFormatError(f"{path}: not what its name says ({error!r}). Delete it and run `dvc repro`.") from error
-
-
-def _lines(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(_text(path).splitlines()))

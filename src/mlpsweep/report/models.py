@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mlpsweep.evaluation.folder import PER_CLASS
 from mlpsweep.evaluation.statistics import calibration, mcnemar, paired_bootstrap, wilson_interval
 from mlpsweep.figures import errors, training
 from mlpsweep.report.page import Picture, Section, image, picture
@@ -135,28 +136,8 @@ def _reliability_picture(model: ModelResult) -> Picture:
 
 
 def _class_table(model: ModelResult) -> Table:
-    columns = (
-        Column("class", "class"),
-        Column("support", "images", "count"),
-        Column("precision", "precision", "percent"),
-        Column("recall", "recall", "percent"),
-        Column("f1", "F1", "percent"),
-    )
-    right, support = np.diag(model.confusion), model.confusion.sum(axis=1)
-    predicted = model.confusion.sum(axis=0)
-    rows = tuple(
-        {
-            "class": name,
-            "support": int(n),
-            "precision": hits / read if read else None,
-            "recall": hits / n if n else None,
-            "f1": 2 * hits / (n + read) if n + read else None,
-        }
-        for name, hits, n, read in zip(
-            model.class_names, right.tolist(), support.tolist(), predicted.tolist(), strict=True
-        )
-    )
-    return Table(f"{model.name} by class", columns, rows)
+    """Return the figures of each class, as the evaluation's own table has them."""
+    return Table(f"{model.name} by class", PER_CLASS, model.by_class)
 
 
 def _model_row(model: ModelResult) -> dict[str, Any]:
@@ -165,8 +146,8 @@ def _model_row(model: ModelResult) -> dict[str, Any]:
         for split in ("train", "validation", "test")
         for key, value in model.metrics.get(split, {}).items()
     }
-    about = {"name": model.name, "run": model.run.get("name"), "seconds": model.run.get("seconds")}
-    return measured | about | {"interval": accuracy_interval(model)}
+    run = {} if model.run is None else {"run": model.run.name, "seconds": model.run.seconds}
+    return measured | run | {"name": model.name, "interval": accuracy_interval(model)}
 
 
 def _difference_row(shown: ModelResult, other: ModelResult) -> dict[str, Any]:

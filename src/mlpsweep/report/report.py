@@ -102,4 +102,5 @@ def _warnings(data: ReportData) -> list[str]:
 
 
 def _origin(model: ModelResult) -> dict[str, object]:
-    return {**model.metrics["model"], "name": model.name, **{k: model.run.get(k) for k in ("run_id", "seconds")}}
+    run = {} if model.run is None else {"run_id": model.run.run_id, "seconds": model.run.seconds}
+    return {**model.metrics["model"], **run, "name": model.name}

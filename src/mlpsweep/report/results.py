@@ -4,36 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
+from mlpsweep.evaluation.folder import Predictions
 from mlpsweep.search.rows import Search
-from mlpsweep.types import FloatArray, LabelArray
+from mlpsweep.training.folder import RunRecord
+from mlpsweep.types import LabelArray
 
 WINNER: Final = "winner"
 """Name of the winner's folders under ``train/`` and ``evaluate/``; every other name is a baseline."""
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """What a model says of each test row.
-
-    Parameters
-    ----------
-    rows, labels, predicted_labels : ndarray of shape (n_samples,), int64
-        Row of the test file, true class, predicted class.
-    confidence : ndarray of shape (n_samples,), float64
-        Probability of the predicted class.
-    """
-
-    rows: LabelArray
-    labels: LabelArray
-    predicted_labels: LabelArray
-    confidence: FloatArray
-
-    @property
-    def correct(self) -> LabelArray:
-        """1 where the prediction is right, else 0."""
-        return np.equal(self.labels, self.predicted_labels).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +21,33 @@ class ModelResult:
     ----------
     name : str
         Its folder: ``relu``, or ``winner``.
-    settings : mapping
-        ``config.yaml`` of its training.
     metrics : mapping
-        ``metrics.json`` of its evaluation.
+        Figures of every split, identity of data and model.
     history : tuple of mapping
-        ``history.csv``: per epoch, column to number, or None where nothing was measured.
+        Per epoch, column to number, or None where nothing was measured.
     class_names : tuple of str
         One per class.
     confusion : ndarray of shape (n_classes, n_classes), int64
-        ``confusion_matrix.csv``.
+        Test samples by true (row) and predicted (column) class.
+    by_class : tuple of mapping
+        Precision, recall, F1 and more of each class.
     predictions : Predictions
-        ``predictions.csv``.
+        Row by row.
     images : mapping of str to bytes
         PNG files of the evaluation by stem.
-    run : mapping
-        ``run.json``: run id and times; empty if tracking left none.
+    run : RunRecord or None
+        The tracked run and its times; None if tracking left no record.
     """
 
     name: str
-    settings: Mapping[str, Any]
     metrics: Mapping[str, Any]
     history: tuple[Mapping[str, float | None], ...]
     class_names: tuple[str, ...]
     confusion: LabelArray
+    by_class: tuple[Mapping[str, Any], ...]
     predictions: Predictions
     images: Mapping[str, bytes] = field(default_factory=dict)
-    run: Mapping[str, Any] = field(default_factory=dict)
+    run: RunRecord | None = None
 
     def points(self, metric: str) -> list[tuple[float, float]]:
         """Return (epoch, value) of a metric where it was measured."""

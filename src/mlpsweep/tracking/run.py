@@ -1,5 +1,6 @@
 """One tracked run: what is logged into it and how it ends."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -148,19 +149,32 @@ class Run:
         with answered(self.mirror.where):
             return dict(self.client.get_run(self.run_id).data.tags)
 
-    def copy_into(self, other: "Run", folder: Path) -> None:
-        """Give ``other`` this run's params, histories and files, and put the files of the top level into ``folder``."""
+    def download(self, folder: Path) -> list[Path]:
+        """Put the files of the top level into ``folder`` and return them; a file that is not there is left out."""
+        from mlflow.exceptions import MlflowException
+
         folder.mkdir(parents=True, exist_ok=True)
+        taken: list[Path] = []
+        with answered(self.mirror.where):
+            for file in self.client.list_artifacts(self.run_id):
+                with contextlib.suppress(MlflowException, FileNotFoundError):
+                    taken += (
+                        []
+                        if file.is_dir
+                        else [Path(self.client.download_artifacts(self.run_id, file.path, str(folder)))]
+                    )
+        return taken
+
+    def copy_into(self, other: "Run", files: Iterable[Path]) -> None:
+        """Give ``other`` this run's params and histories, its files as downloaded, and the tags of a finished one."""
         with answered(self.mirror.where):
             known = self.client.get_run(self.run_id).data
             other.log_params(known.params)
             for name in known.metrics:
                 points = self.client.get_metric_history(self.run_id, name)
                 other._collect((name, point.value, point.step) for point in points)
-            files = [file.path for file in self.client.list_artifacts(self.run_id) if not file.is_dir]
-            taken = [Path(self.client.download_artifacts(self.run_id, file, str(folder))) for file in files]
         other.set_tags({"weights_hash": known.tags["weights_hash"], "reused_from": self.run_id})
-        if other.log_files(taken):
+        if other.log_files(files):
             other.set_tags({OUTPUTS: "true"})
 
     def reopen(self) -> None:

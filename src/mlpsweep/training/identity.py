@@ -16,24 +16,28 @@ from mlpsweep.settings import Settings, TrainSettings
 from mlpsweep.training.blas import controller
 
 _PACKAGE: Final = Path(__file__).parents[1]
-NUMERIC_SOURCES: Final = ("nn", "training", "data/augment.py", "data/batches.py", "data/dataset.py")
-"""Folders and files whose bytes can change what a training computes, relative to the package."""
+NUMERIC_SOURCES: Final = (
+    *(
+        f"nn/{name}.py"
+        for name in ("activations", "dropout", "initializers", "limits", "losses", "network", "optimizers", "products")
+    ),
+    "nn/schedules.py",
+    *(f"training/{name}.py" for name in ("blas", "measure", "run", "setup", "trainer")),
+    *(f"data/{name}.py" for name in ("augment", "batches", "dataset")),
+)
+"""Files whose bytes can change what a training computes, relative to the package; a file that only reads, writes or
+tells results is none."""
 
 
 @functools.cache
 def numeric_sources_digest() -> str:
     """Return the SHA-256 over names and bytes of all numeric source files."""
-    paths = [path for name in NUMERIC_SOURCES for path in _python_files(_PACKAGE / name)]
     digest = hashlib.sha256()
-    for path in paths:
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(data)}\n".encode())
+    for name in NUMERIC_SOURCES:
+        data = (_PACKAGE / name).read_bytes()
+        digest.update(f"{name} {len(data)}\n".encode())
         digest.update(data)
     return digest.hexdigest()
-
-
-def _python_files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def identity_of(settings: Settings) -> dict[str, Any]:
@@ -49,6 +53,11 @@ def identity_of(settings: Settings) -> dict[str, Any]:
         # Two ways of saying one thing are one training: a name or a list of it, a number or the data set's budget.
         values |= {"activation": settings.activations, "n_epochs": settings.total_epochs}
     return values
+
+
+def settings_digest(settings: TrainSettings) -> str:
+    """Return the SHA-256 over the settings that can change what is learned; a model holds that of its own."""
+    return hashlib.sha256(json.dumps(identity_of(settings), sort_keys=True).encode()).hexdigest()
 
 
 def numeric_environment() -> dict[str, Any]:

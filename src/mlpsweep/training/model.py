@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from mlpsweep.errors import DataError, DataFormatError, ShapeError
-from mlpsweep.files import write_atomic
+from mlpsweep.errors import DataFormatError, ShapeError
+from mlpsweep.files import read_bytes, write_atomic
 from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.losses import softmax
 from mlpsweep.nn.network import Network, Params, n_parameters
@@ -69,6 +69,11 @@ class Model:
             digest.update(f"{array.shape} {array.dtype.str}\n".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+    @property
+    def data_folder(self) -> str:
+        """Name of its data's folder: that of the data set, or of the set that its data stand in for."""
+        return str(self.metadata.get("stands_in_for") or self.metadata["dataset"])
 
     def with_metadata(self, **metadata: Any) -> "Model":
         """Return the same model with more metadata."""
@@ -144,12 +149,9 @@ class Model:
         DataFormatError
             If it is not what :meth:`save` writes: damaged, other arrays, dtypes or shapes.
         """
+        content = read_bytes(path, "Train a model: python -m pipeline.train")
         try:
-            arrays = unpack_arrays(path.read_bytes(), str(path))
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file; expected a model. Train one: python -m pipeline.train") from error
-        try:
-            return cls._from_arrays(arrays)
+            return cls._from_arrays(unpack_arrays(content, "the file"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataFormatError(
                 f"{path}: not a model of format {FORMAT} ({error}); expected the file that training wrote. "
@@ -174,4 +176,6 @@ class Model:
                     raise ValueError(f"layer {i} is {stored.dtype} of shape {stored.shape}, expected {view.shape}")
                 view[...] = stored
         scale, shift = float(about["scale"]), float(about["shift"])
+        if not np.isfinite([scale, shift, params.flat.sum(dtype=np.float64)]).all():
+            raise ValueError(f"scale {scale}, shift {shift} and weights are not all finite")
         return cls(params, tuple(about["activations"]), scale, shift, dict(about["metadata"]))

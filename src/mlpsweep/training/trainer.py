@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 
 from mlpsweep.data.augment import Augment
-from mlpsweep.data.batches import Gatherer, drop_pixels, iter_batches
+from mlpsweep.data.batches import Gatherer, iter_batches
 from mlpsweep.data.dataset import Split
 from mlpsweep.errors import DivergenceError
+from mlpsweep.nn.dropout import draw_mask
 from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax_cross_entropy
 from mlpsweep.nn.network import LayerCache, Network
 from mlpsweep.nn.optimizers import Optimizer
@@ -229,7 +230,9 @@ class Trainer:
         rate, decay = self.plan.rate(state.update), self.plan.l2_lambda / n
         cache: tuple[LayerCache, ...] = self._caches(n)
         if self._kept is not None:
-            drop_pixels(x, self.plan.input_dropout, state.dropout_rng, self._kept[:n])
+            mask = self._kept[:n]
+            draw_mask(self.plan.input_dropout, state.dropout_rng, mask)
+            x *= mask
         logits, grad = network.forward(x, cache, state.dropout_rng), cache[-1].grad
         loss = softmax_cross_entropy(logits, labels, grad)
         penalty = 0.5 * decay * sum_of_squares(network.params.all_weights) if decay else 0.0

@@ -9,11 +9,11 @@ from sklearn.metrics import accuracy_score
 
 from mlpsweep.errors import DataError
 from mlpsweep.evaluation.folder import (
+    EvaluationFolder,
     confusion_table,
     metrics_json,
     per_class_table,
     predictions_table,
-    write_evaluation,
 )
 from mlpsweep.figures.errors import draw_evaluation
 from mlpsweep.figures.style import png_bytes
@@ -38,7 +38,7 @@ def test_twice_written_is_byte_equal_and_complete(evaluation, tiny_dataset, tmp_
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         pictures = {name: png_bytes(figure) for name, figure in draw_evaluation(evaluation, tiny_dataset).items()}
-        write_evaluation(evaluation, folder, pictures)
+        EvaluationFolder(folder).save(evaluation, pictures)
     first, second = ({path.name: sha256_file(path) for path in folder.iterdir()} for folder in folders)
     assert first == second
     assert sorted(first) == NAMES
@@ -81,3 +81,50 @@ def test_metrics_json_says_what_was_measured_on_what(evaluation):
 def test_without_the_test_split_nothing_is_drawn(evaluation, tiny_dataset):
     with pytest.raises(DataError, match="test split is not loaded"):
         draw_evaluation(evaluation, dataclasses.replace(tiny_dataset, test=None))
+
+
+def test_what_is_saved_is_read_back(evaluation, tmp_path):
+    folder = EvaluationFolder(tmp_path / "out")
+    assert not folder.exists
+    folder.save(evaluation, {"confusion_matrix": b"png"})
+    assert folder.exists
+    assert folder.metrics() == json.loads(json.dumps(metrics_json(evaluation)))
+    assert folder.predictions().predicted_labels.tolist() == evaluation.predicted_labels.tolist()
+    assert folder.predictions().correct.mean() == evaluation.splits["test"].accuracy
+    names, counts = folder.confusion()
+    assert (names, counts.tolist()) == (evaluation.class_names, evaluation.confusion.tolist())
+    assert folder.f1() == tuple(evaluation.report[name]["f1-score"] for name in evaluation.class_names)
+    assert [row["recall"] for row in folder.by_class()] == [evaluation.report[name]["recall"] for name in names]
+    assert folder.pictures() == {"confusion_matrix": b"png"}
+    assert folder.files[-1].name == "predictions.csv"
+
+
+READERS = {
+    "metrics.json": EvaluationFolder.metrics,
+    "classification_report.json": EvaluationFolder.f1,
+    "per_class.csv": EvaluationFolder.by_class,
+    "predictions.csv": EvaluationFolder.predictions,
+    "confusion_matrix.csv": EvaluationFolder.confusion,
+}
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"null", b"\xff\xfe", b"a,b\n1,x\n", b"\0"], ids=repr)
+@pytest.mark.parametrize("name", READERS)
+def test_a_damaged_file_is_a_data_fault_that_names_it_and_the_remedy(evaluation, tmp_path, name, damage):
+    folder = EvaluationFolder(tmp_path / "out")
+    folder.save(evaluation, {})
+    (folder.path / name).write_bytes(damage)
+    with pytest.raises(DataError, match=rf"{name}: .*pipeline\.evaluate"):
+        READERS[name](folder)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_missing_file_or_a_folder_in_its_place_is_a_data_fault(evaluation, tmp_path, name):
+    folder = EvaluationFolder(tmp_path / "out")
+    folder.save(evaluation, {})
+    (folder.path / name).unlink()
+    with pytest.raises(DataError, match=f"{name}: no such file"):
+        READERS[name](folder)
+    (folder.path / name).mkdir()
+    with pytest.raises(DataError, match=f"{name}: not a regular file"):
+        READERS[name](folder)

@@ -1,5 +1,6 @@
 """The key of a training: equal exactly where the bits must be."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,29 +75,43 @@ def test_other_sources_or_versions_are_another_key(
     assert run_key(make_settings(), DIGEST) != before
 
 
-@pytest.mark.parametrize(
-    "path", ["nn/losses.py", "training/trainer.py", "data/augment.py", "data/batches.py", "data/dataset.py"]
+PACKAGE = Path(identity.__file__).parents[1]
+TRAINING = {"blas": True, "measure": True, "run": True, "setup": True, "trainer": True} | dict.fromkeys(
+    ("__init__", "arrays", "checkpoint", "folder", "history", "identity", "model", "proof"), False
 )
-def test_a_byte_of_a_numeric_source_changes_the_digest(
-    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in (
-        "nn/losses.py",
-        "training/trainer.py",
-        "data/augment.py",
-        "data/batches.py",
-        "data/dataset.py",
-        "data/idx.py",
-    ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("x = 1\n")
+"""Whether a comment in this module of ``training`` makes every training another one."""
+
+COMPUTING = {
+    "nn": {path.stem for path in (PACKAGE / "nn").glob("*.py")} - {"__init__"},
+    "training": {name for name, computes in TRAINING.items() if computes},
+    "data": {"augment", "batches", "dataset"},
+}
+
+
+@pytest.fixture
+def copied_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for folder in COMPUTING:
+        shutil.copytree(PACKAGE / folder, tmp_path / folder)
     monkeypatch.setattr(identity, "_PACKAGE", tmp_path)
-    digests = list[str]()
-    for changed in ("data/idx.py", path):
-        (tmp_path / changed).write_text("x = 2\n")
-        digests.append(numeric_sources_digest.__wrapped__())
-        (tmp_path / changed).write_text("x = 1\n")
-    assert numeric_sources_digest.__wrapped__() == digests[0] != digests[1]
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", COMPUTING)
+def test_a_comment_changes_the_key_where_it_is_in_a_numeric_source(copied_package: Path, folder: str) -> None:
+    before = numeric_sources_digest.__wrapped__()
+    changed = set()
+    for file in (copied_package / folder).glob("*.py"):
+        text = file.read_text()
+        file.write_text(f"{text}# a comment\n")
+        if numeric_sources_digest.__wrapped__() != before:
+            changed.add(file.stem)
+        file.write_text(text)
+    assert changed == COMPUTING[folder]
+    assert numeric_sources_digest.__wrapped__() == before
+
+
+def test_every_module_of_training_is_decided_on() -> None:
+    assert {path.stem for path in (PACKAGE / "training").glob("*.py")} == TRAINING.keys()
 
 
 def test_environment_names_versions_and_the_blas_kernel() -> None:

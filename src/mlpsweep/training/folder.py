@@ -1,0 +1,216 @@
+"""The folder of one training, which is the record of it (ADR 6): saved, read and checked here and nowhere else.
+
+Only this module knows the names of its files. People may edit or damage them; each is read believing nothing.
+"""
+
+import csv
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from mlpsweep import config
+from mlpsweep.errors import DataError, DataFormatError, SettingsError
+from mlpsweep.files import read_json, read_text, write_atomic, write_json
+from mlpsweep.settings import TrainSettings
+from mlpsweep.training.history import History
+from mlpsweep.training.identity import settings_digest
+from mlpsweep.training.model import Model
+from mlpsweep.training.run import TrainingResult
+
+REMEDY: Final = "Name a folder that `python -m pipeline.train` wrote, or train it again."
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What differs from time to time about a training, and so lies beside its folder: ``<folder>.run.json``.
+
+    Parameters
+    ----------
+    run_id : str
+        Of the tracked run; empty if the store could not make one.
+    name : str
+        A name that a person can read.
+    made_with : mapping of str to str
+        Versions, machine and commit.
+    seconds : float or None
+        Wall time of the training; None while it runs.
+    metrics : mapping of str to float
+        Of the epoch whose weights the model has.
+    reused_from : str or None
+        The run whose outputs were taken.
+    """
+
+    run_id: str
+    name: str
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reused_from: str | None = None
+
+    @classmethod
+    def parse(cls, values: Any) -> Self:
+        """Return the record of a file's value.
+
+        Raises
+        ------
+        ValueError
+            If a part has another type, or ``run_id`` is missing.
+        """
+        if not isinstance(values, dict):
+            raise ValueError(f"{type(values).__name__} instead of a mapping")
+        known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
+        record = cls(**{"run_id": None, "name": "", **known})
+        kinds = {"run_id": str, "name": str, "made_with": dict, "seconds": float | int | None, "metrics": dict}
+        for name, kind in {**kinds, "reused_from": str | None}.items():
+            if not isinstance(getattr(record, name), kind):
+                raise ValueError(f"{name} is {getattr(record, name)!r}")
+        return record
+
+
+@dataclass(frozen=True)
+class TrainingFolder:
+    """Weights, history, settings and curves of one training; equal trainings write equal bytes.
+
+    Parameters
+    ----------
+    path : Path
+        May be missing until something is saved.
+    """
+
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        """File of the model."""
+        return self.path / "model.npz"
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Every file that a finished training leaves."""
+        return (self.weights, self._history, self._settings, self.path / "curves.png")
+
+    @property
+    def _history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def _settings(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def _record(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.run.json")
+
+    def save(self, result: TrainingResult, settings: TrainSettings, curves: bytes) -> None:
+        """Write all outputs, each whole or not at all.
+
+        Parameters
+        ----------
+        result : TrainingResult
+        settings : TrainSettings
+            What it was trained with.
+        curves : bytes
+            The figure of its history, PNG.
+        """
+        result.model.save(self.weights)
+        self.save_history(result.history)
+        write_atomic(self._settings, config.to_yaml(settings).encode())
+        write_atomic(self.path / "curves.png", curves)
+
+    def save_history(self, history: History) -> Path:
+        """Write the history alone, which is all that a trial of a search keeps; return its file."""
+        write_atomic(self._history, history.to_csv().encode())
+        return self._history
+
+    def saved_history(self) -> Path | None:
+        """Return the file of the history, or None if there is none."""
+        return self._history if self._history.exists() else None
+
+    def load(self) -> tuple[Model, TrainSettings]:
+        """Return the model and the settings it was trained with.
+
+        Raises
+        ------
+        DataError
+            If a file is missing, damaged, or the two do not belong together. A model made before models held the
+            digest of their settings is taken at its word.
+        """
+        model, settings = Model.load(self.weights), self.settings()
+        if lost := [name for name in ("dataset", "data_digest", "run_key") if name not in model.metadata]:
+            raise DataFormatError(f"{self.weights}: the model does not say its {', '.join(lost)}. {REMEDY}")
+        stated = model.metadata.get("settings_digest")
+        if stated not in (None, settings_digest(settings)):
+            raise DataError(
+                f"{self._settings}: not what {self.weights.name} was trained with (digest "
+                f"{settings_digest(settings)[:8]}, the model says {str(stated)[:8]}); expected a folder whose files "
+                f"belong together. Undo the edit. {REMEDY}"
+            )
+        return model, settings
+
+    def settings(self) -> TrainSettings:
+        """Return the settings of the training.
+
+        Raises
+        ------
+        DataError
+            If the file is missing.
+        DataFormatError
+            If it holds no settings of a training.
+        """
+        text = read_text(self._settings, REMEDY)
+        try:
+            return TrainSettings.build(config.read_yaml(text, "the text"))
+        except SettingsError as error:
+            first, n_more = error.messages[0].rstrip("."), len(error.messages) - 1
+            more = f" and {n_more} more" if n_more else ""
+            what = f"not the settings of a training ({first}{more})"
+            raise DataFormatError(f"{self._settings}: {what}. {REMEDY}") from error
+
+    def history(self) -> tuple[Mapping[str, float | None], ...]:
+        """Return one mapping per epoch: column to number, or None where nothing was measured.
+
+        Raises
+        ------
+        DataError
+            If the file is missing.
+        DataFormatError
+            If it is no such table.
+        """
+        lines = csv.DictReader(self.history_text().splitlines())
+        try:
+            if "epoch" not in (lines.fieldnames or ()):
+                raise ValueError("it has no column epoch")
+            rows = tuple({key: float(cell) if cell else None for key, cell in line.items()} for line in lines)
+            if any(row["epoch"] is None for row in rows):
+                raise ValueError("an epoch has no number")
+        except (ValueError, TypeError, AttributeError, csv.Error) as error:
+            raise DataFormatError(f"{self._history}: not a history of epochs ({error}). {REMEDY}") from error
+        return rows
+
+    def history_text(self) -> str:
+        """Return the history as it is written; as :meth:`history`."""
+        return read_text(self._history, REMEDY)
+
+    def record(self) -> RunRecord | None:
+        """Return what lies beside the folder about its run, or None if nothing does.
+
+        Raises
+        ------
+        DataFormatError
+            If the file is not what :meth:`write_record` writes.
+        """
+        if not self._record.exists():
+            return None
+        remedy = "Delete it: the run is found by its run_key then."
+        try:
+            return RunRecord.parse(read_json(self._record, remedy))
+        except ValueError as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataFormatError(f"{self._record}: not the record of a run ({error}). {remedy}") from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record of the run beside the folder; what is not known is left out."""
+        write_json(self._record, {k: v for k, v in dataclasses.asdict(record).items() if v is not None and v != {}})
