@@ -1,4 +1,4 @@
-"""Documents that say what is there: decision records with their index, and links that lead somewhere."""
+"""Documents and the forge's files say what is there: decisions, links, named paths, tiers, checks."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ RECORDS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("tests/**/*.md")]
 )
+NAMED = r"`((?:src|pipeline|conf|tests|docs)/[\w./-]*\w)`"
 NUMBERS = {3: "three", 5: "five", 8: "eight", 20: "twenty", 24: "twenty-four"}
 HEAD = re.compile(r"# (\d+)\. (.+)\n\nDate: (\d{4}-\d\d-\d\d)\nStatus: .+\n\n\*\*Decision\.\*\* ")
 
@@ -37,3 +38,23 @@ def test_the_default_search_is_the_one_decided() -> None:
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(NAMED, (ROOT / "CONTRIBUTING.md").read_text()))))
+def test_what_a_contributor_is_sent_to_is_there(name: str) -> None:
+    assert (ROOT / name).exists()
+
+
+def test_the_workflow_has_a_job_for_each_tier() -> None:
+    tiers = set(re.findall(r"make ([a-z]+)", (ROOT / ".ci/run").read_text())) - {"setup"}
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    assert tiers <= set(jobs["tier"]["strategy"]["matrix"]["tier"])
+    assert jobs["whole"]["steps"][-1] == {"run": ".ci/run"}
+
+
+def test_pre_commit_runs_what_make_check_runs() -> None:
+    checks = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert checks is not None
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entries = [hook["entry"].removesuffix(" --force-exclude").removeprefix(".venv/bin/") for hook in hooks]
+    assert entries == [line.strip().removesuffix(" .") for line in checks[1].splitlines()]
