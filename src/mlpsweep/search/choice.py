@@ -2,7 +2,7 @@
 
 Of all configurations in a band below the best mean the smallest is taken, as in the one-standard-error rule of Breiman
 et al. (1984). The band is narrower, and far narrower than a 95 % interval: that one ties nearly everything, and the
-smallest of it is a worse configuration about as often as a plain maximum is; ``docs/adr/0007`` has the simulation.
+smallest of it is a worse configuration about as often as a plain maximum is; ``docs/adr/0008`` has the simulation.
 """
 
 import math
