@@ -12,6 +12,7 @@ Nothing in Optuna claims a trial atomically on SQLite, so a claim is a transacti
 """
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,16 +32,23 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from mlpsweep.errors import StorageError
-from mlpsweep.files import locked
+from mlpsweep.files import locked, storage_errors
 
 # A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind: its
 # write-ahead log can corrupt a database in versions before 3.51.3.
 ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": 120}}
 # Optuna reads constraints under this prefix. A trial that has ours is over its bound: never trained, not counted.
 EXCESS = "constraints:n_parameters"
-OWNER, RETRIES = "owner", "retries"
-# Who ended it: the owner goes when a trial ends.
-WORKER = "worker"
+# OWNER is cleared when a trial ends; WORKER remembers who ended it, for the timeline.
+OWNER, RETRIES, WORKER = "owner", "retries", "worker"
+
+database_errors = functools.partial(
+    storage_errors,
+    expected="a study database that can be read and written. "
+    "Free space or restore the file, then start the same command again: it goes on where it was",
+    kinds=(SQLAlchemyError, StorageInternalError),
+)
+"""Around each use of the database at an address: its exceptions become StorageError."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +86,6 @@ class LostClaimError(Exception):
     """Another worker owns the trial now; this one's result is dropped."""
 
 
-@contextlib.contextmanager
-def storage_faults(url: str) -> Iterator[None]:
-    """Turn the database's exceptions into :class:`StorageError`.
-
-    Raises
-    ------
-    StorageError
-        Names the database and what it said.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = getattr(error, "orig", None) or error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
-        raise StorageError(
-            f"{url}: {reason}; expected a study database that can be read and written. "
-            "Free space or restore the file, then start the same command again: it goes on where it was"
-        ) from error
-
-
 def database(url: str) -> Path:
     """Return the file of a storage."""
     return Path(url.removeprefix("sqlite:///"))
@@ -114,7 +102,7 @@ def open_storage(url: str, lock: Path) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     database(url).parent.mkdir(parents=True, exist_ok=True)
     try:
-        with locked(lock), storage_faults(url):
+        with locked(lock), database_errors(url):
             storage = RDBStorage(url, engine_kwargs=dict(ARGUMENTS))
             with storage.engine.connect() as connection:
                 (verdict,) = connection.exec_driver_sql("PRAGMA quick_check(1)").one()
@@ -147,17 +135,17 @@ class Ledger:
 
     def study(self, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
         """Return Optuna's view of the study; a new one has not yet cached any trial."""
-        with storage_faults(self.storage.url):
+        with database_errors(self.storage.url):
             return optuna.load_study(study_name=self.name, storage=self._cached, sampler=sampler)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number."""
-        with storage_faults(self.storage.url):
+        with database_errors(self.storage.url):
             return self._cached.get_all_trials(self.study_id, deepcopy=False)
 
     def trial(self, claim: Claim) -> FrozenTrial:
         """Return a claimed trial as it is stored."""
-        with storage_faults(self.storage.url):
+        with database_errors(self.storage.url):
             return self.storage.get_trial(claim.trial_id)
 
     def claim(
@@ -226,7 +214,7 @@ class Ledger:
         report, trial = models.TrialIntermediateValueModel, models.TrialModel
         query = select(trial.number, report.intermediate_value).join(trial)
         query = query.filter(trial.study_id == self.study_id, report.step == epoch)
-        with storage_faults(self.storage.url), Session(self.storage.engine) as session:
+        with database_errors(self.storage.url), Session(self.storage.engine) as session:
             return {number: value for number, value in session.execute(query) if value is not None}
 
     def tell(self, claim: Claim, state: TrialState, value: float | None, notes: Mapping[str, Any]) -> None:
@@ -269,7 +257,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with storage_faults(self.storage.url), Session(self.storage.engine, expire_on_commit=False) as session:
+        with database_errors(self.storage.url), Session(self.storage.engine, expire_on_commit=False) as session:
             # The first statement takes the write lock: what is read after it stays true until the commit.
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.metric import metric_named
+from mlpsweep.search.choice import Difference
 from mlpsweep.tables import Column, Table, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
@@ -75,11 +78,13 @@ class Finalist:
     n_parameters : int
         Weights and biases of its network.
     is_tied : bool
-        Whether it cannot be told from the best.
+        Whether the search could not tell it from the best.
     is_winner : bool
-        Whether it was chosen.
+        Whether the search chose it.
     params : mapping
         Its settings by name.
+    behind : Difference or None
+        The best finalist's score less this one's; None if a summary does not say.
     """
 
     number: int
@@ -88,6 +93,17 @@ class Finalist:
     is_tied: bool
     is_winner: bool
     params: Mapping[str, Any] = field(default_factory=dict)
+    behind: Difference | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None for a single one."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)
