@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Sweep, enter
 from pipeline.settings import SearchJob
@@ -18,6 +18,7 @@ from pipeline.settings import SearchJob
 if TYPE_CHECKING:
     from mlpsweep.data.manifest import Manifest
     from mlpsweep.search.folder import SearchFolder
+    from mlpsweep.search.rows import Search
     from mlpsweep.search.study import Plan, Study
     from mlpsweep.search.worker import SearchEnd
     from mlpsweep.settings import TrainSettings
@@ -32,7 +33,7 @@ def run(settings: SearchJob, context: Context) -> None:
     from mlpsweep.search.folder import SearchFolder
     from mlpsweep.search.preview import measure_epoch, preview
     from mlpsweep.search.recipe import fixed_deltas
-    from mlpsweep.search.run import search
+    from mlpsweep.search.run import conclude, search
     from mlpsweep.search.study import open_study
     from mlpsweep.tracking.store import open_store, reach_store, work_tree
     from mlpsweep.tracking.trial_runs import search_run
@@ -54,7 +55,7 @@ def run(settings: SearchJob, context: Context) -> None:
         if end.signal:
             signal.raise_signal(end.signal)
         folder = SearchFolder(Path(settings.output_dir or context.folder))
-        write(study, settings, deltas, folder)
+        show(study, conclude(study, settings.winner, deltas, folder), folder)
         parent.log_files(folder.files())
 
 
@@ -119,27 +120,21 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
     return work_through(study, settings.search, settings.winner, services)
 
 
-def write(study: "Study", settings: SearchJob, deltas: Mapping[str, Any], folder: "SearchFolder") -> None:
-    """Write the study's outcome; equal studies write equal bytes. Then say where it is and what rebuilds it."""
+def show(study: "Study", found: "Search", folder: "SearchFolder") -> None:
+    """Draw what was found; say who won, where the outcome is, and what rebuilds the winner."""
     from rich.console import Console
 
     from mlpsweep.figures.search import draw_search
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.search import finalists_table
-    from mlpsweep.search import winner
-    from mlpsweep.search.finalists import finalists
-    from mlpsweep.search.recipe import winner_recipe
-    from mlpsweep.training.identity import run_key
+    from mlpsweep.search.winner import sentence
 
-    compared = finalists(study, settings.winner, lambda one: run_key(one, study.plan.data_digest))
-    found = winner.search_of(study, compared)
-    folder.save(found, winner.summary(study, compared), winner_recipe(study, deltas, compared))
     for name, figure in draw_search(found).items():
         save_figure(figure, folder.file(f"{name}.png"))
-    if compared:
+    if found.finalists:
         Console(width=max(110, Console().width)).print(finalists_table(found, shows_seeds=False).to_rich())
     sys.stdout.write(
-        f"{winner.sentence(study, compared)}\n{folder.path}  rebuild the winner: "
+        f"{sentence(study, found.finalists)}\n{folder.path}  rebuild the winner: "
         f"python -m pipeline.train --config-dir {folder.path} recipe=winner\n"
     )
 

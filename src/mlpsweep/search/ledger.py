@@ -1,4 +1,4 @@
-"""The study's storage: every write of ours is one transaction here. Who may train what is decided nowhere else.
+"""The study's storage: each write is one transaction, and only these decide who may train what.
 
 States of a trial::
 
@@ -37,7 +37,7 @@ from mlpsweep.files import locked, storage_errors
 # A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind: its
 # write-ahead log can corrupt a database in versions before 3.51.3.
 ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": 120}}
-# Optuna reads constraints under this prefix. A trial that has ours is over its bound: never trained, not counted.
+# Optuna reads constraints under this prefix. A trial that has it is over the bound: never trained nor counted.
 EXCESS = "constraints:n_parameters"
 # OWNER is cleared when a trial ends; WORKER remembers who ended it, for the timeline.
 OWNER, RETRIES, WORKER = "owner", "retries", "worker"
@@ -48,7 +48,7 @@ database_errors = functools.partial(
     "Free space or restore the file, then start the same command again: it goes on where it was",
     kinds=(SQLAlchemyError, StorageInternalError),
 )
-"""Around each use of the database at an address: its exceptions become StorageError."""
+"""Wraps each use of the database at an address, so that its exceptions become StorageError."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Claim:
     Parameters
     ----------
     trial_id, number : int
-        The database's name for it, and ours.
+        Key of the trial in the database, and its number in the study.
     owner : str
-        The worker.
+        Name of the worker.
     retries : int
-        Workers that died with it.
+        How many workers died while they trained it.
     is_surplus : bool
-        Whether the target is reached without it: to be left as interrupted, not to be trained.
+        Whether the target is reached without it; the worker then leaves it as interrupted and trains nothing.
     """
 
     trial_id: int
@@ -76,7 +76,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a study is: trials that count, and trials that living workers are at."""
+    """How many trials of a study count, and how many are in the hands of living workers."""
 
     n_counted: int
     n_running: int
@@ -125,7 +125,7 @@ class Ledger:
     storage : RDBStorage
         From :func:`open_storage`.
     name : str
-        The study's; it must exist.
+        Name of a study that exists.
     """
 
     def __init__(self, storage: RDBStorage, name: str) -> None:
@@ -156,13 +156,13 @@ class Ledger:
         Parameters
         ----------
         owner : str
-            A worker, whose lock is held.
+            Name of the worker; it holds its lock.
         target : int
-            Trials that shall count in the end.
+            Number of trials that shall count in the end.
         limit : int or None
-            Trials there may be in all, if the sampler has no more to propose.
+            Number of trials that the sampler can propose in all; None if there is no end.
         is_alive : callable
-            Whether an owner still lives.
+            Returns whether an owner still lives.
         """
         with self._transaction() as session:
             query = select(models.TrialModel).filter_by(study_id=self.study_id).order_by(models.TrialModel.number)
@@ -197,7 +197,7 @@ class Ledger:
     def refuse(
         self, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution], excess: float
     ) -> None:
-        """Store parameters that break the bound, with by how much, and be done with the trial."""
+        """Store parameters that break the bound, and how far they break it, and end the trial."""
         with self._owned(claim) as (session, trial):
             self._set_params(session, claim, params, kinds)
             attributes = models.TrialSystemAttributeModel

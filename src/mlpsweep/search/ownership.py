@@ -1,4 +1,4 @@
-"""Who is alive: a worker holds a lock that the kernel lets go at its death, however it dies."""
+"""Which workers live: each holds a lock that the kernel releases at its death, however it dies."""
 
 import contextlib
 import uuid

@@ -25,9 +25,9 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
     Parameters
     ----------
     plan : Plan
-        What would be searched.
+        The study that would be opened.
     settings : SearchSettings
-        Budget, sampler, pruner.
+        Budget, sampler and pruner.
     epoch_seconds : callable
         Returns the seconds of an epoch; see :func:`measure_epoch`.
 

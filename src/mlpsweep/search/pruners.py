@@ -31,9 +31,9 @@ class Curve:
     study : str
         The study's name; brackets depend on it.
     number : int
-        The trial's.
+        Number of the trial; brackets depend on it too.
     n_epochs : int
-        A trial's whole budget.
+        Whole budget of a trial.
     values : mapping
         The trial's own values by epoch, up to now.
     peers_at : callable

@@ -31,7 +31,7 @@ class TrialRow:
     state : str
         ``complete``, ``pruned``, ``failed``, or a word for an unfinished one.
     value : float or None
-        The objective, of a complete trial.
+        The objective of a complete trial.
     params : mapping
         Drawn values by name; a name that does not apply is absent.
     intermediate : tuple of (int, float)
@@ -39,9 +39,9 @@ class TrialRow:
     start, end : float or None
         POSIX times, seconds.
     worker : str or None
-        Who ran it.
+        Name of the worker that ran it.
     facts : mapping
-        What else is known of it, by column of the table; not read back.
+        Further columns of its line in the table; they are not read back.
     """
 
     number: int
@@ -72,7 +72,7 @@ class Finalist:
     Parameters
     ----------
     number : int
-        Its trial.
+        Number of its trial.
     values : tuple of float
         The objective, one per seed.
     n_parameters : int

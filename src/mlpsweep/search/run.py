@@ -1,14 +1,18 @@
-"""A whole search: the trials, then the finalists, by one worker in this process or by several below it."""
+"""A whole search: the trials, then the finalists, by one worker in this process or by several below it; its outcome."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
 
 from mlpsweep.data.dataset import Dataset
-from mlpsweep.search.finalists import train_finalists
+from mlpsweep.search import winner
+from mlpsweep.search.finalists import finalists, train_finalists
+from mlpsweep.search.folder import SearchFolder
 from mlpsweep.search.live import watch
+from mlpsweep.search.recipe import winner_recipe
+from mlpsweep.search.rows import Search
 from mlpsweep.search.scores import row_scores
 from mlpsweep.search.services import Services
 from mlpsweep.search.settings import SearchSettings, WinnerSettings
@@ -47,12 +51,39 @@ def search(
         return supervise(study, settings, be_worker, arguments, console.print)
 
 
-def work_through(study: Study, settings: SearchSettings, winner: WinnerSettings, services: Services) -> SearchEnd:
+def work_through(study: Study, settings: SearchSettings, choice: WinnerSettings, services: Services) -> SearchEnd:
     """Be one worker: work on the trials, then share in the finalists' trainings; errors as :func:`work`."""
     end = work(study, settings, services)
     if end.signal or end.timed_out:
         return end
-    return dataclasses.replace(end, signal=train_finalists(study, winner, services))
+    return dataclasses.replace(end, signal=train_finalists(study, choice, services))
+
+
+def conclude(study: Study, choice: WinnerSettings, deltas: Mapping[str, Any], folder: SearchFolder) -> Search:
+    """Choose the winner, write the outcome but for its figures, and return it; equal studies write equal bytes.
+
+    Parameters
+    ----------
+    study : Study
+        Worked through.
+    choice : WinnerSettings
+        How the winner is chosen.
+    deltas : mapping
+        From :func:`~mlpsweep.search.recipe.fixed_deltas`.
+    folder : SearchFolder
+        Where to write.
+
+    Raises
+    ------
+    NoResultError
+        If no trial is complete; nothing is written.
+    OSError
+        If the folder cannot be written.
+    """
+    compared = finalists(study, choice, lambda one: run_key(one, study.plan.data_digest))
+    found = winner.search_of(study, compared)
+    folder.save(found, winner.summary(study, compared), winner_recipe(study, deltas, compared))
+    return found
 
 
 def services_on(dataset: Dataset, metric: str, **others: Any) -> Services:

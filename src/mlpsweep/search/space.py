@@ -31,13 +31,13 @@ class Space:
     Parameters
     ----------
     dimensions : tuple of Dimension
-        What is searched.
+        The searched settings.
     base : TrainSettings
-        Every other setting, and with the searched ones' own values the published baseline.
+        Holds every other setting; with its own values of the searched settings it is the published baseline.
     n_features, n_classes : int
-        Ends of the network, for its number of parameters.
+        Inputs and outputs of the network; they decide its number of parameters.
     max_parameters : int or None
-        Bound on weights and biases.
+        Largest number of weights and biases that is trained; None: no bound.
     """
 
     dimensions: tuple[Dimension, ...]

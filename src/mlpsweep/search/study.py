@@ -34,15 +34,15 @@ class Plan:
     Parameters
     ----------
     data : str
-        The manifest's data set.
+        Name of the data set, as the manifest has it.
     data_digest : str
         SHA-256 of the prepared data.
     sources_digest : str
         SHA-256 of the numeric sources.
     space : Space
-        What is searched, and the settings that are not.
+        The searched settings, and the values of all others.
     metric : str
-        What is optimised, one of ``METRICS``.
+        Metric to optimise, one of ``METRICS``.
     """
 
     data: str
@@ -105,9 +105,9 @@ class Study:
     plan : Plan
         What defines it.
     ledger : Ledger
-        Its trials.
+        Where its trials are kept.
     folder : Path
-        Where its workers' locks and its trials' folders lie: beside the database.
+        Folder beside the database, with the workers' locks and the trials' folders.
     """
 
     plan: Plan

@@ -42,13 +42,13 @@ def supervise(
     Parameters
     ----------
     study : Study
-        Open; to see whether the search gets on.
+        Open; it shows whether the search gets on.
     settings : SearchSettings
         Number of workers, limits.
     target, arguments : callable, tuple
         What a worker process calls: a module's function and arguments that can be pickled; it calls ``work``.
     notice : callable
-        Takes a line for the user when a worker was killed.
+        Takes a line for the user each time a worker was killed.
 
     Raises
     ------
