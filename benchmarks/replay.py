@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlpsweep.search.folder import SearchFolder
 from mlpsweep.search.pruners import PRUNERS, Curve
-from mlpsweep.search.rows import read_trials
 
 
 def replay(name: str, curves: Sequence[Sequence[float]], target: float) -> tuple[int, int | None]:
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=0.98)
     args = parser.parse_args()
     for folder in args.folders:
-        trials = read_trials(folder / "trials.csv", folder.with_name(f"{folder.name}.times.csv"))
+        trials = SearchFolder(folder).trials()
         curves = [[value for _, value in trial.intermediate] for trial in trials]
         for name in PRUNERS:
             spent, reached = replay(name, curves, args.target)

@@ -96,14 +96,14 @@ def run(words: list[str], folder: Path) -> tuple[float, float]:
 
 
 def ours(pruner: str, budget: Budget, folder: Path) -> Result:
-    from mlpsweep.search.rows import read_trials
+    from mlpsweep.search.folder import SearchFolder
 
     (folder / "data").symlink_to(ROOT / "data")
     words = [f"search.pruner={pruner}", f"search.n_trials={budget.n_trials}", f"n_epochs={budget.n_epochs}"]
     words += [f"search.n_workers={N_WORKERS}", f"seed={budget.seed}", "winner.top_k=1", "winner.n_seeds=1"]
     words += ["data.fallback=null", *budget.words]
     start, seconds = run([sys.executable, "-m", "pipeline.search", *words], folder)
-    trials = read_trials(folder / "artifacts/search/trials.csv", folder / "artifacts/search.times.csv")
+    trials = SearchFolder(folder / "artifacts/search").trials()
     events, points = [], []
     for trial in trials:
         assert trial.start is not None

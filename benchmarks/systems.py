@@ -69,14 +69,16 @@ def ours(case: Case, data: Data) -> Epoch:
     from mlpsweep.nn.optimizers import Sgd
     from mlpsweep.nn.products import multiply_for
     from mlpsweep.training.blas import blas_threads
-    from mlpsweep.training.trainer import Plan, State, Trainer
+    from mlpsweep.training.trainer import State, Trainer, TrainingPlan
 
     multiply = multiply_for(case.threads)
     params = init_params(case.layer_sizes, "glorot_uniform", np.random.default_rng(0))
     network = Network(params, (ACTIVATIONS[case.activation],) * (len(case.layer_sizes) - 2), 0.0, multiply)
     state = State(network, Sgd(params, multiply), np.random.default_rng(1), np.random.default_rng(2), 0, [])
     updates = -(-len(data.labels) // case.batch_size)
-    plan = Plan(lambda update: LEARNING_RATE, 0.0, case.batch_size, updates, 10**9, True, False, 200, None, None)
+    plan = TrainingPlan(
+        lambda update: LEARNING_RATE, 0.0, case.batch_size, updates, 10**9, True, False, 200, None, None
+    )
     split = Split(data.images, data.labels, np.arange(len(data.labels)))
     fitted = Trainer(state, plan, split, (1 / 255, 0.0)).fit()
 

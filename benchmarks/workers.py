@@ -19,7 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from mlpsweep.search.rows import TrialRow, read_trials
+from mlpsweep.search.folder import SearchFolder
+from mlpsweep.search.rows import TrialRow
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WIDTH: Final = "space.dimensions.hidden_sizes.width"
@@ -45,8 +46,7 @@ def search(words: tuple[str, ...], n_trials: int, n_workers: int) -> tuple[Trial
         )  # fmt: skip
         if done.returncode:
             sys.exit(done.stderr)
-        made = Path(folder) / "artifacts"
-        return tuple(read_trials(made / "search/trials.csv", made / "search.times.csv"))
+        return SearchFolder(Path(folder) / "artifacts/search").trials()
 
 
 def span(trials: tuple[TrialRow, ...]) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlpsweep import rules
 from mlpsweep.rules import key
 from mlpsweep.search.settings import SearchSettings, SpaceSettings, WinnerSettings
-from mlpsweep.settings import MAX_SEED, DataSettings, Settings, TrainSettings
+from mlpsweep.settings import MAX_SEED, DataSettings, OriginSettings, Settings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
 
 RUN_ID = rules.matching("[0-9a-f]{32}", "a run id of 32 hexadecimal digits")
@@ -42,6 +42,7 @@ class TrainJob(TrainSettings):
     reuse: bool | None = key(
         rules.optional(rules.BOOLEAN), "take an equal training's outputs; null: with -m only", "false", identity=False
     )
+    origin: OriginSettings
     paths: PathSettings
     tracking: TrackingSettings
 

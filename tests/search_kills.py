@@ -13,7 +13,7 @@ from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
 from mlpsweep.training.checkpoint import CheckpointStore
-from tests.search_lab import Book, Page, make_hands
+from tests.search_lab import Book, Page, make_services
 
 
 class Killed(BaseException):
@@ -89,7 +89,7 @@ def live_until_done(study: Study, settings: SearchSettings, book: Book, reaper: 
     for after in lives:
         reaper.arm(after)
         try:
-            worker.work(study, settings, make_hands(book=book))
+            worker.work(study, settings, make_services(book=book))
         except Killed:
             deaths += 1
         else:

@@ -18,16 +18,16 @@ import yaml
 
 from mlpsweep.errors import DivergenceError
 from mlpsweep.files import read_json, write_json
+from mlpsweep.search.services import Services
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
 from mlpsweep.search.study import Plan, Study, open_study
-from mlpsweep.search.worker import Hands, Recorder, TrainOne
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import Checkpoint
 from mlpsweep.training.history import EpochRecord, History
 
 CONF = Path(__file__).parents[1] / "conf"
-N_FEATURES, N_CLASSES = 64, 10
+N_FEATURES, N_CLASSES, N_ROWS = 64, 10, 200
 SEARCH: dict[str, Any] = {
     "study": None,
     "storage": None,
@@ -122,7 +122,7 @@ def make_result(settings: TrainSettings, records: list[EpochRecord]) -> Any:
     return SimpleNamespace(
         history=History(tuple(records)),
         epoch_of_weights=len(records),
-        model=SimpleNamespace(weights_hash=digest),
+        model=SimpleNamespace(weights_hash=digest, n_right=round(N_ROWS * records[-1].validation_accuracy)),
         objective=lambda metric: records[-1].metrics()[metric],
     )
 
@@ -131,10 +131,10 @@ def make_trainer(
     on_start: Callable[[TrainSettings], None] = lambda settings: None,
     diverge_above: float = 1e9,
     epoch_s: float = 0.0,
-) -> TrainOne:
+) -> Callable[..., Any]:
     """Return a training that takes no time: restores, reports again, checkpoints and reports as run_training does."""
 
-    def train_one(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
+    def train(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
         on_start(settings)
         key = fake_run_key(settings)
         found, _ = checkpoints.load(key)
@@ -151,7 +151,7 @@ def make_trainer(
             on_epoch(records[-1])
         return make_result(settings, records)
 
-    return train_one
+    return train
 
 
 class Book:
@@ -160,8 +160,13 @@ class Book:
     def __init__(self, runs: dict[str, dict[str, Any]] | None = None) -> None:
         self.runs = runs or {}
 
-    def open_trial(self, number: int, overrides: Any, settings: TrainSettings, folder: Path) -> "Page":
-        run = self.runs.setdefault(folder.name, {"number": number, "epochs": [], "overrides": dict(overrides)})
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> "Page":
+        run = self.runs.setdefault(folder.name, {"number": number, "epochs": []})
+        run |= {"status": "RUNNING"}
+        return Page(run)
+
+    def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> "Page":
+        run = self.runs.setdefault(run_key, {"trial": trial, "place": place, "epochs": [], "settings": settings})
         run |= {"status": "RUNNING"}
         return Page(run)
 
@@ -181,7 +186,7 @@ class Page:
 class DiskBook:
     """The same tracker in a file beside each trial, for workers that are processes."""
 
-    def open_trial(self, number: int, overrides: Any, settings: TrainSettings, folder: Path) -> "DiskPage":
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> "DiskPage":
         file = folder / "run.json"
         run = read_json(file) if file.exists() else {"number": number, "epochs": []}
         return DiskPage(file, run | {"status": "RUNNING"})
@@ -202,8 +207,21 @@ class DiskPage:
         write_json(self.file, self.run)
 
 
-def make_hands(train_one: TrainOne | None = None, book: Recorder | None = None, **others: Any) -> Hands:
-    return Hands(train_one or make_trainer(), book or Book(), fake_run_key, **others)
+def score(model: Any) -> Any:
+    """What a model scores on each validation row: the mean is the accuracy of its training."""
+    return (np.arange(N_ROWS) < model.n_right).astype(np.float32)
+
+
+def make_services(train: Callable[..., Any] | None = None, book: Any = None, **others: Any) -> Services:
+    book = book or Book()
+    asked: dict[str, Any] = {
+        "train": train or make_trainer(),
+        "score": score,
+        "run_key": fake_run_key,
+        "open_trial": book.open_trial,
+        "open_finalist": book.open_finalist,
+    }
+    return Services(**{**asked, **others})
 
 
 def outcome(study: Study) -> list[dict[str, Any]]:

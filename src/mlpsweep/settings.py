@@ -243,6 +243,21 @@ ScheduleSettings.members.update(constant=ScheduleSettings, cosine=CosineSettings
 
 
 @dataclass(frozen=True, kw_only=True)
+class OriginSettings(Settings):
+    """The trial whose settings a recipe holds; a search writes both keys, and a model carries them on."""
+
+    study: str | None = key(
+        rules.optional(rules.TEXT),
+        "study that a winner comes from, written by a search",
+        "digits-8fc69580",
+        identity=False,
+    )
+    trial: int | None = key(
+        rules.optional(rules.integer(0)), "trial of that study, written by a search", "7", identity=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings(Settings):
     """Everything that decides what one training learns."""
 

@@ -34,6 +34,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless there is one.
+
+    Examples
+    --------
+    >>> counted(1, "epoch"), counted(3, "worker")
+    ('1 epoch', '3 workers')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def _points(value: float) -> str:
     return f"{100 * value:+.2f}".replace("-", "\u2212")
 

@@ -11,7 +11,7 @@ from mlpsweep.search.samplers import SAMPLERS, derive_seed
 from mlpsweep.search.settings import SAMPLER_NAMES
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
-from tests.search_lab import make_hands, make_plan, make_space, new_study, search_settings
+from tests.search_lab import make_plan, make_services, make_space, new_study, search_settings
 
 N_TRIALS = 13  # more than the ten that TPE draws blindly
 DIMENSIONS = {
@@ -25,7 +25,7 @@ BASE: dict[str, Any] = {"n_epochs": 2, "hidden_sizes": (16,)}
 def searched(root: Path, sampler: str, n_trials: int = N_TRIALS, seed: int = 0, **space: Any) -> Study:
     settings = {"dimensions": DIMENSIONS, "max_parameters": None, **space}
     study = new_study(root, make_plan(settings, seed=seed, **BASE))
-    work(study, search_settings(sampler=sampler, n_trials=n_trials), make_hands())
+    work(study, search_settings(sampler=sampler, n_trials=n_trials), make_services())
     return study
 
 

@@ -16,9 +16,9 @@ from mlpsweep.errors import DataError
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.study import Study
 from mlpsweep.search.supervisor import supervise
-from mlpsweep.search.worker import Outcome, work
+from mlpsweep.search.worker import SearchEnd, work
 from mlpsweep.settings import TrainSettings
-from tests.search_lab import DiskBook, make_hands, make_plan, make_trainer, new_study, search_settings
+from tests.search_lab import DiskBook, make_plan, make_services, make_trainer, new_study, search_settings
 
 POISON = 0.29  # a learning rate that some trials have
 
@@ -46,7 +46,7 @@ def open_it(root: Path, options: dict[str, Any]) -> Study:
     return new_study(root, make_plan(n_epochs=options.get("n_epochs", 3)))
 
 
-def be_worker(root: Path, options: dict[str, Any]) -> Outcome:
+def be_worker(root: Path, options: dict[str, Any]) -> SearchEnd:
     """One worker; what a supervisor starts, too."""
     note(root, "pids.log", f"{os.getpid()} {birth(os.getpid())}")
     if options.get("broken"):
@@ -65,8 +65,8 @@ def be_worker(root: Path, options: dict[str, Any]) -> Outcome:
         if settings.learning_rate > options.get("deadly_above", 1e9):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    hands = make_hands(make_trainer(on_start, epoch_s=options.get("epoch_s", 0.0)), DiskBook())
-    return work(study, search_settings(**options["search"]), hands)
+    services = make_services(make_trainer(on_start, epoch_s=options.get("epoch_s", 0.0)), DiskBook())
+    return work(study, search_settings(**options["search"]), services)
 
 
 def main(root: Path, options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mlpsweep.search.worker import work
 from tests.search_kills import Reaper, live_until_done
-from tests.search_lab import Book, make_hands, make_plan, new_study, outcome, search_settings
+from tests.search_lab import Book, make_plan, make_services, new_study, outcome, search_settings
 
 SEARCH: dict[str, Any] = {"n_trials": 12, "pruner": "asha", "max_retries": 10_000}
 N_EPOCHS = 5
@@ -20,7 +20,7 @@ def reference(root: Path, reaper: Reaper, book: Book, **search: Any) -> list[dic
     """The outcome of a study that nobody kills."""
     study = new_study(root, make_plan(n_epochs=N_EPOCHS))
     reaper.arm(-1)
-    work(study, search_settings(**SEARCH | search), make_hands(book=book))
+    work(study, search_settings(**SEARCH | search), make_services(book=book))
     assert {run["status"] for run in book.runs.values()} >= {"complete", "pruned"}
     return outcome(study)
 

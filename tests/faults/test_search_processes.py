@@ -19,7 +19,7 @@ from mlpsweep.files import read_json
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from tests.faults.search_child import birth
-from tests.search_lab import make_hands, make_plan, new_study, outcome, search_settings
+from tests.search_lab import make_plan, make_services, new_study, outcome, search_settings
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -97,7 +97,7 @@ def check_done(crowd: Crowd, n_trials: int, n_epochs: int = 3) -> None:
 
 def uninterrupted(root: Path, n_trials: int, **search: Any) -> list[dict[str, Any]]:
     study = new_study(root)
-    work(study, search_settings(n_trials=n_trials, **search), make_hands())
+    work(study, search_settings(n_trials=n_trials, **search), make_services())
     return outcome(study)
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline.doors import door, tracked, tree
 
@@ -52,11 +53,15 @@ def test_the_winner_is_rebuilt_by_the_command_that_is_printed(searched: Path) ->
     words = ("--config-dir", "artifacts/search", "recipe=winner", "n_epochs=2", "output_dir=winner")
     done = door(searched, "train", *words)
     assert done.returncode == 0, done.stderr
-    chosen = json.loads((searched / "artifacts/search/summary.json").read_text())["winner"]["settings"]
+    summary = json.loads((searched / "artifacts/search/summary.json").read_text())
+    chosen = summary["winner"]["settings"]
     config = (searched / "winner/config.yaml").read_text()
     assert f"activation: {chosen['activation']}" in config
     assert "n_validation: 0" in config
     assert "name: digits" in config
+    recipe = yaml.safe_load((searched / "artifacts/search/recipe/winner.yaml").read_text())
+    assert recipe["origin"] == {"study": summary["study"], "trial": summary["winner"]["trial"]}
+    assert "origin" not in config
 
 
 def test_a_search_in_which_nothing_completes_ends_with_5_and_the_reasons(tmp_path: Path) -> None:

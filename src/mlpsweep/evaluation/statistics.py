@@ -152,7 +152,7 @@ def mcnemar(first_correct: LabelArray, second_correct: LabelArray) -> McNemar:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class MeanDifference:
     """Mean difference of two models over the same rows, with a bootstrap interval."""
 
     mean: float
@@ -167,7 +167,7 @@ def paired_bootstrap(
     *,
     n_resamples: int = 10_000,
     confidence: float = 0.95,
-) -> Difference:
+) -> MeanDifference:
     """Return the mean of ``first - second`` and its percentile interval over resampled rows.
 
     Parameters
@@ -196,7 +196,7 @@ def paired_bootstrap(
     n = len(first)
     means = rng.multinomial(n, counts / n, size=n_resamples) @ values / n
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Difference(float(values @ counts / n), float(low), float(high))
+    return MeanDifference(float(values @ counts / n), float(low), float(high))
 
 
 def _require_equal_length(first: npt.NDArray[np.generic], second: npt.NDArray[np.generic]) -> None:

@@ -1,8 +1,8 @@
 """The statistics of the winner: which finalists are tied with the best, and which of them is taken; no training.
 
-Of all configurations in a band below the best mean the smallest is taken, as in the one-standard-error rule of Breiman
-et al. (1984). The band is narrower, and far narrower than a 95 % interval: that one ties nearly everything, and the
-smallest of it is a worse configuration about as often as a plain maximum is; ``docs/adr/0008`` has the simulation.
+The smallest configuration in a band below the best mean wins, as in the one-standard-error rule of Breiman et al.
+(1984). Our band is narrower than theirs, and far narrower than a 95 % interval, which would tie nearly everything: the
+smallest in it is a worse configuration about as often as a plain maximum is; ``docs/adr/0008`` has the simulation.
 """
 
 import math
@@ -29,9 +29,9 @@ class Difference:
     Parameters
     ----------
     mean : float
-        In units of the score; at least 0.
+        Difference in units of the score; at least 0.
     error : float
-        Standard error, of seeds and rows together.
+        Its standard error over seeds and rows together.
     """
 
     mean: float
@@ -55,11 +55,11 @@ class Choice:
     Parameters
     ----------
     best : int
-        The highest mean.
+        Place of the highest mean.
     differences : tuple of Difference
-        Of the best from each finalist, itself included.
+        What the best is ahead of each finalist, itself included.
     winner : int
-        The smallest of the tied.
+        Place of the smallest that is tied.
     """
 
     best: int

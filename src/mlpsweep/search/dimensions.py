@@ -20,7 +20,7 @@ Value = bool | int | float | str | None
 N_LEVELS = 5
 """Points that a grid takes on a range without steps."""
 
-# A trial's budget, its seed and what is measured are the search's own affair; the split must not be searched at all.
+# Not searchable: the search itself sets budget, seed and metric, and the split must be the same for all trials.
 FIXED = frozenset({"seed", "threads", "n_epochs", "monitor", "monitor_every", "log_every", "output_dir"})
 
 
@@ -68,7 +68,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Categorical:
     """A leaf of names or other values; lists appear to a sampler as their JSON text."""
 
     name: str
@@ -87,7 +87,7 @@ class Choice:
         return value in self.labels
 
 
-Leaf = Range | Choice
+Leaf = Range | Categorical
 Draw = Callable[[Leaf], Value]
 
 
@@ -213,7 +213,7 @@ def _searchable(name: str) -> Rule:
 def _corners(dimension: Dimension) -> Iterator[dict[str, Value]]:
     """Yield each choice, or each end of the first leaf with each end of the others; what fits there fits between."""
     first, *_ = dimension.leaves()
-    own = first.labels if isinstance(first, Choice) else (first.low, first.high)
+    own = first.labels if isinstance(first, Categorical) else (first.low, first.high)
     for value, end in itertools.product(own, (0.0, 1.0)):
         params: dict[str, Value] = {}
 
@@ -241,7 +241,7 @@ def _parse_choices(name: str, spec: Mapping[str, Any]) -> Dimension:
     values = {_label(choice): choice for choice in choices}
     if len(values) < len(choices):
         raise ValueError(f"{name}.choices: {list(choices)!r} names a value twice; expected each once")
-    return Plain(Choice(name, tuple(values)), values)
+    return Plain(Categorical(name, tuple(values)), values)
 
 
 def _parse_number(name: str, spec: Mapping[str, Any]) -> Dimension:

@@ -1,4 +1,4 @@
-"""Signals and time limits that stop a training at once, and nothing else half-way."""
+"""Signals and time limits that stop a training at once, and break off nothing else."""
 
 import contextlib
 import signal
@@ -9,7 +9,8 @@ from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_S = 0.5
-# An exception that happens to be raised in a finaliser is lost, and one is held back now and then: so again and again.
+# Python swallows exceptions raised in `__del__`, and ours may arrive while signals are held back; so the timer fires
+# again every REPEAT_S.
 
 
 class PausedError(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The study's storage: every write of ours is one transaction here. Who may train what is decided nowhere else.
+"""The study's storage: each write is one transaction, and only these decide who may train what.
 
 States of a trial::
 
@@ -12,6 +12,7 @@ Nothing in Optuna claims a trial atomically on SQLite, so a claim is a transacti
 """
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,16 +32,23 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from mlpsweep.errors import StorageError
-from mlpsweep.files import locked
+from mlpsweep.files import locked, storage_errors
 
 # A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind: its
 # write-ahead log can corrupt a database in versions before 3.51.3.
 ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": 120}}
-# Optuna reads constraints under this prefix. A trial that has ours is over its bound: never trained, not counted.
+# Optuna reads constraints under this prefix. A trial that has it is over the bound: never trained nor counted.
 EXCESS = "constraints:n_parameters"
-OWNER, RETRIES = "owner", "retries"
-# Who ended it: the owner goes when a trial ends.
-WORKER = "worker"
+# OWNER is cleared when a trial ends; WORKER remembers who ended it, for the timeline.
+OWNER, RETRIES, WORKER = "owner", "retries", "worker"
+
+database_errors = functools.partial(
+    storage_errors,
+    expected="a study database that can be read and written. "
+    "Free space or restore the file, then start the same command again: it goes on where it was",
+    kinds=(SQLAlchemyError, StorageInternalError),
+)
+"""Wraps each use of the database at an address, so that its exceptions become StorageError."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,13 @@ class Claim:
     Parameters
     ----------
     trial_id, number : int
-        The database's name for it, and ours.
+        Key of the trial in the database, and its number in the study.
     owner : str
-        The worker.
+        Name of the worker.
     retries : int
-        Workers that died with it.
+        How many workers died while they trained it.
     is_surplus : bool
-        Whether the target is reached without it: to be left as interrupted, not to be trained.
+        Whether the target is reached without it; the worker then leaves it as interrupted and trains nothing.
     """
 
     trial_id: int
@@ -68,7 +76,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a study is: trials that count, and trials that living workers are at."""
+    """How many trials of a study count, and how many are in the hands of living workers."""
 
     n_counted: int
     n_running: int
@@ -76,26 +84,6 @@ class Standing:
 
 class LostClaimError(Exception):
     """Another worker owns the trial now; this one's result is dropped."""
-
-
-@contextlib.contextmanager
-def storage_faults(url: str) -> Iterator[None]:
-    """Turn the database's exceptions into :class:`StorageError`.
-
-    Raises
-    ------
-    StorageError
-        Names the database and what it said.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = getattr(error, "orig", None) or error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
-        raise StorageError(
-            f"{url}: {reason}; expected a study database that can be read and written. "
-            "Free space or restore the file, then start the same command again: it goes on where it was"
-        ) from error
 
 
 def database(url: str) -> Path:
@@ -114,7 +102,7 @@ def open_storage(url: str, lock: Path) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     database(url).parent.mkdir(parents=True, exist_ok=True)
     try:
-        with locked(lock), storage_faults(url):
+        with locked(lock), database_errors(url):
             storage = RDBStorage(url, engine_kwargs=dict(ARGUMENTS))
             with storage.engine.connect() as connection:
                 (verdict,) = connection.exec_driver_sql("PRAGMA quick_check(1)").one()
@@ -137,7 +125,7 @@ class Ledger:
     storage : RDBStorage
         From :func:`open_storage`.
     name : str
-        The study's; it must exist.
+        Name of a study that exists.
     """
 
     def __init__(self, storage: RDBStorage, name: str) -> None:
@@ -147,17 +135,17 @@ class Ledger:
 
     def study(self, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
         """Return Optuna's view of the study; a new one has not yet cached any trial."""
-        with storage_faults(self.storage.url):
+        with database_errors(self.storage.url):
             return optuna.load_study(study_name=self.name, storage=self._cached, sampler=sampler)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number."""
-        with storage_faults(self.storage.url):
+        with database_errors(self.storage.url):
             return self._cached.get_all_trials(self.study_id, deepcopy=False)
 
     def trial(self, claim: Claim) -> FrozenTrial:
         """Return a claimed trial as it is stored."""
-        with storage_faults(self.storage.url):
+        with database_errors(self.storage.url):
             return self.storage.get_trial(claim.trial_id)
 
     def claim(
@@ -168,13 +156,13 @@ class Ledger:
         Parameters
         ----------
         owner : str
-            A worker, whose lock is held.
+            Name of the worker; it holds its lock.
         target : int
-            Trials that shall count in the end.
+            Number of trials that shall count in the end.
         limit : int or None
-            Trials there may be in all, if the sampler has no more to propose.
+            Number of trials that the sampler can propose in all; None if there is no end.
         is_alive : callable
-            Whether an owner still lives.
+            Returns whether an owner still lives.
         """
         with self._transaction() as session:
             query = select(models.TrialModel).filter_by(study_id=self.study_id).order_by(models.TrialModel.number)
@@ -209,7 +197,7 @@ class Ledger:
     def refuse(
         self, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution], excess: float
     ) -> None:
-        """Store parameters that break the bound, with by how much, and be done with the trial."""
+        """Store parameters that break the bound, and how far they break it, and end the trial."""
         with self._owned(claim) as (session, trial):
             self._set_params(session, claim, params, kinds)
             attributes = models.TrialSystemAttributeModel
@@ -226,7 +214,7 @@ class Ledger:
         report, trial = models.TrialIntermediateValueModel, models.TrialModel
         query = select(trial.number, report.intermediate_value).join(trial)
         query = query.filter(trial.study_id == self.study_id, report.step == epoch)
-        with storage_faults(self.storage.url), Session(self.storage.engine) as session:
+        with database_errors(self.storage.url), Session(self.storage.engine) as session:
             return {number: value for number, value in session.execute(query) if value is not None}
 
     def tell(self, claim: Claim, state: TrialState, value: float | None, notes: Mapping[str, Any]) -> None:
@@ -269,7 +257,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with storage_faults(self.storage.url), Session(self.storage.engine, expire_on_commit=False) as session:
+        with database_errors(self.storage.url), Session(self.storage.engine, expire_on_commit=False) as session:
             # The first statement takes the write lock: what is read after it stays true until the commit.
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session

@@ -1,6 +1,6 @@
 """What the user sees while a search runs: a table that renews itself, or a line per finished trial when piped.
 
-Everything is read from the study, so it shows other searches' workers too, and knows no worker.
+All of it is read from the study, so that it shows the workers of other searches too.
 """
 
 import contextlib
@@ -104,7 +104,7 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
     with screen or contextlib.nullcontext():
         while True:
             is_last = stop.wait(PERIOD_S)
-            with contextlib.suppress(StorageError):  # the worker says it, with what to do
+            with contextlib.suppress(StorageError):  # the worker reports it and says what to do
                 board = look(study, target)
                 left = clock.seconds_left(board)
                 if screen:

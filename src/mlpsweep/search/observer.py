@@ -1,27 +1,14 @@
-"""What happens after each epoch of a trial: it is recorded, reported and judged; trials are not begun or ended here."""
+"""What happens after each epoch of a trial: it is recorded, reported and judged; no trial begins or ends here."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.search.ledger import Claim
 from mlpsweep.search.pruners import PRUNERS, Curve
+from mlpsweep.search.services import OpenRecord
 from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.history import EpochRecord
-
-Status = Literal["complete", "pruned", "failed", "interrupted"]
-
-
-class TrialLog(Protocol):
-    """Where one trial is recorded."""
-
-    def log_epoch(self, record: EpochRecord) -> None:
-        """Record an epoch; one that is already there is passed over."""
-
-    def close(self, status: Status, reason: str | None, facts: Mapping[str, Any]) -> None:
-        """End the record; it may be opened again if the trial is continued."""
 
 
 class PrunedError(Exception):
@@ -31,13 +18,13 @@ class PrunedError(Exception):
 class Observer:
     """Records, reports and judges each epoch of one trial; what a dead worker has judged is not judged anew."""
 
-    def __init__(self, study: Study, pruner: str, claim: Claim, settings: TrainSettings, log: TrialLog) -> None:
+    def __init__(self, study: Study, pruner: str, claim: Claim, settings: TrainSettings, log: OpenRecord) -> None:
         self.study, self.claim, self.log = study, claim, log
         self.n_epochs, self.pruner = settings.total_epochs, pruner
         self.records: list[EpochRecord] = []
         self.last: float | None = None
         self.values = dict(study.ledger.trial(claim).intermediate_values)
-        # The last one reported may not have been judged: its worker can have died in between.
+        # The last value reported may not have been judged: its worker can have died in between.
         self.judged = max(self.values, default=0) - 1
 
     def __call__(self, record: EpochRecord) -> None:

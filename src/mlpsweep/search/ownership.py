@@ -1,15 +1,16 @@
-"""Who is alive: a worker holds a lock that the kernel lets go at its death, however it dies."""
+"""Which workers live: each holds a lock that the kernel releases at its death, however it dies."""
 
 import contextlib
-import fcntl
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlpsweep.files import lock
+
 
 @contextlib.contextmanager
 def worker_id(folder: Path) -> Iterator[str]:
-    """Hold a new worker's ``flock`` in ``folder`` and yield its name; no name is ever used twice.
+    """Hold the lock of a new worker in ``folder`` and yield the worker's name; no name is ever used twice.
 
     The file descriptor is not inherited by programs that the worker starts; a plain ``fork`` would keep the lock.
     """
@@ -17,8 +18,8 @@ def worker_id(folder: Path) -> Iterator[str]:
     name = uuid.uuid4().hex[:12]
     file = folder / f"{name}.lock"
     with (folder / f".{name}").open("x") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        # It gets its name when it is locked: nobody can see it and take its owner for dead.
+        lock(stream)
+        # The file gets its name once it is locked, so that nobody sees it and takes its owner for dead.
         Path(stream.name).rename(file)
         try:
             yield name
@@ -26,7 +27,7 @@ def worker_id(folder: Path) -> Iterator[str]:
             file.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove the locks of dead workers."""
     for file in folder.glob("*.lock"):
         is_alive(folder, file.stem)
@@ -39,10 +40,9 @@ def is_alive(folder: Path, name: str | None) -> bool:
     file = folder / f"{name}.lock"
     try:
         with file.open("r") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(stream, wait=False):
+                return True
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
     file.unlink(missing_ok=True)
     return False

@@ -1,4 +1,4 @@
-"""A dry run: the space, its size, the first proposals and the time it may take; nothing is opened or written."""
+"""A dry run: the space, its size, the first proposals and an estimate of the time; it opens and writes nothing."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 import optuna
 
 from mlpsweep.data.dataset import Dataset
-from mlpsweep.search.dimensions import Choice, Leaf
+from mlpsweep.search.dimensions import Categorical, Leaf
 from mlpsweep.search.samplers import SAMPLERS, Slot
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.space import Params
 from mlpsweep.search.study import Plan
 from mlpsweep.settings import TrainSettings
-from mlpsweep.tables import duration
+from mlpsweep.tables import counted, duration
 
 N_SHOWN = 5
 N_ROWS = 2048
-"""Rows that a measured epoch takes."""
+"""Training rows on which an epoch is timed."""
 
 
 def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[TrainSettings], float]) -> Iterator[str]:
@@ -25,9 +25,9 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
     Parameters
     ----------
     plan : Plan
-        What would be searched.
+        The study that would be opened.
     settings : SearchSettings
-        Budget, sampler, pruner.
+        Budget, sampler and pruner.
     epoch_seconds : callable
         Returns the seconds of an epoch; see :func:`measure_epoch`.
 
@@ -38,9 +38,10 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
     """
     limit = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed).limit
     n_trials = min(settings.n_trials, limit or settings.n_trials)
-    budget = f"{n_trials} trials of {plan.space.base.total_epochs} epochs"
+    budget = f"{counted(n_trials, 'trial')} of {counted(plan.space.base.total_epochs, 'epoch')}"
     yield f"study {settings.study or plan.name}: {plan.metric} of {plan.data}, {budget}"
-    yield f"sampler {settings.sampler}{f' ({limit} proposals in all)' if limit else ''}, pruner {settings.pruner}"
+    in_all = f" ({counted(limit, 'proposal')} in all)" if limit else ""
+    yield f"sampler {settings.sampler}{in_all}, pruner {settings.pruner}"
     yield "space:"
     yield from (f"  {name}: {_span(leaf)}" for name, leaf in plan.space.leaves().items())
     if plan.space.max_parameters is not None:
@@ -53,11 +54,13 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
     trained = [plan.space.settings(params) for params in proposals]
     mean = sum(epoch_seconds(one) * one.total_epochs for one in trained) / len(trained)
     whole = duration(mean * n_trials / settings.n_workers)
-    yield f"time: about {whole} with {settings.n_workers} workers, less by what is pruned or already there"
+    workers = counted(settings.n_workers, "worker")
+    yield f"time: about {whole} with {workers}, less what pruned trials and reused trainings save"
 
 
 def first_proposals(plan: Plan, settings: SearchSettings, n: int) -> Iterator[Params]:
     """Yield what a new study would train first; a sampler that learns has not learned by then."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction=plan.direction)
     proposer = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
     for number in range(n):
@@ -83,6 +86,6 @@ def measure_epoch(dataset: Dataset) -> Callable[[TrainSettings], float]:
 
 
 def _span(leaf: Leaf) -> str:
-    if isinstance(leaf, Choice):
+    if isinstance(leaf, Categorical):
         return ", ".join(str(label) for label in leaf.labels)
     return f"{leaf.low:g} .. {leaf.high:g}{' log' if leaf.log else ''}{f' by {leaf.step:g}' if leaf.step else ''}"

@@ -1,6 +1,6 @@
 """When a hopeless trial is stopped: a table of rules that only read what trials have reported.
 
-A rule that keeps a note of its own answers differently when it is asked twice, and so after a worker's death.
+Rules keep no notes of their own: a rule that is asked again after a worker's death must answer as before.
 Values are signed so that higher is better; an epoch's peers are all trials that reported it, this one included.
 """
 
@@ -13,13 +13,13 @@ from types import MappingProxyType
 from typing import Final
 
 ETA: Final = 3
-"""One in so many goes on at each rung."""
+"""At each rung one trial in ETA goes on."""
 
 MIN_EPOCHS: Final = 1
 """The first rung."""
 
 MIN_PEERS: Final = 5
-"""Other trials that the median rule wants to have seen."""
+"""The median rule stops no trial before this many others have reported the epoch."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Curve:
     study : str
         The study's name; brackets depend on it.
     number : int
-        The trial's.
+        Number of the trial; brackets depend on it too.
     n_epochs : int
-        A trial's whole budget.
+        Whole budget of a trial.
     values : mapping
         The trial's own values by epoch, up to now.
     peers_at : callable
@@ -85,7 +85,7 @@ def bracket(study: str, number: int, n_epochs: int) -> int:
 
 
 def _rungs(n_epochs: int, first: int) -> list[int]:
-    # A rung at the last epoch would stop nothing but the count of complete trials.
+    # No rung at the last epoch: it would save no work and only relabel finished trials as pruned.
     rungs = [MIN_EPOCHS * ETA**i for i in range(n_epochs.bit_length() + 1)]
     return [rung for rung in rungs if rung < n_epochs][first:]
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.metric import metric_named
+from mlpsweep.search.choice import Difference
 from mlpsweep.tables import Column, Table, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
@@ -28,7 +31,7 @@ class TrialRow:
     state : str
         ``complete``, ``pruned``, ``failed``, or a word for an unfinished one.
     value : float or None
-        The objective, of a complete trial.
+        The objective of a complete trial.
     params : mapping
         Drawn values by name; a name that does not apply is absent.
     intermediate : tuple of (int, float)
@@ -36,9 +39,9 @@ class TrialRow:
     start, end : float or None
         POSIX times, seconds.
     worker : str or None
-        Who ran it.
+        Name of the worker that ran it.
     facts : mapping
-        What else is known of it, by column of the table; not read back.
+        Further columns of its line in the table; they are not read back.
     """
 
     number: int
@@ -69,17 +72,19 @@ class Finalist:
     Parameters
     ----------
     number : int
-        Its trial.
+        Number of its trial.
     values : tuple of float
         The objective, one per seed.
     n_parameters : int
         Weights and biases of its network.
     is_tied : bool
-        Whether it cannot be told from the best.
+        Whether the search could not tell it from the best.
     is_winner : bool
-        Whether it was chosen.
+        Whether the search chose it.
     params : mapping
         Its settings by name.
+    behind : Difference or None
+        The best finalist's score less this one's; None if a summary does not say.
     """
 
     number: int
@@ -88,6 +93,17 @@ class Finalist:
     is_tied: bool
     is_winner: bool
     params: Mapping[str, Any] = field(default_factory=dict)
+    behind: Difference | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None for a single one."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)

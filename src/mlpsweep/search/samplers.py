@@ -50,7 +50,7 @@ class Proposer:
     propose : callable
         Returns the configuration of a slot.
     limit : int or None
-        Trials it has something to propose for; None if without end.
+        Number of trials it can propose; None if there is no end.
     """
 
     propose: Callable[[Slot], Params]

@@ -1,4 +1,4 @@
-"""What each finished training of a study scores on each validation row, kept by its run_key; nothing is chosen here."""
+"""What each finished training of a study scores on each validation row, kept under its run_key."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a search takes: the study, its budget, its space; light enough for the help page, so Optuna is not imported."""
+"""Settings of a search: the study, its budget, its space. The help page reads them, so Optuna is not imported."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from mlpsweep.search.dimensions import Dimension, parse_dimension
 from mlpsweep.settings import Settings
 
 METRICS = ("validation/accuracy", "validation/loss")
-"""What a search may optimise."""
+"""Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
 PRUNER_NAMES = ("none", "asha", "hyperband", "median")
@@ -50,30 +50,33 @@ class SearchSettings(Settings):
         identity=False,
     )
     storage: str | None = key(
-        rules.optional(_storage()), "of the study; null: mlruns/optuna.db", "sqlite:///mlruns/optuna.db", identity=False
+        rules.optional(_storage()),
+        "database of the study; null: mlruns/optuna.db",
+        "sqlite:///mlruns/optuna.db",
+        identity=False,
     )
-    metric: str = key(rules.one_of(METRICS), "what is optimised, of the last epoch", "validation/accuracy")
-    n_trials: int = key(rules.integer(1), "target number of trials, those already there included", "40", identity=False)
-    n_workers: int = key(rules.integer(1), "processes on this machine", "2", identity=False)
+    metric: str = key(rules.one_of(METRICS), "metric to optimise in the last epoch", "validation/accuracy")
+    n_trials: int = key(rules.integer(1), "trials to reach; those of earlier commands count", "40", identity=False)
+    n_workers: int = key(rules.integer(1), "worker processes on this machine", "2", identity=False)
     sampler: str = key(rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", identity=False)
     pruner: str = key(rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", identity=False)
     trial_timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds, then a trial has failed", "600", identity=False
+        rules.optional(rules.POSITIVE), "seconds until a trial is given up as failed", "600", identity=False
     )
     timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds, then the search pauses", "3600", identity=False
+        rules.optional(rules.POSITIVE), "seconds until the search pauses", "3600", identity=False
     )
-    max_retries: int = key(rules.integer(0), "times a trial is continued after its worker died", "3", identity=False)
-    reuse: bool = key(rules.BOOLEAN, "take the result of an equal training that is there", "true", identity=False)
-    dry_run: bool = key(rules.BOOLEAN, "show the plan and touch nothing", "true", identity=False)
+    max_retries: int = key(rules.integer(0), "retries of a trial whose worker died", "3", identity=False)
+    reuse: bool = key(rules.BOOLEAN, "take over the result of an equal finished training", "true", identity=False)
+    dry_run: bool = key(rules.BOOLEAN, "show the plan and write nothing", "true", identity=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerSettings(Settings):
     """How the winner is chosen among the best trials."""
 
-    top_k: int = key(rules.integer(1), "best configurations trained again", "3")
-    n_seeds: int = key(rules.integer(1), "seeds each of them is trained with", "3")
+    top_k: int = key(rules.integer(1), "how many of the best configurations are trained again", "3")
+    n_seeds: int = key(rules.integer(1), "how many seeds each of them is trained with", "3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +87,11 @@ class SpaceSettings(Settings):
         rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "searched settings, each with its range", "{}"
     )
     max_parameters: int | None = key(
-        rules.optional(rules.integer(1)), "weights and biases a network may have", "1000000"
+        rules.optional(rules.integer(1)), "largest number of weights and biases of a network", "1000000"
     )
 
     def conflicts(self) -> Iterable[str]:
-        """Return a message for each dimension that is none."""
+        """Return a message for each dimension that cannot be read."""
         if not self.dimensions:
             yield "dimensions: empty; expected a searched setting. Choose a file of conf/space/, as in space=card"
         for name, spec in self.dimensions.items():

@@ -3,18 +3,22 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mlpsweep.errors import SettingsError
 from mlpsweep.nn.network import n_parameters
-from mlpsweep.search.dimensions import Choice, Dimension, Draw, Leaf, Value
+from mlpsweep.search.dimensions import Categorical, Dimension, Draw, Leaf, Range, Value
 from mlpsweep.search.settings import SpaceSettings
 from mlpsweep.settings import TrainSettings
 
 Params = dict[str, Value]
 """Drawn leaves by name, as Optuna stores them: ``{"hidden_sizes.depth": 1, "hidden_sizes.1": 64, ...}``."""
+
+KINDS: Final[Mapping[type[Leaf], str]] = MappingProxyType({Range: "Range", Categorical: "Choice"})
+"""What a stored study calls each kind of leaf: part of its identity, so these words stay if a class is renamed."""
 
 Overrides = dict[str, Any]
 """Settings as one types them: ``{"hidden_sizes": [64], ...}``."""
@@ -27,13 +31,13 @@ class Space:
     Parameters
     ----------
     dimensions : tuple of Dimension
-        What is searched.
+        The searched settings.
     base : TrainSettings
-        Every other setting, and with the searched ones' own values the published baseline.
+        Holds every other setting; with its own values of the searched settings it is the published baseline.
     n_features, n_classes : int
-        Ends of the network, for its number of parameters.
+        Inputs and outputs of the network; they decide its number of parameters.
     max_parameters : int or None
-        Bound on weights and biases.
+        Largest number of weights and biases that is trained; None: no bound.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -143,13 +147,13 @@ class Space:
 
     def describe(self) -> dict[str, Any]:
         """Return the space as plain values that tell it from every other space."""
-        leaves = {name: {"kind": type(leaf).__name__, **vars(leaf)} for name, leaf in self.leaves().items()}
+        leaves = {name: {"kind": KINDS[type(leaf)], **vars(leaf)} for name, leaf in self.leaves().items()}
         return {"leaves": leaves, "max_parameters": self.max_parameters}
 
 
 def distribution(leaf: Leaf) -> BaseDistribution:
     """Return the Optuna distribution of a leaf."""
-    if isinstance(leaf, Choice):
+    if isinstance(leaf, Categorical):
         return CategoricalDistribution(leaf.labels)
     if leaf.integer:
         return IntDistribution(int(leaf.low), int(leaf.high), log=leaf.log, step=int(leaf.step or 1))

@@ -11,14 +11,17 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from mlpsweep.config import flat
+from mlpsweep.data.manifest import Manifest
 from mlpsweep.errors import SettingsError
 from mlpsweep.metric import metric_named
-from mlpsweep.search.ledger import EXCESS, Ledger, database, open_storage, storage_faults
+from mlpsweep.search.ledger import EXCESS, Ledger, database, database_errors, open_storage
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
-from mlpsweep.search.settings import SearchSettings
+from mlpsweep.search.scores import ScoreStore
+from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
 from mlpsweep.settings import TrainSettings
-from mlpsweep.training.identity import identity_of
+from mlpsweep.training.identity import identity_of, numeric_sources_digest
 
 STORE = Path("mlruns")
 IDENTITY = "identity"
@@ -31,15 +34,15 @@ class Plan:
     Parameters
     ----------
     data : str
-        The manifest's data set.
+        Name of the data set, as the manifest has it.
     data_digest : str
         SHA-256 of the prepared data.
     sources_digest : str
         SHA-256 of the numeric sources.
     space : Space
-        What is searched, and the settings that are not.
+        The searched settings, and the values of all others.
     metric : str
-        What is optimised, one of ``METRICS``.
+        Metric to optimise, one of ``METRICS``.
     """
 
     data: str
@@ -48,10 +51,22 @@ class Plan:
     space: Space
     metric: str
 
+    @classmethod
+    def build(cls, space: SpaceSettings, base: TrainSettings, metric: str, manifest: Manifest) -> "Plan":
+        """Return the plan of a search in ``space`` on prepared data.
+
+        Raises
+        ------
+        SettingsError
+            As :meth:`Space.build`.
+        """
+        built = Space.build(space, base, manifest.n_features, manifest.n_classes)
+        return cls(manifest.dataset, manifest.digest, numeric_sources_digest(), built, metric)
+
     def identity(self) -> dict[str, Any]:
         """Return the plan as plain values, flat, so that two can be compared key by key."""
         searched = {dimension.name for dimension in self.space.dimensions}
-        fixed = _flat({name: value for name, value in identity_of(self.space.base).items() if name not in searched})
+        fixed = flat({name: value for name, value in identity_of(self.space.base).items() if name not in searched})
         described = self.space.describe()
         leaves = {f"space.{name}": leaf for name, leaf in described["leaves"].items()}
         leaves["space.max_parameters"] = described["max_parameters"]
@@ -90,9 +105,9 @@ class Study:
     plan : Plan
         What defines it.
     ledger : Ledger
-        Its trials.
+        Where its trials are kept.
     folder : Path
-        Where its workers' locks and its trials' folders lie: beside the database.
+        Folder beside the database, with the workers' locks and the trials' folders.
     """
 
     plan: Plan
@@ -108,6 +123,11 @@ class Study:
     def workers(self) -> Path:
         """Folder of the workers' locks."""
         return self.folder / "workers"
+
+    @property
+    def scores(self) -> ScoreStore:
+        """Where the scores of its trainings are kept, on each validation row."""
+        return ScoreStore(self.folder / "scores")
 
     def trial_folder(self, number: int) -> Path:
         """Return the folder of a trial."""
@@ -158,7 +178,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
     url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
     storage = open_storage(url, root / STORE / ".lock")
-    with storage_faults(url):
+    with database_errors(url):
         study = optuna.create_study(study_name=name, storage=storage, direction=plan.direction, load_if_exists=True)
         known = study.user_attrs.get(IDENTITY)
         if known is None:
@@ -176,10 +196,3 @@ def _difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator
         there, here = known.get(key, "absent"), wanted.get(key, "absent")
         if there != here:
             yield f"{key} is {there} there and {here} here"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat

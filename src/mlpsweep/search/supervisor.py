@@ -1,4 +1,4 @@
-"""Several workers on this machine under one parent: started, replaced when killed, stopped together; no trials here.
+"""Several workers on this machine under one parent: started, replaced when killed, stopped together.
 
 Workers share nothing but the study. They leave the terminal's process group, so that Ctrl-C reaches the parent only,
 which hands on one signal; they die with the parent, whose end they see as the end of a pipe.
@@ -22,7 +22,7 @@ from mlpsweep.errors import MlpsweepError, NoResultError
 from mlpsweep.search.interrupt import Interrupt
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
-from mlpsweep.search.worker import Outcome
+from mlpsweep.search.worker import SearchEnd
 
 GRACE_S = 4.0
 """Seconds a worker has to leave its trial in order after a signal."""
@@ -36,19 +36,19 @@ def supervise(
     target: Callable[..., object],
     arguments: tuple[Any, ...],
     notice: Callable[[str], None],
-) -> Outcome:
+) -> SearchEnd:
     """Run ``settings.n_workers`` workers until all are done, or until told to stop.
 
     Parameters
     ----------
     study : Study
-        Open; to see whether the search gets on.
+        Open; it shows whether the search gets on.
     settings : SearchSettings
         Number of workers, limits.
     target, arguments : callable, tuple
-        What a worker process calls: a function of a module and values it can be sent; it calls ``work``.
+        What a worker process calls: a module's function and arguments that can be pickled; it calls ``work``.
     notice : callable
-        Takes a line for the user when a worker was killed.
+        Takes a line for the user each time a worker was killed.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def supervise(
                 notice(f"{why}; another one takes its place")
                 crew.start(seat)
         crew.close()
-        return Outcome(len(study.counted()), interrupt.signal, interrupt.signal is None and interrupt.is_requested)
+        return SearchEnd(len(study.counted()), interrupt.signal, interrupt.signal is None and interrupt.is_requested)
 
 
 @dataclass

@@ -1,6 +1,5 @@
-"""The winner of a study and what is written about it; equal studies give equal bytes, but for the rows' times."""
+"""The winner of a study, its summary and its rows; equal studies give equal values, but for the rows' times."""
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,8 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.search import rows as trials
-from mlpsweep.search.finalists import Finalist
 from mlpsweep.search.ledger import WORKER
+from mlpsweep.search.rows import Finalist, Search, TrialRow
 from mlpsweep.search.study import Study
 
 NAMES = {
@@ -24,7 +22,7 @@ NAMES = {
 }
 FACTS = ("validation/loss", "epoch_of_weights", "seed", "weights_hash", "reason")
 MIN_COMPLETE: Final = 5
-"""Complete trials below which nothing is said of importances."""
+"""With fewer complete trials the importances stay empty."""
 
 
 def best_trial(study: Study) -> FrozenTrial:
@@ -53,20 +51,32 @@ def _reasons(study: Study) -> str:
 
 def winning_trial(study: Study, finalists: Sequence[Finalist]) -> FrozenTrial:
     """Return the trial that won among the finalists, or the best one if none were compared; as :func:`best_trial`."""
-    return next((one.trial for one in finalists if one.is_winner), None) or best_trial(study)
+    won = next((one.number for one in finalists if one.is_winner), None)
+    return next((trial for trial in study.complete() if trial.number == won), None) or best_trial(study)
 
 
-def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> trials.Search:
+def sentence(study: Study, finalists: Sequence[Finalist] = ()) -> str:
+    """Return what a person wants to know first: the number of trials, the winner and its value."""
+    won = winning_trial(study, finalists)
+    means = [one for one in finalists if one.is_winner and one.spread is not None]
+    return (
+        f"study {study.name}: {len(study.counted())} trials; the winner is trial {won.number} with "
+        f"{study.plan.metric} {won.value:.4f}"
+        + "".join(f", {one.mean:.4f} ± {one.spread:.4f} over {len(one.values)} seeds" for one in means)
+    )
+
+
+def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> Search:
     """Return the study as the rows that tables, figures and the report are made of."""
     rows = study.trials()
     seen = dict.fromkeys(trial.user_attrs[WORKER] for trial in rows if WORKER in trial.user_attrs)
     workers = {name: f"worker {place}" for place, name in enumerate(seen, 1)}
-    return trials.Search(
+    return Search(
         study=study.name,
         metric=study.plan.metric,
         trials=tuple(_row(study, trial, workers) for trial in rows),
         importances=importances(study),
-        finalists=tuple(_finalist(study, one) for one in finalists),
+        finalists=tuple(finalists),
     )
 
 
@@ -81,7 +91,7 @@ def importances(study: Study) -> dict[str, float]:
     if len(complete) < MIN_COMPLETE or len({trial.value for trial in complete}) < MIN_COMPLETE:
         return {}
     with warnings.catch_warnings():
-        # That it is experimental, and that few trials have a third layer.
+        # Optuna warns that the evaluator is experimental, and that few trials have a third layer.
         warnings.simplefilter("ignore", UserWarning)
         shares = get_param_importances(study.ledger.study(), evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in shares.items()}
@@ -99,8 +109,8 @@ def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
         "n_epochs": sum(len(trial.intermediate_values) for trial in study.trials()),
         "best_trial": best.number,
         "importances": importances(study),
-        "finalists": [_told(study, one) for one in finalists],
-        "tied": [one.trial.number for one in finalists if one.difference.is_tie],
+        "finalists": [_told(one) for one in finalists],
+        "tied": [one.number for one in finalists if one.is_tied],
         "winner": {
             "trial": winner.number,
             "value": winner.value,
@@ -113,78 +123,34 @@ def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
     }
 
 
-def recipe(study: Study, deltas: Mapping[str, Any], finalists: Sequence[Finalist] = ()) -> str:
-    """Return the winner as the text of a recipe, with where it comes from.
-
-    Parameters
-    ----------
-    study : Study
-        With at least one complete trial.
-    deltas : mapping
-        Settings that the search held fixed at other values than ``conf/`` has, to be written too.
-    finalists : sequence of Finalist
-        What it was compared with.
-    """
-    trial, plan = winning_trial(study, finalists), study.plan
-    settings = {**deltas, **plan.space.overrides(trial.params)}
-    compared = [
-        f"# finalist: trial {one.trial.number}, {_n_parameters(study, one.trial)} parameters, {plan.metric} "
-        + " ".join(f"{value:.5f}" for value in one.values)
-        + f", mean {one.mean:.5f}{', tied' if one.difference.is_tie else ''}{', winner' if one.is_winner else ''}"
-        for one in finalists
-    ]
-    lines = [
-        "# @package _global_",
-        f"# Winner of the study {study.name}: trial {trial.number} of {len(study.counted())},",
-        f"# {plan.metric} {trial.value:.5f}, validation/loss {trial.user_attrs['validation/loss']:.5f}.",
-        *compared,
-        f"# data {plan.data_digest}",
-        f"# numeric sources {plan.sources_digest}",
-        f"# weights of the trial {trial.user_attrs['weights_hash']}",
-        *(f"{name}: {json.dumps(value)}" for name, value in settings.items() if name == "defaults"),
-        *(f"{name}: {json.dumps(value)}" for name, value in sorted(settings.items()) if name != "defaults"),
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _n_parameters(study: Study, trial: FrozenTrial) -> int:
     return study.plan.space.n_parameters(study.plan.space.settings(trial.params))
 
 
-def _told(study: Study, one: Finalist) -> dict[str, Any]:
-    low, high = one.difference.interval
+def _told(one: Finalist) -> dict[str, Any]:
+    assert one.behind is not None
+    low, high = one.behind.interval
     return {
-        "trial": one.trial.number,
-        "settings": study.plan.space.overrides(one.trial.params),
+        "trial": one.number,
+        "settings": one.params,
         "n_parameters": one.n_parameters,
         "values": list(one.values),
         "mean": one.mean,
         "standard_deviation": one.spread,
-        "behind": {"mean": one.difference.mean, "standard_error": one.difference.error, "low": low, "high": high},
-        "is_tied": one.difference.is_tie,
+        "behind": {"mean": one.behind.mean, "standard_error": one.behind.error, "low": low, "high": high},
+        "is_tied": one.is_tied,
         "is_winner": one.is_winner,
     }
 
 
-def _finalist(study: Study, one: Finalist) -> trials.Finalist:
-    return trials.Finalist(
-        number=one.trial.number,
-        values=one.values,
-        n_parameters=one.n_parameters,
-        is_tied=one.difference.is_tie,
-        is_winner=one.is_winner,
-        params=study.plan.space.overrides(one.trial.params),
-    )
-
-
-def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> trials.TrialRow:
-    # A run's id is another one on every machine.
+def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> TrialRow:
+    # Only trials are named: the id of a run differs from machine to machine.
     source = trial.user_attrs.get("reused_from", "")
     facts = {"n_parameters": _n_parameters(study, trial) if trial.params else None}
     facts |= {name: trial.user_attrs.get(name) for name in FACTS}
     facts["reused_from"] = source if source.startswith("trial ") else None
     start, end = trial.datetime_start, trial.datetime_complete
-    return trials.TrialRow(
+    return TrialRow(
         number=trial.number,
         state=NAMES[trial.state],
         value=trial.value if trial.state == TrialState.COMPLETE else None,

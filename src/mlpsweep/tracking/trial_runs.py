@@ -50,7 +50,7 @@ class TrialRun:
     folder : Path
         Its folder in the study.
     logged : int
-        Epochs that the run already holds: MLflow appends, so they are passed over when the trial is continued.
+        Epochs that the run already holds. MLflow appends, so a continued trial must not log them again.
     """
 
     run: Run
@@ -80,15 +80,15 @@ class TrialRecorder:
     Parameters
     ----------
     store : Store
-        Where.
+        Where the runs are logged.
     study : str
         Name of the study.
     parent_id : str
-        Run of the study.
+        Id of the study's run.
     tags : mapping
-        What all trials share.
+        Tags that all trials share.
     n_features, n_classes : int
-        Ends of the networks.
+        Number of inputs and of outputs of every network.
     """
 
     store: Store
@@ -98,10 +98,10 @@ class TrialRecorder:
     n_features: int
     n_classes: int
 
-    def open_trial(self, number: int, overrides: Mapping[str, Any], settings: TrainSettings, folder: Path) -> TrialRun:
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> TrialRun:
         """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued.
 
-        A store that is away stops no trial: what it then lacks is in the trial's folder and in the study.
+        A store that is away stops no trial: the trial's folder and the study hold what the store then lacks.
         """
         return self._open({"trial": str(number), "role": "trial"}, f"{number}", settings, folder)
 

@@ -19,7 +19,7 @@ from mlpsweep.nn.schedules import SCHEDULES
 from mlpsweep.settings import Family, TrainSettings
 from mlpsweep.training.checkpoint import Checkpoint
 from mlpsweep.training.history import EpochRecord
-from mlpsweep.training.trainer import Plan, State
+from mlpsweep.training.trainer import State, TrainingPlan
 
 
 def keywords_of(settings: Family) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def keywords_of(settings: Family) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "name"}
 
 
-def make_plan(settings: TrainSettings, n_rows: int, image_shape: tuple[int, int]) -> Plan:
+def make_plan(settings: TrainSettings, n_rows: int, image_shape: tuple[int, int]) -> TrainingPlan:
     """Return the numbers of a training on ``n_rows`` rows of images.
 
     Raises
@@ -47,7 +47,7 @@ def make_plan(settings: TrainSettings, n_rows: int, image_shape: tuple[int, int]
         updates_per_epoch=updates,
         **keywords_of(settings.schedule),
     )
-    return Plan(
+    return TrainingPlan(
         rate=lambda update: settings.learning_rate * factor(update),
         l2_lambda=settings.l2_lambda,
         batch_size=settings.batch_size,

@@ -30,7 +30,7 @@ OnProgress = Callable[[int, int, float, float], object]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """The numbers of a training that its loop needs.
 
     Parameters
@@ -124,7 +124,7 @@ class Trainer:
     ----------
     state : State
         Modified by :meth:`fit`.
-    plan : Plan
+    plan : TrainingPlan
     split : Split
     scaling : tuple of float
         Scale and shift: x = pixel * scale + shift.
@@ -136,7 +136,7 @@ class Trainer:
     def __init__(
         self,
         state: State,
-        plan: Plan,
+        plan: TrainingPlan,
         split: Split,
         scaling: tuple[float, float],
         monitored: tuple[str, Split] | None = None,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpsweep.errors import SettingsError
-from mlpsweep.search.dimensions import Choice, Leaf, Range, Widths, parse_dimension
+from mlpsweep.search.dimensions import Categorical, Leaf, Range, Widths, parse_dimension
 from mlpsweep.search.settings import SpaceSettings
 
 LR = {"type": "float", "low": 0.01, "high": 1.0, "log": True}
@@ -69,7 +69,7 @@ def test_integers_have_equal_shares_including_the_ends() -> None:
         (Range("dropout", 0.0, 0.3, step=0.1), (0.0, 0.1, 0.2, 0.30000000000000004)),
         (Range("learning_rate", 0.01, 1.0, log=True), pytest.approx((0.01, 0.0316, 0.1, 0.316, 1.0), rel=1e-2)),
         (Range("n", 1, 3, integer=True, log=True), (1, 2, 3)),
-        (Choice("activation", ("relu", "tanh")), ("relu", "tanh")),
+        (Categorical("activation", ("relu", "tanh")), ("relu", "tanh")),
     ],
     ids=["int step", "float step", "log", "short log int", "choice"],
 )

@@ -12,7 +12,7 @@ from mlpsweep.search.live import Board, look, table, watch
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
-from tests.search_lab import make_hands, make_trainer, new_study, search_settings
+from tests.search_lab import make_services, make_trainer, new_study, search_settings
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def shown(study: Study, board: Board) -> str:
 
 
 def test_the_board_tells_what_the_study_holds(study: Study) -> None:
-    work(study, search_settings(n_trials=3), make_hands())
+    work(study, search_settings(n_trials=3), make_services())
     board = look(study, 5)
     best = study.complete()[0]
     assert [row.state for row in board.rows] == ["complete"] * 3
@@ -50,7 +50,7 @@ def test_a_trial_under_way_shows_its_last_epoch(study: Study) -> None:
 
 
 def test_the_table_names_trial_state_epoch_value_and_settings(study: Study) -> None:
-    work(study, search_settings(n_trials=2), make_hands())
+    work(study, search_settings(n_trials=2), make_services())
     text = shown(study, look(study, 4))
     for part in ("trial", "state", "epoch", "validation/accuracy", "complete", "3/3", "activation=sigmoid"):
         assert part in text
@@ -62,21 +62,21 @@ def test_the_table_names_trial_state_epoch_value_and_settings(study: Study) -> N
 def test_a_long_study_keeps_the_best_in_sight(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "N_FINISHED", 2)
     monkeypatch.setattr("tests.search_lab.accuracy", lambda settings, epoch: 0.9 if settings.l2_lambda == 0 else 0.1)
-    work(study, search_settings(n_trials=6), make_hands())
+    work(study, search_settings(n_trials=6), make_services())
     text = shown(study, look(study, 6))
     assert [line.split()[1] for line in text.splitlines() if "complete" in line] == ["0", "4", "5"]
 
 
 def test_piped_it_is_a_line_for_each_trial_that_ends(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "PERIOD_S", 0.05)
-    work(study, search_settings(n_trials=1), make_hands())
+    work(study, search_settings(n_trials=1), make_services())
     text = io.StringIO()
 
     def slow(settings: TrainSettings) -> None:
         time.sleep(0.2)
 
     with watch(study, 3, Console(file=text, width=40)):
-        work(study, search_settings(n_trials=3), make_hands(make_trainer(slow)))
+        work(study, search_settings(n_trials=3), make_services(make_trainer(slow)))
     lines = text.getvalue().splitlines()
     assert [line.split(":")[0] for line in lines if line.startswith("trial")] == [
         "trial 1 complete after epoch 3/3",
@@ -90,6 +90,6 @@ def test_on_a_terminal_it_is_one_table_that_renews_itself(study: Study, monkeypa
     monkeypatch.setattr(live, "PERIOD_S", 0.05)
     text = io.StringIO()
     with watch(study, 2, Console(file=text, width=160, force_terminal=True)):
-        work(study, search_settings(n_trials=2), make_hands())
+        work(study, search_settings(n_trials=2), make_services())
     assert "\x1b" in text.getvalue()
     assert "2 of 2 trials" in text.getvalue()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpsweep.search.ownership import is_alive, sweep, worker_id
+from mlpsweep.search.ownership import is_alive, remove_stale, worker_id
 
 HOLD = """
 import sys
@@ -31,10 +31,10 @@ def test_no_owner_is_not_alive(tmp_path: Path) -> None:
     assert not is_alive(tmp_path, "never-was")
 
 
-def test_a_sweep_removes_the_dead_and_spares_the_living(tmp_path: Path) -> None:
+def test_stale_locks_go_and_spares_the_living(tmp_path: Path) -> None:
     (tmp_path / "dead.lock").touch()
     with worker_id(tmp_path) as name:
-        sweep(tmp_path)
+        remove_stale(tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == [f"{name}.lock"]
         assert is_alive(tmp_path, name)
 

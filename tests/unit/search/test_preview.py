@@ -10,14 +10,14 @@ from mlpsweep.errors import SettingsError
 from mlpsweep.search.preview import first_proposals, measure_epoch, preview
 from mlpsweep.search.settings import SAMPLER_NAMES
 from mlpsweep.search.worker import work
-from tests.search_lab import CARD, base_settings, make_hands, make_plan, new_study, search_settings
+from tests.search_lab import CARD, base_settings, make_plan, make_services, new_study, search_settings
 
 
 @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
 def test_the_proposals_are_those_of_the_search(sampler: str, tmp_path: Path) -> None:
     settings, plan = search_settings(sampler=sampler, n_trials=4), make_plan()
     study = new_study(tmp_path, plan)
-    work(study, settings, make_hands())
+    work(study, settings, make_services())
     assert list(first_proposals(plan, settings, 4)) == [trial.params for trial in study.ledger.trials()]
 
 
@@ -31,7 +31,7 @@ def test_space_size_proposals_and_time_are_told() -> None:
     assert "  at most 1,000,000 weights and biases" in lines
     assert "first proposals; trial 0 is the published baseline:" in lines
     assert any(line.startswith("  0: activation=sigmoid l2_lambda=0.0") for line in lines)
-    assert lines[-1] == "time: about 3 min 00 s with 2 workers, less by what is pruned or already there"
+    assert lines[-1] == "time: about 3 min 00 s with 2 workers, less what pruned trials and reused trainings save"
 
 
 def test_a_grid_tells_how_many_points_it_has() -> None:

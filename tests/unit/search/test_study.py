@@ -9,7 +9,7 @@ import pytest
 from mlpsweep.errors import SettingsError
 from mlpsweep.search.study import Plan
 from mlpsweep.search.worker import work
-from tests.search_lab import CARD, make_hands, make_plan, new_study, search_settings
+from tests.search_lab import CARD, make_plan, make_services, new_study, search_settings
 
 PLAN = make_plan()
 WIDER = {**CARD["dimensions"], "l2_lambda": {"type": "float", "low": 0.0, "high": 0.2}}
@@ -61,7 +61,7 @@ def test_a_storage_of_ones_own_is_used(tmp_path: Path) -> None:
 
 def test_opening_twice_joins(tmp_path: Path) -> None:
     first = new_study(tmp_path)
-    work(first, search_settings(n_trials=2), make_hands())
+    work(first, search_settings(n_trials=2), make_services())
     assert [trial.number for trial in new_study(tmp_path).counted()] == [0, 1]
 
 
@@ -111,13 +111,19 @@ def test_equal_parameters_give_equal_trainings_and_others_another_seed() -> None
 
 def test_the_best_is_the_highest_accuracy_then_the_lowest_loss(tmp_path: Path) -> None:
     study = new_study(tmp_path)
-    work(study, search_settings(n_trials=6), make_hands())
+    work(study, search_settings(n_trials=6), make_services())
     complete = study.complete()
     assert [trial.value for trial in complete] == sorted((trial.value or 0.0 for trial in complete), reverse=True)
 
 
 def test_the_best_loss_is_the_lowest(tmp_path: Path) -> None:
     study = new_study(tmp_path, make_plan(metric="validation/loss"), metric="validation/loss")
-    work(study, search_settings(n_trials=6, metric="validation/loss"), make_hands())
+    work(study, search_settings(n_trials=6, metric="validation/loss"), make_services())
     complete = study.complete()
     assert [trial.value for trial in complete] == sorted(trial.value or 0.0 for trial in complete)
+
+
+def test_stored_studies_know_the_kinds_of_leaves_by_words_that_stay() -> None:
+    identity = make_plan().identity()
+    assert identity["space.activation"]["kind"] == "Choice"
+    assert identity["space.learning_rate"]["kind"] == "Range"

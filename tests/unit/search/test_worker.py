@@ -12,17 +12,19 @@ from optuna.trial import TrialState
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import StorageError
+from mlpsweep.search.scores import row_scores
+from mlpsweep.search.services import ReusableResult
 from mlpsweep.search.study import Plan, Study, open_study
-from mlpsweep.search.worker import Earlier, Hands, Outcome, work
+from mlpsweep.search.worker import SearchEnd, work
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.identity import run_key
 from mlpsweep.training.run import run_training
 from tests.search_lab import (
     Book,
     fake_run_key,
-    make_hands,
     make_plan,
     make_record,
+    make_services,
     make_space,
     make_trainer,
     new_study,
@@ -50,13 +52,13 @@ def number_of(study: Study) -> int:
 
 
 def test_a_study_is_worked_to_its_target_and_no_further(study: Study, book: Book) -> None:
-    assert work(study, search_settings(n_trials=3), make_hands(book=book)) == Outcome(3)
-    assert work(study, search_settings(n_trials=3), make_hands(book=book)) == Outcome(3)
+    assert work(study, search_settings(n_trials=3), make_services(book=book)) == SearchEnd(3)
+    assert work(study, search_settings(n_trials=3), make_services(book=book)) == SearchEnd(3)
     assert [run["status"] for run in book.runs.values()] == ["complete"] * 3
 
 
 def test_a_complete_trial_tells_all_that_a_winner_needs(study: Study, book: Book) -> None:
-    work(study, search_settings(n_trials=1), make_hands(book=book))
+    work(study, search_settings(n_trials=1), make_services(book=book))
     (trial,) = study.counted()
     settings = study.plan.trial_settings(trial.params)
     expected = {"run_key": fake_run_key(settings), "seed": settings.seed, "epoch_of_weights": 3}
@@ -67,7 +69,7 @@ def test_a_complete_trial_tells_all_that_a_winner_needs(study: Study, book: Book
 
 
 def test_the_trials_folder_holds_its_history_and_no_checkpoint(study: Study) -> None:
-    work(study, search_settings(n_trials=1), make_hands())
+    work(study, search_settings(n_trials=1), make_services())
     files = [path.name for path in study.trial_folder(0).rglob("*")]
     assert files == ["history.csv"]
     assert (study.trial_folder(0) / "history.csv").read_text().count("\n") == 4
@@ -90,14 +92,14 @@ def test_a_training_that_raises_is_a_failed_trial_with_a_reason(
         if number_of(study) == 1:
             raise error
 
-    assert work(study, search_settings(n_trials=3), make_hands(make_trainer(fail), book)) == Outcome(3)
+    assert work(study, search_settings(n_trials=3), make_services(make_trainer(fail), book)) == SearchEnd(3)
     assert [trial.state.name for trial in study.counted()] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.counted()[1].user_attrs["reason"] == book.runs["0001"]["reason"] == reason
     assert book.runs["0001"]["status"] == "failed"
 
 
 def test_a_diverged_training_names_epoch_and_learning_rate(study: Study) -> None:
-    work(study, search_settings(n_trials=8), make_hands(make_trainer(diverge_above=0.03)))
+    work(study, search_settings(n_trials=8), make_services(make_trainer(diverge_above=0.03)))
     states = [trial.state.name for trial in study.counted()]
     assert set(states) == {"COMPLETE", "FAIL"}
     failed = study.counted()[states.index("FAIL")]
@@ -108,12 +110,12 @@ def test_a_value_that_is_not_finite_fails_the_trial(study: Study) -> None:
     def blind(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
         on_epoch(dataclasses.replace(make_record(settings, 1), validation_accuracy=math.nan))
 
-    work(study, search_settings(n_trials=1), make_hands(blind))
+    work(study, search_settings(n_trials=1), make_services(blind))
     assert study.counted()[0].user_attrs["reason"].startswith("NoResultError: validation/accuracy is nan at epoch 1")
 
 
 def test_a_pruned_trial_has_the_value_of_its_last_epoch(study: Study, book: Book) -> None:
-    work(study, search_settings(n_trials=12, pruner="asha"), make_hands(book=book))
+    work(study, search_settings(n_trials=12, pruner="asha"), make_services(book=book))
     pruned = [trial for trial in study.counted() if trial.state == TrialState.PRUNED]
     assert pruned
     assert all(trial.value == trial.intermediate_values[1] and len(trial.intermediate_values) == 1 for trial in pruned)
@@ -128,7 +130,7 @@ def test_a_trial_over_its_time_fails_and_the_next_begins(study: Study) -> None:
             time.sleep(60)
 
     start = time.monotonic()
-    work(study, search_settings(n_trials=2, trial_timeout_s=1.0), make_hands(make_trainer(hang)))
+    work(study, search_settings(n_trials=2, trial_timeout_s=1.0), make_services(make_trainer(hang)))
     assert time.monotonic() - start < 10
     assert [trial.state.name for trial in study.counted()] == ["FAIL", "COMPLETE"]
     assert study.counted()[0].user_attrs["reason"] == "timed out after 1 s"
@@ -139,11 +141,12 @@ def test_a_search_over_its_time_leaves_its_trial_and_goes_on_later(study: Study,
         if number_of(study) == 1:
             time.sleep(60)
 
-    ended = work(study, search_settings(n_trials=3, timeout_s=1.5), make_hands(make_trainer(hang), book))
-    assert ended == Outcome(1, timed_out=True)
+    ended = work(study, search_settings(n_trials=3, timeout_s=1.5), make_services(make_trainer(hang), book))
+    assert ended == SearchEnd(1, timed_out=True)
+    assert ended.remark(3) == "search.timeout_s is over after 1 trial; the same command goes on\n"
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
     assert book.runs["0001"]["status"] == "interrupted"
-    assert work(study, search_settings(n_trials=3), make_hands(book=book)) == Outcome(3)
+    assert work(study, search_settings(n_trials=3), make_services(book=book)) == SearchEnd(3)
     assert [run["status"] for run in book.runs.values()] == ["complete"] * 3
     assert "retries" not in study.counted()[1].user_attrs or study.counted()[1].user_attrs["retries"] == 0
 
@@ -161,19 +164,19 @@ def test_a_signal_leaves_the_trial_with_its_checkpoint(study: Study, book: Book,
         return train_one(settings, on_epoch=then_signal, checkpoints=checkpoints)
 
     handler = signal.getsignal(number)
-    ended = work(study, search_settings(n_trials=3), make_hands(interrupted, book))
-    assert ended == Outcome(1, signal=number)
+    ended = work(study, search_settings(n_trials=3), make_services(interrupted, book))
+    assert ended == SearchEnd(1, signal=number)
     assert signal.getsignal(number) is handler
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
     assert list((study.trial_folder(1) / "checkpoints").iterdir())
-    work(study, search_settings(n_trials=3), make_hands(book=book))
+    work(study, search_settings(n_trials=3), make_services(book=book))
     assert [record.epoch for record in book.runs["0001"]["epochs"]] == [1, 2, 3]
 
 
 def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Book) -> None:
     for owner in ("first", "second", "third"):
         study.ledger.claim(owner, 1, None, lambda other: False)
-    work(study, search_settings(n_trials=1, max_retries=2), make_hands(book=book))
+    work(study, search_settings(n_trials=1, max_retries=2), make_services(book=book))
     assert study.counted()[0].user_attrs["reason"] == "its worker died 3 times (out of memory?)"
     assert study.counted()[0].state == TrialState.FAIL
     assert book.runs["0000"]["status"] == "failed"
@@ -182,14 +185,14 @@ def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Boo
 def test_a_trial_may_outlive_as_many_workers_as_allowed(study: Study) -> None:
     for owner in ("first", "second"):
         study.ledger.claim(owner, 1, None, lambda other: False)
-    work(study, search_settings(n_trials=1, max_retries=2), make_hands())
+    work(study, search_settings(n_trials=1, max_retries=2), make_services())
     assert study.counted()[0].state == TrialState.COMPLETE
 
 
 def test_a_surplus_orphan_is_left_as_interrupted(study: Study, book: Book) -> None:
-    work(study, search_settings(n_trials=1), make_hands(book=book))
+    work(study, search_settings(n_trials=1), make_services(book=book))
     study.ledger.claim("dead", 2, None, lambda other: False)
-    assert work(study, search_settings(n_trials=1), make_hands(book=book)) == Outcome(1)
+    assert work(study, search_settings(n_trials=1), make_services(book=book)) == SearchEnd(1)
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
     assert book.runs["0001"]["status"] == "interrupted"
 
@@ -202,17 +205,17 @@ def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> N
             thefts.append(1)
             study.ledger.claim("thief", 2, None, lambda other: False)
 
-    ended = work(study, search_settings(n_trials=2), make_hands(make_trainer(steal)))
+    ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal)))
     # The thief never lived, so its trial is adopted once more, and counted once.
-    assert ended == Outcome(2)
+    assert ended == SearchEnd(2)
     assert [trial.state.name for trial in study.counted()] == ["COMPLETE", "COMPLETE"]
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_fault(study: Study) -> None:
     (study.folder / "trials").mkdir(parents=True)
     study.trial_folder(0).write_text("in the way")
-    with pytest.raises(StorageError, match="0000: .*expected a folder that can be written"):
-        work(study, search_settings(n_trials=1), make_hands())
+    with pytest.raises(StorageError, match="0000/checkpoints: Not a directory; expected a folder that can be written"):
+        work(study, search_settings(n_trials=1), make_services())
 
 
 def test_an_equal_configuration_is_trained_once(tmp_path: Path) -> None:
@@ -222,8 +225,8 @@ def test_an_equal_configuration_is_trained_once(tmp_path: Path) -> None:
     }
     trained: list[str] = []
     study, book = new_study(tmp_path, make_plan(space, seed=1)), Book()
-    hands = make_hands(make_trainer(lambda settings: trained.append(str(settings.activation))), book)
-    work(study, search_settings(n_trials=6, sampler="random"), hands)
+    services = make_services(make_trainer(lambda settings: trained.append(str(settings.activation))), book)
+    work(study, search_settings(n_trials=6, sampler="random"), services)
     assert sorted(trained) == ["relu", "sigmoid"]
     values = {(trial.params["activation"], trial.value, trial.user_attrs["weights_hash"]) for trial in study.counted()}
     assert len(values) == 2
@@ -238,8 +241,8 @@ def test_without_reuse_an_equal_configuration_is_trained_again(tmp_path: Path) -
     space = {"dimensions": {"activation": {"type": "categorical", "choices": ["sigmoid"]}}, "max_parameters": None}
     trained: list[str] = []
     study = new_study(tmp_path, make_plan(space))
-    hands = make_hands(make_trainer(lambda settings: trained.append("")))
-    work(study, search_settings(n_trials=3, sampler="random", reuse=False), hands)
+    services = make_services(make_trainer(lambda settings: trained.append("")))
+    work(study, search_settings(n_trials=3, sampler="random", reuse=False), services)
     assert len(trained) == 3
     assert len({trial.user_attrs["weights_hash"] for trial in study.counted()}) == 1
 
@@ -250,7 +253,7 @@ def test_reuse_changes_no_trial(tmp_path: Path, pruner: str) -> None:
     outcomes = []
     for reuse in (True, False):
         study = new_study(tmp_path / str(reuse), make_plan(space))
-        work(study, search_settings(n_trials=12, sampler="random", pruner=pruner, reuse=reuse), make_hands())
+        work(study, search_settings(n_trials=12, sampler="random", pruner=pruner, reuse=reuse), make_services())
         outcomes.append([{**trial, "reused_from": None} for trial in outcome(study)])
     assert outcomes[0] == outcomes[1]
 
@@ -258,8 +261,8 @@ def test_reuse_changes_no_trial(tmp_path: Path, pruner: str) -> None:
 def test_a_training_found_elsewhere_is_not_repeated(study: Study, book: Book) -> None:
     facts = {"validation/loss": 0.5, "weights_hash": "f" * 64, "epoch_of_weights": 3}
     wanted = fake_run_key(study.plan.trial_settings(study.plan.space.baseline() or {}))
-    find = {wanted: Earlier("run 4711", 0.75, facts, {1: 0.25, 2: 0.5, 3: 0.75})}.get
-    work(study, search_settings(n_trials=2), make_hands(book=book, find=find))
+    find = {wanted: ReusableResult("run 4711", 0.75, facts, {1: 0.25, 2: 0.5, 3: 0.75})}.get
+    work(study, search_settings(n_trials=2), make_services(book=book, find=find))
     first, second = study.counted()
     assert (first.value, first.user_attrs["reused_from"], first.user_attrs["weights_hash"]) == (
         0.75,
@@ -288,8 +291,12 @@ def test_real_networks_are_searched_resumed_and_reproduced(tmp_path: Path, tiny_
 
             return run_training(settings, tiny_dataset, on_epoch=observe, checkpoints=checkpoints)
 
-        hands = Hands(train_one, Book(), lambda settings: run_key(settings, digest))
-        assert (work(study, search_settings(n_trials=3), hands).signal is None) == (fatal is None)
+        services = make_services(
+            train_one,
+            run_key=lambda settings: run_key(settings, digest),
+            score=lambda model: row_scores(model, tiny_dataset.validation, "validation/accuracy"),
+        )
+        assert (work(study, search_settings(n_trials=3), services).signal is None) == (fatal is None)
         return study
 
     whole = search(tmp_path / "whole", None)

@@ -14,7 +14,7 @@ from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.network import Network, Params, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
 from mlpsweep.nn.products import multiply_numpy
-from mlpsweep.training.trainer import Plan, State, Trainer
+from mlpsweep.training.trainer import State, Trainer, TrainingPlan
 from tests.strategies import Array
 
 SIZES, BATCH_SIZE, N_EPOCHS, RATE, L2_LAMBDA = (6, 9, 7, 3), 8, 4, 0.05, 0.6
@@ -56,7 +56,7 @@ def ours(params: Params, activation: str, optimizer: str, x: Array, labels: Arra
         update=0,
         records=[],
     )
-    plan = Plan(
+    plan = TrainingPlan(
         rate=lambda update: RATE,
         l2_lambda=L2_LAMBDA,
         batch_size=BATCH_SIZE,
