@@ -8,7 +8,7 @@ from mlpsweep.data.digits import write_digits
 from mlpsweep.data.http import MirrorFault
 from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
 from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
-from mlpsweep.data.specs import FACTS
+from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import DataError
 from mlpsweep.files import FOLDER_WANTED, locked, read_json, storage_errors, write_json
 from mlpsweep.settings import DataSettings
@@ -94,7 +94,7 @@ def stand_in_message(folder: Path) -> str | None:
     record = _beside(folder, "failures.json")
     failures: dict[str, str] = read_json(record) if record.is_file() else {}
     return STAND_IN_MESSAGE.format(
-        title=FACTS[asked_for].title,
+        title=SPECS[asked_for].title,
         failures=f" ({_listed(failures)})" if failures else "",
         variable=f"{asked_for.upper()}_MIRROR",
     )
@@ -138,7 +138,7 @@ def _failure_message(
     still_missing = [file.name for file in missing if not file.is_valid(folder)]
     state = ", ".join(f"{name} ({'damaged' if name in damaged else 'missing'})" for name in still_missing)
     return (
-        f"{folder}: {FACTS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
+        f"{folder}: {SPECS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
         f"still to fetch: {state}. Connect, or set {settings.name.upper()}_MIRROR to a URL or folder that has "
         "them, then `dvc repro`."
     )

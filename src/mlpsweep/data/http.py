@@ -43,7 +43,7 @@ def without_credentials(url: str) -> str:
     return re.sub(r"(?<=//)[^/@]*@", "", url)
 
 
-def ask(url: str, timeout_s: float) -> http.client.HTTPResponse:
+def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
     """Return the answer to a request, status 200, its body still to be read.
 
     Look-up of the name, all addresses, handshake, redirects and headers have ``timeout_s`` seconds together. Socket

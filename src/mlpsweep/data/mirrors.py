@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from mlpsweep.data.http import MirrorFault, ask, is_allowed, reason_of, without_credentials
+from mlpsweep.data.http import MirrorFault, is_allowed, open_url, reason_of, without_credentials
 from mlpsweep.data.source import DataFile
 from mlpsweep.errors import SettingsError
 from mlpsweep.files import open_atomic
@@ -108,7 +108,7 @@ def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, time
 def _opened(mirror: Mirror, name: str, timeout_s: float) -> Iterator[tuple[Any, int]]:
     """Yield the body of one file and its promised size in bytes, 0 if unknown."""
     if mirror.folder is None:
-        with ask(mirror.url(name), timeout_s) as response:
+        with open_url(mirror.url(name), timeout_s) as response:
             n_promised = response.headers.get("Content-Length", "")
             yield response, int(n_promised) if n_promised.isdecimal() else 0
         return
