@@ -32,7 +32,7 @@ def run(settings: TrainJob, context: Context) -> None:
     from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.training.identity import environment, run_key
     from mlpsweep.training.run import run_training
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
     from pipeline.progress import TrainBar
 
     reach_store(settings.tracking)
@@ -137,7 +137,7 @@ def around(sweep: Sweep) -> Iterator[None]:
     """Open a parent run for the jobs, fetch their data once, and compare them at the end, however it ends."""
     from mlpsweep.tracking.lineage import origin
     from mlpsweep.tracking.store import open_store, reach_store
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
 
     reach_store(sweep.jobs[0].settings.tracking)
     for job in sweep.jobs:
