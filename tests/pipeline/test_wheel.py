@@ -9,10 +9,12 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mlpsweep
+from mlpsweep.files import read_json
 from mlpsweep.settings import DATASETS
 from tests.pipeline.doors import ROOT
 
@@ -73,6 +75,29 @@ def test_the_readmes_lines_run_as_printed(python: Path, tmp_path: Path) -> None:
     assert float(said[1]) > 93
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {"curves.png", "data"}
+
+
+def notebook() -> list[dict[str, Any]]:
+    cells = read_json(ROOT / "docs" / "notebook.ipynb")["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebooks_lines_run(python: Path, tmp_path: Path) -> None:
+    lines = "".join("".join(cell["source"]) + "\n" for cell in notebook())
+    said = run(
+        python, lines.replace("%matplotlib inline\n", "").replace("n_trials=12", "n_trials=3"), tmp_path
+    ).splitlines()
+    assert re.fullmatch(r"validation accuracy (0\.9\d{3}); trained again: \1", said[-1])
+
+
+def test_the_notebook_was_run_in_order_and_names_no_machine() -> None:
+    cells = notebook()
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} == {"stream", "execute_result"}
+    assert [output["name"] for output in outputs if output["output_type"] == "stream"] == ["stdout"] * 4
+    assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 3
+    assert not re.search(r'"/\w+/|site-packages', (ROOT / "docs" / "notebook.ipynb").read_text())
 
 
 def test_it_is_the_wheel_that_runs(python: Path, tmp_path: Path) -> None:
