@@ -75,7 +75,7 @@ class TrainJob(TrainSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchJob(TrainJob):
-    """Settings of ``search``: those of a training, of which the space's are proposed."""
+    """Settings of ``search``: those of a training, and what is searched in which way."""
 
     worker: int | None = key(
         rules.optional(rules.integer(0)),
@@ -164,7 +164,7 @@ class RecipesJob(Settings):
     )
     seeds: tuple[int, ...] = key(
         rules.list_of(rules.integer(0, MAX_SEED), may_be_empty=False),
-        "each recipe is trained with",
+        "seeds each recipe is trained with",
         "[0,1,2]",
         default=(0, 1, 2),
     )

@@ -329,7 +329,11 @@ class TrainSettings(Settings):
     )
     monitor: str = key(rules.one_of(MONITORS), "split measured after each epoch", "validation", default="validation")
     monitor_every: int | None = key(
-        rules.optional(rules.integer(1)), "measure it also every so many updates", "200", default=None, identity=False
+        rules.optional(rules.integer(1)),
+        "updates between measurements within an epoch; null: none",
+        "200",
+        default=None,
+        identity=False,
     )
     log_every: int = key(rules.integer(1), "updates between batch records", "200", default=200, identity=False)
     report_cost: bool = key(

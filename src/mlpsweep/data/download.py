@@ -1,4 +1,4 @@
-"""The download stage: raw files that are there and right, or a stand-in, or a message; no arrays."""
+"""The download stage: raw files with the right checksums, or a stand-in, or a message that says why not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ def download(
     settings : DataSettings
         The set, its mirrors and files; ``<NAME>_MIRROR`` of the environment is tried before the mirrors.
     folder : Path
-        ``data/raw/<name>``; made if missing. Files that are none of this set's are left alone.
+        ``data/raw/<name>``; made if missing. Files of other names are left alone.
     allow_fallback : bool
         Whether ``settings.fallback`` may stand in if no mirror can be reached: not if the set was asked for by name.
     progress : callable, optional
@@ -81,7 +81,7 @@ def download(
 
 
 def stand_in_message(folder: Path) -> str | None:
-    """Return what to tell, first and last, where a raw folder holds a stand-in; None where it holds the set itself.
+    """Return the message about a stand-in in a raw folder; None where the folder holds the set itself.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _fetch_all(
         return True
 
     for file in files:
-        # Whoever failed for one file goes last for the next, where it would most likely cost its time-out again.
+        # Try mirrors that already failed last; they would probably time out again.
         if not any(gives(mirror, file) for mirror in sorted(mirrors, key=faults.__contains__)):
             return faults
     return None
@@ -145,7 +145,7 @@ def _failure_message(
 
 
 def _beside(folder: Path, suffix: str) -> Path:
-    """Return the path of a note about ``folder`` that is no part of it: its bytes differ from run to run."""
+    """Return the path of a note beside ``folder``: its bytes differ from run to run, so DVC must not see it inside."""
     return folder.parent / f".{folder.name}.{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a prepared folder: what its arrays are and how to know them; no arrays."""
+"""The manifest of a prepared folder: what its arrays hold, and their checksums."""
 
 import dataclasses
 import hashlib

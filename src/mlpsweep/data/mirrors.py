@@ -1,4 +1,4 @@
-"""Mirrors: which there are, and how one file is fetched from one; no cache, no stand-in."""
+"""Mirrors: where a data set's files can be had, and how one file is fetched; what to fetch is decided in download."""
 
 import contextlib
 import hashlib
@@ -123,7 +123,7 @@ def _opened(mirror: Mirror, name: str, timeout_s: float) -> Iterator[tuple[Any, 
 
 
 def _chunks(body: Any, timeout_s: float) -> Iterator[bytes]:
-    """Yield what arrives; a body that drips is given up as one that stalls."""
+    """Yield what arrives; give up a body that is slower than ``MIN_BYTES_PER_S``."""
     start_s, n_read = time.monotonic(), 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The prepare stage: raw files to arrays that can be memory-mapped, one split index and a manifest; no scaling."""
+"""The prepare stage: raw files become arrays that can be memory-mapped, one split index and a manifest."""
 
 import dataclasses
 import math
@@ -144,7 +144,7 @@ def _describe(arrays: dict[str, npt.NDArray[Any]], n_classes: int) -> dict[str, 
 
 
 def _count_values(images: ImageArray) -> list[int]:
-    """Return how often each byte value occurs; in chunks, because bincount widens what it counts eightfold."""
+    """Return how often each byte value occurs; in chunks, because bincount copies its input into 8-byte integers."""
     counts = np.zeros(N_VALUES, np.int64)
     for start in range(0, len(images), CHUNK_ROWS):
         counts += np.bincount(images[start : start + CHUNK_ROWS].ravel(), minlength=N_VALUES)

@@ -61,7 +61,7 @@ class DataFolders:
     def open(self, settings: DataSettings, *, with_test: bool = False) -> tuple[DataSettings, Dataset]:
         """Return a data set with its own settings, downloaded and prepared first if it is not there.
 
-        Of several processes that find nothing one does the work, and the others wait.
+        Where several processes find nothing, one does the work and the others wait.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What is known of each data set before its files are read: name, shape and range; no files."""
+"""What is known of each data set before its files are read: name, shape and range."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
