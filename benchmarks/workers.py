@@ -59,7 +59,7 @@ def training_seconds(trials: tuple[TrialRow, ...]) -> float:
     from mlpsweep.training.run import run_training
     from pipeline.compose import check
     from pipeline.door import Context
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
     from pipeline.settings import TrainJob
 
     seconds = 0.0

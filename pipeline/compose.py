@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mlpsweep.config import load
-from mlpsweep.data.specs import FACTS
+from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import SettingsError
 from mlpsweep.settings import Settings, TrainSettings, nearest
 
@@ -164,7 +164,7 @@ def oversized(settings: Settings) -> Iterator[str]:
     """Yield why a training would not fit the data or this machine."""
     if not isinstance(settings, TrainSettings):
         return
-    facts, data = FACTS[settings.data.name], settings.data
+    facts, data = SPECS[settings.data.name], settings.data
     n_rows = facts.n_train - data.n_validation
     if n_rows < max(1, data.n_train or 1):
         yield (

@@ -28,7 +28,7 @@ def run(settings: RecipesJob, context: Context) -> None:
     """Train and evaluate all, then write the page."""
     from mlpsweep.tracking.lineage import origin
     from mlpsweep.tracking.store import open_store
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
     from pipeline.train import PARENT
 
     jobs = planned(settings)

@@ -24,7 +24,7 @@ def run(settings: ReportJob, context: Context) -> None:
     from mlpsweep.files import write_atomic
     from mlpsweep.report.data import load_report_data
     from mlpsweep.report.report import render_report
-    from pipeline.download import say_if_standing_in
+    from pipeline.inputs import say_if_standing_in
 
     artifacts = Path(settings.paths.artifacts)
     page, data = artifacts / "report" / "index.html", load_report_data(artifacts, commands=COMMANDS)

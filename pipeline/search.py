@@ -37,7 +37,7 @@ def run(settings: SearchJob, context: Context) -> None:
     from mlpsweep.search.study import open_study
     from mlpsweep.tracking.store import open_store, reach_store, work_tree
     from mlpsweep.tracking.trial_runs import search_run
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
 
     if not settings.search.dry_run:
         reach_store(settings.tracking)
@@ -81,7 +81,7 @@ def plan_of(settings: SearchJob, manifest: "Manifest") -> "Plan":
 def around(sweep: Sweep) -> Iterator[None]:
     """Fetch the data once, before a launcher's workers meet at the study."""
     from mlpsweep.tracking.store import reach_store
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
 
     reach_store(sweep.jobs[0].settings.tracking)
     settled(sweep.jobs[0].settings, Context(sweep.folder, chosen=sweep.jobs[0].chosen))

@@ -17,11 +17,17 @@ RUN_ID = rules.matching("[0-9a-f]{32}", "a run id of 32 hexadecimal digits")
 class PathSettings(Settings):
     """Folders of the pipeline, relative to the current one."""
 
-    raw: str = key(rules.TEXT, "downloaded files, one folder per data set", "data/raw", identity=False)
-    prepared: str = key(
-        rules.TEXT, "arrays, split and manifest, one folder per data set", "data/prepared", identity=False
+    raw: str = key(
+        rules.TEXT, "downloaded files, one folder per data set", "data/raw", default="data/raw", identity=False
     )
-    artifacts: str = key(rules.TEXT, "what the DVC pipeline makes", "artifacts", identity=False)
+    prepared: str = key(
+        rules.TEXT,
+        "arrays, split and manifest, one folder per data set",
+        "data/prepared",
+        default="data/prepared",
+        identity=False,
+    )
+    artifacts: str = key(rules.TEXT, "what the DVC pipeline makes", "artifacts", default="artifacts", identity=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class DataJob(Settings):
     """Settings of ``download`` and ``prepare``."""
 
     data: DataSettings
-    paths: PathSettings
+    paths: PathSettings = PathSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +43,22 @@ class TrainJob(TrainSettings):
     """Settings of ``train``."""
 
     output_dir: str | None = key(
-        rules.optional(rules.TEXT), "folder to write; null: a new one", "artifacts/train/relu", identity=False
+        rules.optional(rules.TEXT),
+        "folder to write; null: a new one",
+        "artifacts/train/relu",
+        default=None,
+        identity=False,
     )
     reuse: bool | None = key(
-        rules.optional(rules.BOOLEAN), "take an equal training's outputs; null: with -m only", "false", identity=False
+        rules.optional(rules.BOOLEAN),
+        "take an equal training's outputs; null: with -m only",
+        "false",
+        default=None,
+        identity=False,
     )
-    origin: OriginSettings
-    paths: PathSettings
-    tracking: TrackingSettings
+    origin: OriginSettings = OriginSettings()
+    paths: PathSettings = PathSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     def conflicts(self) -> Iterable[str]:
         """Return what does not fit together, an output folder that is a file too."""
@@ -62,13 +76,17 @@ class TrainJob(TrainSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchJob(TrainJob):
-    """Settings of ``search``: those of a training, of which the space's are proposed."""
+    """Settings of ``search``: those of a training, and what is searched in which way."""
 
     worker: int | None = key(
-        rules.optional(rules.integer(0)), "of a launcher: -m worker=range(4) starts four", "0", identity=False
+        rules.optional(rules.integer(0)),
+        "worker number, set by a launcher: -m worker=range(4) starts four",
+        "0",
+        default=None,
+        identity=False,
     )
-    search: SearchSettings
-    winner: WinnerSettings
+    search: SearchSettings = SearchSettings()
+    winner: WinnerSettings = WinnerSettings()
     space: SpaceSettings
 
 
@@ -81,10 +99,11 @@ class EvaluateJob(Settings):
         rules.optional(rules.TEXT),
         "folder to write; null: model_dir with .evaluation behind it",
         "artifacts/evaluate/relu",
+        default=None,
     )
-    register: bool = key(rules.BOOLEAN, "make the model the champion of MLflow's model registry", "true")
-    paths: PathSettings
-    tracking: TrackingSettings
+    register: bool = key(rules.BOOLEAN, "make the model the champion of MLflow's model registry", "true", default=False)
+    paths: PathSettings = PathSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +111,8 @@ class VerifyJob(Settings):
     """Settings of ``verify``."""
 
     model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/train/relu")
-    paths: PathSettings
-    tracking: TrackingSettings
+    paths: PathSettings = PathSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +123,19 @@ class CompareJob(Settings):
         rules.optional(rules.TEXT),
         "a multirun's folder, a study's name, or the name or id of the parent run",
         "multirun/2026-01-31/12-00-00",
+        default=None,
     )
     run_ids: tuple[str, ...] = key(
-        rules.list_of(RUN_ID, may_be_empty=True), "ids of further runs", "[0123456789abcdef0123456789abcdef]"
+        rules.list_of(RUN_ID, may_be_empty=True),
+        "ids of further runs",
+        "[0123456789abcdef0123456789abcdef]",
+        default=(),
     )
-    metric: str = key(rules.TEXT, "what rows are ordered by", "test/accuracy")
-    output_dir: str | None = key(rules.optional(rules.TEXT), "folder to write; null: a new one", "outputs/comparison")
-    tracking: TrackingSettings
+    metric: str = key(rules.TEXT, "what rows are ordered by", "test/accuracy", default="validation/accuracy")
+    output_dir: str | None = key(
+        rules.optional(rules.TEXT), "folder to write; null: a new one", "outputs/comparison", default=None
+    )
+    tracking: TrackingSettings = TrackingSettings()
 
     def conflicts(self) -> Iterable[str]:
         """Return that no runs are named."""
@@ -125,7 +150,7 @@ class CompareJob(Settings):
 class ReportJob(Settings):
     """Settings of ``report``."""
 
-    paths: PathSettings
+    paths: PathSettings = PathSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +161,17 @@ class RecipesJob(Settings):
         rules.optional(rules.list_of(rules.TEXT, may_be_empty=False)),
         "files of conf/recipe/; null: all",
         "[manual_tanh]",
+        default=None,
     )
     seeds: tuple[int, ...] = key(
-        rules.list_of(rules.integer(0, MAX_SEED), may_be_empty=False), "each recipe is trained with", "[0,1,2]"
+        rules.list_of(rules.integer(0, MAX_SEED), may_be_empty=False),
+        "seeds each recipe is trained with",
+        "[0,1,2]",
+        default=(0, 1, 2),
     )
-    n_workers: int = key(rules.integer(1), "processes", "2")
-    reuse: bool = key(rules.BOOLEAN, "take the outputs of an equal training that is there", "true")
-    output_dir: str = key(rules.TEXT, "folder for models and evaluations", "outputs/recipes")
-    page: str = key(rules.TEXT, "file to write", "docs/results.md")
-    paths: PathSettings
-    tracking: TrackingSettings
+    n_workers: int = key(rules.integer(1), "processes", "2", default=2)
+    reuse: bool = key(rules.BOOLEAN, "take the outputs of an equal training that is there", "true", default=True)
+    output_dir: str = key(rules.TEXT, "folder for models and evaluations", "outputs/recipes", default="outputs/recipes")
+    page: str = key(rules.TEXT, "file to write", "docs/results.md", default="docs/results.md")
+    paths: PathSettings = PathSettings()
+    tracking: TrackingSettings = TrackingSettings()

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Sweep, enter, shown
@@ -33,7 +33,7 @@ def run(settings: TrainJob, context: Context) -> None:
     from mlpsweep.tracking.training_runs import take_equal
     from mlpsweep.training.folder import RunRecord, TrainingFolder
     from mlpsweep.training.identity import environment, run_key
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
 
     reach_store(settings.tracking)
     settings, dataset = settled(settings, context)
@@ -73,6 +73,8 @@ def train(settings: TrainJob, dataset: "Dataset", folder: "TrainingFolder", trac
     name = run_name(training)
     with TrainBar(name, training.batch_size) as bar:
         result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
+    if settings.origin.study:
+        result = replace(result, model=result.model.with_metadata(origin=asdict(settings.origin)))
     figure = curves(result.history, f"{dataset.manifest.title}: {name}")
     folder.save(result, training, png_bytes(figure))
     log_training(tracked, folder, result, training, dataset, settings.paths.prepared)
@@ -84,7 +86,7 @@ def around(sweep: Sweep) -> Iterator[None]:
     """Open a parent run for the jobs, fetch their data once, and compare them at the end, however it ends."""
     from mlpsweep.tracking.lineage import origin
     from mlpsweep.tracking.store import open_store, reach_store
-    from pipeline.prepare import settled
+    from pipeline.inputs import settled
 
     reach_store(sweep.jobs[0].settings.tracking)
     for job in sweep.jobs:

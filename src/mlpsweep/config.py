@@ -2,16 +2,27 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mlpsweep.errors import SettingsError
-from mlpsweep.settings import Settings
 
-S = TypeVar("S", bound=Settings)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class Buildable(Protocol):
+    """What :class:`mlpsweep.settings.Settings` are to this module, which they use to read files."""
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any], path: str = "") -> Self:
+        """Return settings made from a plain mapping."""
+
+
+S = TypeVar("S", bound=Buildable)
 
 
 def load(config: DictConfig, kind: type[S]) -> S:
@@ -35,7 +46,7 @@ def load(config: DictConfig, kind: type[S]) -> S:
     return kind.build({str(name): value for name, value in values.items()})
 
 
-def plain(settings: Settings) -> dict[str, Any]:
+def plain(settings: "DataclassInstance") -> dict[str, Any]:
     """Return settings as nested dictionaries and lists, in the order of their fields."""
 
     def listed(value: Any) -> Any:
@@ -65,7 +76,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return rows
 
 
-def to_yaml(settings: Settings) -> str:
+def to_yaml(settings: "DataclassInstance") -> str:
     """Return settings as YAML; equal settings give equal bytes."""
     return OmegaConf.to_yaml(OmegaConf.create(plain(settings)))
 

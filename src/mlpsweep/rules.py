@@ -6,7 +6,7 @@ No setting is named here; no NumPy, so that ``--help`` answers at once.
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 
@@ -117,7 +117,7 @@ NON_NEGATIVE = real(">= 0", lambda v: v >= 0)
 FRACTION = real(">= 0 and < 1", lambda v: 0 <= v < 1)
 
 
-def key(rule: Rule, meaning: str, example: str, *, identity: bool = True) -> Any:
+def key(rule: Rule, meaning: str, example: str, *, default: Any = MISSING, identity: bool = True) -> Any:
     """Declare one setting of a settings class.
 
     Parameters
@@ -128,7 +128,10 @@ def key(rule: Rule, meaning: str, example: str, *, identity: bool = True) -> Any
         A few words with the unit, for the help page.
     example : str
         A value as one types it on the command line.
+    default : any, optional
+        The value where none is given, equal to that of ``conf/``; without one the setting must be given.
     identity : bool
         Whether it can change what is learned, and so belongs into ``run_key``.
     """
-    return field(metadata={"rule": rule, "meaning": meaning, "example": example, "identity": identity})
+    metadata = {"rule": rule, "meaning": meaning, "example": example, "identity": identity}
+    return field(default=default, metadata=metadata)

@@ -1,13 +1,14 @@
 """The settings of data and training as frozen, range-checked values; search and tracking have theirs beside them.
 
-Every key is one line: its type, its rule, its meaning and an example. Defaults live in ``conf/`` only.
-No NumPy and no omegaconf here: the help page reads these classes, and :mod:`mlpsweep.config` fills them.
+Every key is one line: its type, its rule, its meaning, an example and its default, which ``conf/`` repeats for the
+command line. No NumPy and no omegaconf here: the help page reads these classes, and :mod:`mlpsweep.config` fills them.
 """
 
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from mlpsweep import rules
@@ -20,6 +21,8 @@ ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "tanh")
 INITIALIZERS = ("fan_max_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "normal")
 MONITORS = ("validation", "test", "none")
 SCALINGS = ("standardize", "unit", "none")
+# An installed package has its copy of conf/data beside this file, a checkout has it at the root.
+_OWN_CONF = (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf")
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -55,12 +58,12 @@ class Settings:
 
     @classmethod
     def build(cls, values: Mapping[str, Any], path: str = "") -> Self:
-        """Return settings made from a plain mapping, nested mappings included.
+        """Return settings made from a plain mapping, nested mappings included; a missing key takes its default.
 
         Raises
         ------
         SettingsError
-            With every unknown key, missing key and misfit, each under its full path.
+            With every unknown key, missing key without a default and misfit, each under its full path.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         parsed, faults = cls._parse(values, path)
@@ -72,7 +75,7 @@ class Settings:
         faults += [
             f"{path}{name}: not set; expected {_expected(field)}. Set it in conf/ or on the command line"
             for name, field in fields.items()
-            if name not in values
+            if name not in values and field.default is MISSING
         ]
         if not faults:
             try:
@@ -148,9 +151,14 @@ class Family(Settings):
         return cls.members[name]
 
 
+def _kind(name: str, meaning: str) -> Any:
+    """Declare the name that tells a member of a family from the others."""
+    return key(rules.one_of((name,)), meaning, name, default=name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(Settings):
-    """Which data set, from where, and which of its rows."""
+    """Which data set, from where, and which of its rows; a file of ``conf/data/`` gives every value."""
 
     name: str = key(rules.one_of(DATASETS), "data set", "mnist")
     mirrors: tuple[str, ...] = key(
@@ -162,11 +170,41 @@ class DataSettings(Settings):
     fallback: str | None = key(
         rules.optional(rules.one_of(("digits",))), "stand-in if no mirror can be reached", "null", identity=False
     )
-    scaling: str = key(rules.one_of(SCALINGS), "of pixels, before the network", "standardize")
+    scaling: str = key(rules.one_of(SCALINGS), "scaling of pixels, before the network", "standardize")
     n_epochs: int = key(rules.integer(0), "the set's own training budget, epochs", "15", identity=False)
     n_train: int | None = key(rules.optional(rules.integer(1)), "training rows; null: all that remain", "null")
     n_validation: int = key(rules.integer(0), "validation rows, taken from the training file", "10000")
     n_test: int | None = key(rules.optional(rules.integer(1)), "test rows; null: all", "null")
+
+    @classmethod
+    def named(cls, name: str, folders: Iterable[Path] = ()) -> Self:
+        """Return the settings of a file ``data/<name>.yaml``.
+
+        Parameters
+        ----------
+        name : str
+            Name of the file, such as ``digits``.
+        folders : iterable of Path
+            Configuration folders to look into first, as ``--config-dir`` names them. Then come ``conf/`` of the current
+            folder or the nearest one above it, and the data sets that this package brings.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such file, or one of its values does not fit.
+        """
+        from mlpsweep.config import read_yaml  # not above: the help page needs no omegaconf
+        from mlpsweep.files import read_text
+
+        places = (*folders, *(folder / "conf" for folder in (Path.cwd(), *Path.cwd().parents)), *_OWN_CONF)
+        files = [file for place in places for file in sorted((place / "data").glob("*.yaml"))]
+        file = next((file for file in files if file.stem == name), None)
+        if file is None:
+            known = dict.fromkeys(file.stem for file in files)
+            raise SettingsError(
+                f"data: {name!r} is not known; expected one of {', '.join(known)}{nearest(name, known)}"
+            )
+        return cls.build(read_yaml(read_text(file, "Name another data set."), str(file)), "data.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +212,7 @@ class OptimizerSettings(Family):
     """How a gradient becomes a step."""
 
     members: ClassVar[dict[str, type[Settings]]] = {}
-    name: str = key(rules.TEXT, "optimiser", "sgd")
+    name: str = _kind("sgd", "optimiser")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +220,7 @@ class ScheduleSettings(Family):
     """How the learning rate changes over the updates."""
 
     members: ClassVar[dict[str, type[Settings]]] = {}
-    name: str = key(rules.TEXT, "schedule", "constant")
+    name: str = _kind("constant", "schedule")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,51 +228,60 @@ class AugmentSettings(Family):
     """How training images are changed before each epoch."""
 
     members: ClassVar[dict[str, type[Settings]]] = {}
-    name: str = key(rules.TEXT, "augmentation", "none")
+    name: str = _kind("none", "augmentation")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistortSettings(AugmentSettings):
     """Shifts, rotations, changes of size and elastic displacements, new for each image in each epoch."""
 
-    shift: float = key(rules.NON_NEGATIVE, "largest shift along each axis, pixels", "2")
-    rotation: float = key(rules.NON_NEGATIVE, "largest rotation, degrees", "15")
-    scaling: float = key(rules.FRACTION, "largest relative change of size", "0.15")
-    elastic: float = key(rules.NON_NEGATIVE, "elastic displacement, root mean square along each axis, pixels", "1.5")
-    smoothness: float = key(rules.POSITIVE, "standard deviation of the Gaussian that smooths it, pixels", "4")
+    name: str = _kind("distort", "augmentation")
+    shift: float = key(rules.NON_NEGATIVE, "largest shift along each axis, pixels", "2", default=1.5)
+    rotation: float = key(rules.NON_NEGATIVE, "largest rotation, degrees", "15", default=12.0)
+    scaling: float = key(rules.FRACTION, "largest relative change of size", "0.15", default=0.15)
+    elastic: float = key(
+        rules.NON_NEGATIVE, "elastic displacement, root mean square along each axis, pixels", "1.5", default=1.2
+    )
+    smoothness: float = key(
+        rules.POSITIVE, "standard deviation of the Gaussian that smooths it, pixels", "4", default=4.0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MomentumSettings(OptimizerSettings):
     """Stochastic gradient descent with momentum."""
 
-    momentum: float = key(rules.FRACTION, "share of the last step kept", "0.9")
-    nesterov: bool = key(rules.BOOLEAN, "look ahead", "true")
+    name: str = _kind("momentum", "optimiser")
+    momentum: float = key(rules.FRACTION, "share of the last step kept", "0.9", default=0.9)
+    nesterov: bool = key(rules.BOOLEAN, "look ahead", "true", default=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamSettings(OptimizerSettings):
     """Adam, with L2 in the gradient."""
 
-    beta_1: float = key(rules.FRACTION, "decay of the gradient's mean", "0.9")
-    beta_2: float = key(rules.FRACTION, "decay of its squares' mean", "0.999")
-    epsilon: float = key(rules.POSITIVE, "added to the root", "1e-8")
+    name: str = _kind("adam", "optimiser")
+    beta_1: float = key(rules.FRACTION, "decay of the gradient's mean", "0.9", default=0.9)
+    beta_2: float = key(rules.FRACTION, "decay of its squares' mean", "0.999", default=0.999)
+    epsilon: float = key(rules.POSITIVE, "added to the root", "1e-8", default=1e-8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CosineSettings(ScheduleSettings):
     """Linear warm-up, then half a cosine."""
 
-    warmup_fraction: float = key(rules.FRACTION, "share of updates with a rising rate", "0.1")
-    final_fraction: float = key(rules.FRACTION, "rate at the end over learning_rate", "0")
+    name: str = _kind("cosine", "schedule")
+    warmup_fraction: float = key(rules.FRACTION, "share of updates with a rising rate", "0.1", default=0.0)
+    final_fraction: float = key(rules.FRACTION, "rate at the end over learning_rate", "0", default=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepSettings(ScheduleSettings):
     """A factor every few epochs."""
 
-    every_epochs: int = key(rules.integer(1), "epochs between drops", "5")
-    factor: float = key(rules.POSITIVE, "multiplies the rate at each drop", "0.1")
+    name: str = _kind("step", "schedule")
+    every_epochs: int = key(rules.integer(1), "epochs between drops", "5", default=5)
+    factor: float = key(rules.POSITIVE, "multiplies the rate at each drop", "0.1", default=0.1)
 
 
 OptimizerSettings.members.update(sgd=OptimizerSettings, momentum=MomentumSettings, adam=AdamSettings)
@@ -250,10 +297,11 @@ class OriginSettings(Settings):
         rules.optional(rules.TEXT),
         "study that a winner comes from, written by a search",
         "digits-8fc69580",
+        default=None,
         identity=False,
     )
     trial: int | None = key(
-        rules.optional(rules.integer(0)), "trial of that study, written by a search", "7", identity=False
+        rules.optional(rules.integer(0)), "trial of that study, written by a search", "7", default=None, identity=False
     )
 
 
@@ -263,38 +311,60 @@ class TrainSettings(Settings):
 
     activation: str | tuple[str, ...] = key(
         rules.one_or_list_of(rules.one_of(ACTIVATIONS)),
-        "of the hidden layers, one name or one per layer",
+        "activation of the hidden layers, one name or one per layer",
         "relu",
+        default="sigmoid",
     )
     hidden_sizes: tuple[int, ...] = key(
-        rules.list_of(rules.integer(1), may_be_empty=True), "hidden widths, units", "[500,250,100]"
+        rules.list_of(rules.integer(1), may_be_empty=True),
+        "hidden widths, units",
+        "[500,250,100]",
+        default=(500, 250, 100),
     )
-    initializer: str = key(rules.one_of(INITIALIZERS), "draw of the weights", "glorot_uniform")
-    init_std: float | None = key(rules.optional(rules.POSITIVE), "standard deviation of initializer=normal", "0.01")
-    bias_init: str = key(rules.one_of(("zeros", "weights")), "biases: zeros, or drawn as the weights", "zeros")
-    learning_rate: float = key(rules.POSITIVE, "step per update", "0.01")
-    l2_lambda: float = key(rules.NON_NEGATIVE, "L2 coefficient, docs/adr/0001", "0.8")
-    batch_size: int = key(rules.integer(1), "rows per update", "64")
-    drop_last: bool = key(rules.BOOLEAN, "leave out a short last batch", "false")
-    shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true")
-    n_epochs: int | None = key(rules.optional(rules.integer(0)), "epochs; null: the data set's own budget", "15")
-    dropout: float = key(rules.FRACTION, "share of hidden units dropped", "0.2")
-    input_dropout: float = key(rules.FRACTION, "share of pixels dropped in training", "0.2")
-    patience: int | None = key(rules.optional(rules.integer(1)), "epochs without gain before stopping", "3")
-    monitor: str = key(rules.one_of(MONITORS), "split measured after each epoch", "validation")
+    initializer: str = key(
+        rules.one_of(INITIALIZERS), "draw of the weights", "glorot_uniform", default="glorot_uniform"
+    )
+    init_std: float | None = key(
+        rules.optional(rules.POSITIVE), "standard deviation of initializer=normal", "0.01", default=None
+    )
+    bias_init: str = key(
+        rules.one_of(("zeros", "weights")), "biases: zeros, or drawn as the weights", "zeros", default="zeros"
+    )
+    learning_rate: float = key(rules.POSITIVE, "step per update", "0.01", default=0.01)
+    l2_lambda: float = key(rules.NON_NEGATIVE, "L2 coefficient, docs/adr/0001", "0.8", default=0.0)
+    batch_size: int = key(rules.integer(1), "rows per update", "64", default=64)
+    drop_last: bool = key(rules.BOOLEAN, "leave out a short last batch", "false", default=False)
+    shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true", default=True)
+    n_epochs: int | None = key(
+        rules.optional(rules.integer(0)), "epochs; null: the data set's own budget", "15", default=None
+    )
+    dropout: float = key(rules.FRACTION, "share of hidden units dropped", "0.2", default=0.0)
+    input_dropout: float = key(rules.FRACTION, "share of pixels dropped in training", "0.2", default=0.0)
+    patience: int | None = key(
+        rules.optional(rules.integer(1)), "epochs without gain before stopping", "3", default=None
+    )
+    monitor: str = key(rules.one_of(MONITORS), "split measured after each epoch", "validation", default="validation")
     monitor_every: int | None = key(
-        rules.optional(rules.integer(1)), "measure it also every so many updates", "200", identity=False
+        rules.optional(rules.integer(1)),
+        "updates between measurements within an epoch; null: none",
+        "200",
+        default=None,
+        identity=False,
     )
-    log_every: int = key(rules.integer(1), "updates between batch records", "200", identity=False)
+    log_every: int = key(rules.integer(1), "updates between batch records", "200", default=200, identity=False)
     report_cost: bool = key(
-        rules.BOOLEAN, "record the one-vs-rest cost, to compare with sources that print it", "true", identity=False
+        rules.BOOLEAN,
+        "record the one-vs-rest cost, to compare with sources that print it",
+        "true",
+        default=False,
+        identity=False,
     )
-    seed: int = key(rules.integer(0, MAX_SEED), "of all draws", "0")
-    threads: int = key(rules.integer(1), "of BLAS in one process", "1")
+    seed: int = key(rules.integer(0, MAX_SEED), "seed of all random draws", "0", default=0)
+    threads: int = key(rules.integer(1), "BLAS threads per process", "1", default=1)
     data: DataSettings
-    optimizer: OptimizerSettings
-    schedule: ScheduleSettings
-    augment: AugmentSettings
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    augment: AugmentSettings = AugmentSettings()
 
     def conflicts(self) -> Iterable[str]:
         """Return what does not fit together, each with the way out."""

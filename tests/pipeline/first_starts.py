@@ -17,7 +17,7 @@ N_STARTS = 8
 HEAVY = (
     "hydra", "matplotlib.figure", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "mlpsweep.config",
     "mlpsweep.figures.training", "mlpsweep.tracking.model", "mlpsweep.tracking.store", "mlpsweep.training.run",
-    "pipeline.prepare", "pipeline.train", "rich.progress",
+    "pipeline.inputs", "pipeline.train", "rich.progress",
 )  # fmt: skip
 
 

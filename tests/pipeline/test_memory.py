@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline import train
 from pipeline.compose import check
 from pipeline.door import Context
-from pipeline.prepare import settled
+from pipeline.inputs import settled
 import mlpsweep.figures.training, mlpsweep.training.run, rich.progress
 import mlflow, mlflow.pyfunc, mlpsweep.tracking.store, mlpsweep.tracking.model
 

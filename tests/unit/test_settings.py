@@ -1,12 +1,24 @@
 """Settings: each rule, every fault at once, full paths, nearest names."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from mlpsweep.errors import SettingsError
-from mlpsweep.settings import Family, MomentumSettings, OptimizerSettings, ScheduleSettings, TrainSettings
+from mlpsweep.settings import (
+    DATASETS,
+    AdamSettings,
+    DataSettings,
+    Family,
+    MomentumSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+    TrainSettings,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -63,7 +75,7 @@ def test_settings_are_frozen(values: dict[str, Any]) -> None:
         ({"lambda": 1}, r"lambda: no such setting \(did you mean l2_lambda\?\)"),
         ({"optimizer": {"name": "adm"}}, r"optimizer.name: 'adm' is not known.*did you mean adam\?"),
         ({"optimizer": "adam"}, r"optimizer: 'adam' is not a group"),
-        ({"optimizer": {"name": "adam"}}, r"optimizer.beta_1: not set; expected a finite number >= 0 and < 1"),
+        ({"data": {"name": "digits"}}, r"data.scaling: not set; expected one of standardize, unit, none"),
         ({"activation": ["relu"]}, r"activation: 1 names for 2 hidden layers"),
         ({"init_std": 0.1}, r"init_std: 0.1 with initializer=he_normal"),
         ({"initializer": "normal"}, r"init_std: None with initializer=normal"),
@@ -79,11 +91,31 @@ def test_a_misfit_names_key_value_and_expectation(values: dict[str, Any], change
 def test_every_fault_is_reported_at_once(values: dict[str, Any]) -> None:
     values |= {"learning_rate": -1, "seed": -1, "lambda": 1}
     values["data"] |= {"n_train": 0}
-    del values["threads"]
+    del values["data"]["scaling"]
     with pytest.raises(SettingsError, match="learning_rate") as caught:
         TrainSettings.build(values)
     named = {message.split(":")[0] for message in caught.value.messages}
-    assert named == {"learning_rate", "seed", "lambda", "data.n_train", "threads"}
+    assert named == {"learning_rate", "seed", "lambda", "data.n_train", "data.scaling"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "default"),
+    [("threads", 1), ("hidden_sizes", (500, 250, 100)), ("optimizer", OptimizerSettings())],
+    ids=str,
+)
+def test_a_missing_key_takes_its_default(values: dict[str, Any], missing: str, default: Any) -> None:
+    del values[missing]
+    assert getattr(TrainSettings.build(values), missing) == default
+
+
+def test_a_group_takes_the_defaults_of_the_member_it_names(values: dict[str, Any]) -> None:
+    values["optimizer"] = {"name": "adam", "beta_1": 0.5}
+    assert TrainSettings.build(values).optimizer == AdamSettings(beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+
+
+def test_a_member_has_one_name() -> None:
+    with pytest.raises(SettingsError, match="name: 'adam' does not fit; expected one of sgd"):
+        OptimizerSettings(name="adam")
 
 
 def test_seed_zero_is_a_seed(values: dict[str, Any]) -> None:
@@ -99,3 +131,44 @@ def test_every_member_has_a_file(family: type[Family], group: str) -> None:
     assert [type(family.members[name].build(values)) for name, values in files.items()] == [
         family.members[name] for name in files
     ]
+
+
+DIGITS = (ROOT / "conf" / "data" / "digits.yaml").read_text()
+
+
+def declare(folder: Path, name: str, n_validation: int) -> Path:
+    """Write a data set's file into a configuration folder, and return that."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / f"{name}.yaml").write_text(DIGITS.replace("n_validation: 300", f"n_validation: {n_validation}"))
+    return folder
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_packages_own_data_sets_are_known_in_any_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert DataSettings.named(name).name == name
+
+
+def test_a_name_is_looked_for_in_given_folders_then_in_the_project_then_in_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, below = declare(tmp_path / "given", "digits", 1), tmp_path / "project" / "notebooks"
+    declare(tmp_path / "project" / "conf", "digits", 2)
+    below.mkdir()
+    monkeypatch.chdir(below)
+    assert DataSettings.named("digits", [given]).n_validation == 1
+    assert DataSettings.named("digits").n_validation == 2
+    assert DataSettings.named("mnist", [given]).name == "mnist"
+
+
+def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
+    known = "expected one of mine, digits, fashion_mnist, mnist"
+    with pytest.raises(SettingsError, match=rf"data: 'mnits' is not known; {known} \(did you mean mnist\?\)"):
+        DataSettings.named("mnits", [declare(tmp_path, "mine", 300)])
+
+
+def test_a_files_faults_carry_their_path(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="data.n_validation: -1 does not fit"):
+        DataSettings.named("digits", [declare(tmp_path, "digits", -1)])

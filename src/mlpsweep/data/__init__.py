@@ -1,1 +1,1 @@
-"""Data: from a mirror to shuffled, scaled batches; no network layers, no tracking."""
+"""Data: everything from a mirror to shuffled, scaled batches."""

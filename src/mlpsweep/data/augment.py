@@ -1,4 +1,4 @@
-"""Random distortions of training images: shifts, rotations, changes of size, elastic displacements; no labels.
+"""Random distortions of training images: shifts, rotations, changes of size, elastic displacements.
 
 For one displacement field, bilinear resampling is a sparse matrix with four entries per pixel. A field is shared by a
 few images drawn anew each epoch, so that distorting 60,000 images costs well under a second.

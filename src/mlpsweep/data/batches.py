@@ -1,4 +1,4 @@
-"""From stored pixels to batches of scaled floats, in arrays allocated once; no shuffling, no network."""
+"""From stored pixels to batches of scaled floats, in arrays allocated once; the trainer shuffles."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ class Gatherer:
     max_rows : int
         Most rows gathered at once.
     dtype : dtype
-        Of the result.
+        Type of the scaled floats.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A prepared folder as splits of memory-mapped rows; no batches, no scaling of pixels."""
+"""A prepared folder as splits of memory-mapped rows; batches gathers and scales the pixels."""
 
 import functools
 from collections.abc import Callable, Mapping

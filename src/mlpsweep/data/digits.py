@@ -23,7 +23,7 @@ def write_digits(folder: Path) -> None:
     Raises
     ------
     ChecksumError
-        If this scikit-learn embeds other digits than those the checksums are of.
+        If this scikit-learn embeds other digits than the checksums tell.
     """
     missing = {role: file for role, file in DIGITS_FILES.items() if not file.is_valid(folder)}
     contents = _encode() if missing else {}
@@ -31,7 +31,7 @@ def write_digits(folder: Path) -> None:
         actual = hashlib.sha256(contents[role]).hexdigest()
         if actual != file.sha256:
             raise ChecksumError(
-                f"{file.name}: this scikit-learn embeds other digits, of SHA-256 {actual}; expected {file.sha256}. "
+                f"{file.name}: this scikit-learn embeds other digits, with SHA-256 {actual}; expected {file.sha256}. "
                 "Install the versions of constraints.txt."
             )
         write_atomic(folder / file.name, contents[role])

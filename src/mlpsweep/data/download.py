@@ -1,4 +1,4 @@
-"""The download stage: raw files that are there and right, or a stand-in, or a message; no arrays."""
+"""The download stage: raw files with the right checksums, or a stand-in, or a message that says why not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from mlpsweep.data.digits import write_digits
 from mlpsweep.data.http import MirrorFault
 from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
 from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
-from mlpsweep.data.specs import FACTS
+from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import DataError
 from mlpsweep.files import FOLDER_WANTED, locked, read_json, storage_errors, write_json
 from mlpsweep.settings import DataSettings
@@ -37,7 +37,7 @@ def download(
     settings : DataSettings
         The set, its mirrors and files; ``<NAME>_MIRROR`` of the environment is tried before the mirrors.
     folder : Path
-        ``data/raw/<name>``; made if missing. Files that are none of this set's are left alone.
+        ``data/raw/<name>``; made if missing. Files of other names are left alone.
     allow_fallback : bool
         Whether ``settings.fallback`` may stand in if no mirror can be reached: not if the set was asked for by name.
     progress : callable, optional
@@ -81,7 +81,7 @@ def download(
 
 
 def stand_in_message(folder: Path) -> str | None:
-    """Return what to tell, first and last, where a raw folder holds a stand-in; None where it holds the set itself.
+    """Return the message about a stand-in in a raw folder; None where the folder holds the set itself.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def stand_in_message(folder: Path) -> str | None:
     record = _beside(folder, "failures.json")
     failures: dict[str, str] = read_json(record) if record.is_file() else {}
     return STAND_IN_MESSAGE.format(
-        title=FACTS[asked_for].title,
+        title=SPECS[asked_for].title,
         failures=f" ({_listed(failures)})" if failures else "",
         variable=f"{asked_for.upper()}_MIRROR",
     )
@@ -115,7 +115,7 @@ def _fetch_all(
         return True
 
     for file in files:
-        # Whoever failed for one file goes last for the next, where it would most likely cost its time-out again.
+        # Try mirrors that already failed last; they would probably time out again.
         if not any(gives(mirror, file) for mirror in sorted(mirrors, key=faults.__contains__)):
             return faults
     return None
@@ -138,14 +138,14 @@ def _failure_message(
     still_missing = [file.name for file in missing if not file.is_valid(folder)]
     state = ", ".join(f"{name} ({'damaged' if name in damaged else 'missing'})" for name in still_missing)
     return (
-        f"{folder}: {FACTS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
+        f"{folder}: {SPECS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
         f"still to fetch: {state}. Connect, or set {settings.name.upper()}_MIRROR to a URL or folder that has "
         "them, then `dvc repro`."
     )
 
 
 def _beside(folder: Path, suffix: str) -> Path:
-    """Return the path of a note about ``folder`` that is no part of it: its bytes differ from run to run."""
+    """Return the path of a note beside ``folder``: its bytes differ from run to run, so DVC must not see it inside."""
     return folder.parent / f".{folder.name}.{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""One answer from the web: https only, within a time, or a reason why not; no files, no data sets."""
+"""One answer from the web: over https, within a time limit, or the reason why there is none."""
 
 import http.client
 import ipaddress
@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import IO
 
 
-class MirrorFault(Exception):  # noqa: N818  # a fact about one mirror, told on; not an error by itself
+class MirrorFault(Exception):  # noqa: N818  # not an error by itself: the next mirror is tried
     """Why one mirror did not give one file.
 
     Parameters
@@ -43,11 +43,11 @@ def without_credentials(url: str) -> str:
     return re.sub(r"(?<=//)[^/@]*@", "", url)
 
 
-def ask(url: str, timeout_s: float) -> http.client.HTTPResponse:
+def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
     """Return the answer to a request, status 200, its body still to be read.
 
     Look-up of the name, all addresses, handshake, redirects and headers have ``timeout_s`` seconds together. Socket
-    time-outs cannot promise that (they start anew at each address and each header), so a thread asks.
+    time-outs cannot promise that (they start anew at each address and each header), so a thread sends the request.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def ask(url: str, timeout_s: float) -> http.client.HTTPResponse:
         elif isinstance(answer, http.client.HTTPResponse):  # too late: nobody waits any more
             answer.close()
 
-    threading.Thread(target=put_answer, name=f"ask {url}", daemon=True).start()
+    threading.Thread(target=put_answer, name=f"open {url}", daemon=True).start()
     try:
         answer = answers.result(timeout_s)
     except TimeoutError as error:

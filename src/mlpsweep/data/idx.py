@@ -1,4 +1,4 @@
-"""The IDX format of MNIST: bytes to arrays and back, believing no byte; no folders, no data sets."""
+"""The IDX format of MNIST: bytes to arrays and back, every byte of the header checked."""
 
 import gzip
 import math

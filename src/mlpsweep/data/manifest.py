@@ -1,4 +1,4 @@
-"""The manifest of a prepared folder: what its arrays are and how to know them; no arrays."""
+"""The manifest of a prepared folder: what its arrays hold, and their checksums."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from mlpsweep.data.specs import FACTS
+from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError
 from mlpsweep.files import read_json, sha256_file, write_json
 
@@ -77,8 +77,8 @@ class Manifest:
     @property
     def title(self) -> str:
         """The data set's name for figures and reports, a stand-in's with what it stands in for."""
-        title = FACTS[self.dataset].title
-        return title if self.stands_in_for is None else f"{title} (stands in for {FACTS[self.stands_in_for].title})"
+        title = SPECS[self.dataset].title
+        return title if self.stands_in_for is None else f"{title} (stands in for {SPECS[self.stands_in_for].title})"
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""Mirrors: which there are, and how one file is fetched from one; no cache, no stand-in."""
+"""Mirrors: where a data set's files can be had, and how one file is fetched; what to fetch is decided in download."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from mlpsweep.data.http import MirrorFault, ask, is_allowed, reason_of, without_credentials
+from mlpsweep.data.http import MirrorFault, is_allowed, open_url, reason_of, without_credentials
 from mlpsweep.data.source import DataFile
 from mlpsweep.errors import SettingsError
 from mlpsweep.files import open_atomic
@@ -108,7 +108,7 @@ def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, time
 def _opened(mirror: Mirror, name: str, timeout_s: float) -> Iterator[tuple[Any, int]]:
     """Yield the body of one file and its promised size in bytes, 0 if unknown."""
     if mirror.folder is None:
-        with ask(mirror.url(name), timeout_s) as response:
+        with open_url(mirror.url(name), timeout_s) as response:
             n_promised = response.headers.get("Content-Length", "")
             yield response, int(n_promised) if n_promised.isdecimal() else 0
         return
@@ -123,7 +123,7 @@ def _opened(mirror: Mirror, name: str, timeout_s: float) -> Iterator[tuple[Any, 
 
 
 def _chunks(body: Any, timeout_s: float) -> Iterator[bytes]:
-    """Yield what arrives; a body that drips is given up as one that stalls."""
+    """Yield what arrives; give up a body that is slower than ``MIN_BYTES_PER_S``."""
     start_s, n_read = time.monotonic(), 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The prepare stage: raw files to arrays that can be memory-mapped, one split index and a manifest; no scaling."""
+"""The prepare stage: raw files become arrays that can be memory-mapped, one split index and a manifest."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mlpsweep.data.idx import HINT, read_idx
 from mlpsweep.data.manifest import SPLIT_NAME, Manifest, array_name
 from mlpsweep.data.source import DIGITS_FILES, Source, files_of
-from mlpsweep.data.specs import FACTS, Facts
+from mlpsweep.data.specs import SPECS, DatasetSpec
 from mlpsweep.data.split import stratified_order
 from mlpsweep.errors import DataError, DataFormatError, ShapeError
 from mlpsweep.files import FOLDER_WANTED, locked, open_atomic, sha256_file, storage_errors
@@ -57,11 +57,11 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     """
     source = _read_source(settings, raw)
     files = DIGITS_FILES if source.dataset == "digits" else files_of(settings)
-    facts = FACTS[source.dataset]
+    spec = SPECS[source.dataset]
     arrays: dict[str, npt.NDArray[Any]] = {}
     for role, file in files.items():
         array = read_idx(file.check(raw), file.n_bytes)
-        arrays[role] = _checked(role, array, facts, f"{raw / file.name}")
+        arrays[role] = _checked(role, array, spec, f"{raw / file.name}")
     _check_pairs(arrays, raw)
     contents = {array_name(role): array for role, array in arrays.items()}
     contents[SPLIT_NAME] = stratified_order(arrays["train_labels"])
@@ -72,10 +72,10 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
             stands_in_for=source.stands_in_for,
             sources={role: dataclasses.asdict(file) for role, file in files.items()},
             arrays=digests,
-            image_shape=facts.image_shape,
-            max_value=facts.max_value,
-            class_names=facts.class_names,
-            **_describe(arrays, len(facts.class_names)),
+            image_shape=spec.image_shape,
+            max_value=spec.max_value,
+            class_names=spec.class_names,
+            **_describe(arrays, len(spec.class_names)),
         )
         manifest.write(prepared)
     return manifest
@@ -93,14 +93,14 @@ def _read_source(settings: DataSettings, raw: Path) -> Source:
     return source
 
 
-def _checked(role: str, array: npt.NDArray[np.uint8], facts: Facts, path: str) -> npt.NDArray[np.uint8]:
+def _checked(role: str, array: npt.NDArray[np.uint8], spec: DatasetSpec, path: str) -> npt.NDArray[np.uint8]:
     """Return images as rows of pixels, labels as they are, if shape and range are the data set's."""
     is_image = role.endswith("images")
-    shape = facts.image_shape if is_image else ()
+    shape = spec.image_shape if is_image else ()
     if array.shape[1:] != shape or len(array) == 0:
         expected = " x ".join(("n_samples", *map(str, shape)))
         raise DataFormatError(f"{path}: shape {array.shape}; expected {expected}, one sample at least. {HINT}")
-    highest, limit = int(array.max()), facts.max_value if is_image else len(facts.class_names) - 1
+    highest, limit = int(array.max()), spec.max_value if is_image else len(spec.class_names) - 1
     if highest > limit:
         name = "pixel" if is_image else "label"
         raise DataFormatError(f"{path}: a {name} is {highest}; expected 0 .. {limit}. {HINT}")
@@ -144,7 +144,7 @@ def _describe(arrays: dict[str, npt.NDArray[Any]], n_classes: int) -> dict[str, 
 
 
 def _count_values(images: ImageArray) -> list[int]:
-    """Return how often each byte value occurs; in chunks, because bincount widens what it counts eightfold."""
+    """Return how often each byte value occurs; in chunks, because bincount copies its input into 8-byte integers."""
     counts = np.zeros(N_VALUES, np.int64)
     for start in range(0, len(images), CHUNK_ROWS):
         counts += np.bincount(images[start : start + CHUNK_ROWS].ravel(), minlength=N_VALUES)

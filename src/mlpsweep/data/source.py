@@ -1,4 +1,4 @@
-"""What a raw folder holds: which data set, which files, and how to know them; no downloading, no arrays."""
+"""What a raw folder holds: which data set, which files, and their checksums."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ class DataFile:
     name : str
         File name, without folder.
     sha256 : str
-        Of the file as it is downloaded, 64 hexadecimal digits.
+        Checksum of the file as it is downloaded, 64 hexadecimal digits.
     n_bytes : int
         Size of its contents once uncompressed.
     """

@@ -1,4 +1,4 @@
-"""What is known of each data set before its files are read: name, shape and range; no files."""
+"""What is known of each data set before its files are read: name, shape and range."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,7 +11,7 @@ _CLOTHES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DatasetSpec:
     """What a file must agree with to be part of a data set.
 
     Parameters
@@ -35,10 +35,10 @@ class Facts:
     n_train: int
 
 
-FACTS: Final = MappingProxyType(
+SPECS: Final = MappingProxyType(
     {
-        "mnist": Facts("MNIST", (28, 28), 255, _DIGITS, 60_000),
-        "fashion_mnist": Facts("Fashion-MNIST", (28, 28), 255, _CLOTHES, 60_000),
-        "digits": Facts("digits", (8, 8), 16, _DIGITS, 1_437),
+        "mnist": DatasetSpec("MNIST", (28, 28), 255, _DIGITS, 60_000),
+        "fashion_mnist": DatasetSpec("Fashion-MNIST", (28, 28), 255, _CLOTHES, 60_000),
+        "digits": DatasetSpec("digits", (8, 8), 16, _DIGITS, 1_437),
     }
 )

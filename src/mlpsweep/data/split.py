@@ -1,4 +1,4 @@
-"""One order of a file's rows from which every validation split is cut; no files."""
+"""The one order of a file's rows that every validation split is cut from."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ def stratified_order(labels: LabelArray, seed: int = SPLIT_SEED) -> npt.NDArray[
     labels : ndarray of shape (n_samples,)
         Not modified.
     seed : int
-        Of the one draw per row.
+        Seed of the order.
 
     Returns
     -------

@@ -1,15 +1,14 @@
 """The assembly of a report's value from the files that the stages wrote; renders nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.errors import DataError
 from mlpsweep.evaluation.folder import EvaluationFolder
-from mlpsweep.files import read_json
 from mlpsweep.report.results import WINNER, ModelResult, ReportData
-from mlpsweep.search.rows import Finalist, Search, read_trials
+from mlpsweep.search.folder import SearchFolder
 from mlpsweep.training.folder import TrainingFolder
 
 MADE_WITH: Final = MappingProxyType(
@@ -58,13 +57,13 @@ def load_report_data(
             f"report: {artifacts / 'evaluate'} holds evaluations on {' and '.join(titles)}; expected one data set, "
             "because figures on different data cannot be compared. Run `dvc repro`."
         )
-    identity = models[0].metrics
+    identity, searched = models[0].metrics, SearchFolder(artifacts / "search")
     return ReportData(
         dataset=identity["dataset"],
         stands_in_for=identity["stands_in_for"],
         title=identity["title"],
         models=tuple(models),
-        search=load_search(artifacts / "search"),
+        search=searched.read() if searched.exists() else None,
         lineage=lineage_of(models),
         commands=commands,
     )
@@ -80,27 +79,6 @@ def lineage_of(models: Sequence[ModelResult]) -> tuple[tuple[str, str], ...]:
                 found.setdefault(str(value), []).append(model.name)
         facts += [(what if len(found) == 1 else f"{what} of {', '.join(names)}", one) for one, names in found.items()]
     return tuple(facts)
-
-
-def load_search(folder: Path) -> Search | None:
-    """Return a search from ``summary.json`` and ``trials.csv``, or None if they are not there.
-
-    The times come from ``<folder>.times.csv`` beside the folder, where they do not change its bytes.
-    """
-    trials = folder / "trials.csv"
-    if not trials.exists():
-        return None
-    summary = read_json(folder / "summary.json")
-    try:
-        return Search(
-            study=summary["study"],
-            metric=summary["metric"],
-            trials=read_trials(trials, folder.with_name(f"{folder.name}.times.csv")),
-            importances=summary.get("importances", {}),
-            finalists=tuple(map(_finalist, summary.get("finalists", ()))),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataFormatError(f"{folder / 'summary.json'}: {error!r} is missing. Run `dvc repro -f search`.") from error
 
 
 def load_model_result(training: TrainingFolder, evaluation: EvaluationFolder) -> ModelResult:
@@ -124,15 +102,4 @@ def load_model_result(training: TrainingFolder, evaluation: EvaluationFolder) ->
         predictions=evaluation.predictions(),
         images=evaluation.pictures(),
         run=training.record(),
-    )
-
-
-def _finalist(values: Mapping[str, Any]) -> Finalist:
-    return Finalist(
-        number=values["trial"],
-        values=tuple(values["values"]),
-        n_parameters=values["n_parameters"],
-        is_tied=values["is_tied"],
-        is_winner=values["is_winner"],
-        params=values["settings"],
     )

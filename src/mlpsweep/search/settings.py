@@ -47,36 +47,55 @@ class SearchSettings(Settings):
         rules.optional(_study_name()),
         "name; null: <data>-<digest of what defines it>",
         "mnist-wide",
+        default=None,
         identity=False,
     )
     storage: str | None = key(
         rules.optional(_storage()),
         "database of the study; null: mlruns/optuna.db",
         "sqlite:///mlruns/optuna.db",
+        default=None,
         identity=False,
     )
-    metric: str = key(rules.one_of(METRICS), "metric to optimise in the last epoch", "validation/accuracy")
-    n_trials: int = key(rules.integer(1), "trials to reach; those of earlier commands count", "40", identity=False)
-    n_workers: int = key(rules.integer(1), "worker processes on this machine", "2", identity=False)
-    sampler: str = key(rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", identity=False)
-    pruner: str = key(rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", identity=False)
+    metric: str = key(
+        rules.one_of(METRICS),
+        "metric to optimise in the last epoch",
+        "validation/accuracy",
+        default="validation/accuracy",
+    )
+    n_trials: int = key(
+        rules.integer(1), "trials to reach; those of earlier commands count", "40", default=20, identity=False
+    )
+    n_workers: int = key(rules.integer(1), "worker processes on this machine", "2", default=1, identity=False)
+    sampler: str = key(
+        rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", default="tpe", identity=False
+    )
+    pruner: str = key(
+        rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", default="asha", identity=False
+    )
     trial_timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds until a trial is given up as failed", "600", identity=False
+        rules.optional(rules.POSITIVE),
+        "seconds until a trial is given up as failed",
+        "600",
+        default=None,
+        identity=False,
     )
     timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds until the search pauses", "3600", identity=False
+        rules.optional(rules.POSITIVE), "seconds until the search pauses", "3600", default=None, identity=False
     )
-    max_retries: int = key(rules.integer(0), "retries of a trial whose worker died", "3", identity=False)
-    reuse: bool = key(rules.BOOLEAN, "take over the result of an equal finished training", "true", identity=False)
-    dry_run: bool = key(rules.BOOLEAN, "show the plan and write nothing", "true", identity=False)
+    max_retries: int = key(rules.integer(0), "retries of a trial whose worker died", "3", default=3, identity=False)
+    reuse: bool = key(
+        rules.BOOLEAN, "take over the result of an equal finished training", "true", default=True, identity=False
+    )
+    dry_run: bool = key(rules.BOOLEAN, "show the plan and write nothing", "true", default=False, identity=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerSettings(Settings):
     """How the winner is chosen among the best trials."""
 
-    top_k: int = key(rules.integer(1), "how many of the best configurations are trained again", "3")
-    n_seeds: int = key(rules.integer(1), "how many seeds each of them is trained with", "3")
+    top_k: int = key(rules.integer(1), "how many of the best configurations are trained again", "3", default=3)
+    n_seeds: int = key(rules.integer(1), "how many seeds each of them is trained with", "3", default=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +106,7 @@ class SpaceSettings(Settings):
         rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "searched settings, each with its range", "{}"
     )
     max_parameters: int | None = key(
-        rules.optional(rules.integer(1)), "largest number of weights and biases of a network", "1000000"
+        rules.optional(rules.integer(1)), "largest number of weights and biases of a network", "1000000", default=None
     )
 
     def conflicts(self) -> Iterable[str]:

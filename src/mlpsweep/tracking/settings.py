@@ -18,10 +18,13 @@ NAME = matching(r"\S(.{0,248}\S)?", "a name of 1 to 250 characters in one line")
 class TrackingSettings(Settings):
     """MLflow's store and experiment."""
 
-    experiment: str | None = key(rules.optional(NAME), "experiment; null: the data set's name", "mnist", identity=False)
+    experiment: str | None = key(
+        rules.optional(NAME), "experiment; null: the data set's name", "mnist", default=None, identity=False
+    )
     uri: str | None = key(
         rules.optional(URI),
         "tracking store; null: MLFLOW_TRACKING_URI or sqlite:///mlflow.db",
         "http://127.0.0.1:5000",
+        default=None,
         identity=False,
     )

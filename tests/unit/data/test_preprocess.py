@@ -14,7 +14,7 @@ from mlpsweep.data.download import download
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.data.preprocess import prepare
 from mlpsweep.data.source import DIGITS_FILES, Source
-from mlpsweep.data.specs import FACTS
+from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError, ShapeError, StorageError
 from mlpsweep.settings import DataSettings
 from tests.raw_files import (
@@ -123,7 +123,7 @@ def test_digits_of_another_scikit_learn_are_refused(tmp_path: Path, monkeypatch:
 
 
 def test_facts_count_the_train_file(prepared_digits: Path) -> None:
-    assert FACTS["digits"].n_train == Manifest.read(prepared_digits).counts["train"]
+    assert SPECS["digits"].n_train == Manifest.read(prepared_digits).counts["train"]
 
 
 def test_digits_have_the_same_digest_on_every_machine(prepared_digits: Path) -> None:
@@ -201,7 +201,7 @@ def test_images_without_labels_are_refused(raw: Path, prepared: Path) -> None:
 
 
 def test_pixel_brighter_than_can_be_is_refused(raw: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocess, "FACTS", {"mnist": dataclasses.replace(FACTS["mnist"], max_value=254)})
+    monkeypatch.setattr(preprocess, "SPECS", {"mnist": dataclasses.replace(SPECS["mnist"], max_value=254)})
     with pytest.raises(DataFormatError, match="a pixel is 255; expected 0 .. 254"):
         prepare(settings_of(small_files()), raw, prepared)
 

@@ -6,7 +6,8 @@ import pytest
 
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.files import read_json, write_json
-from mlpsweep.report.data import load_report_data, load_search
+from mlpsweep.report.data import load_report_data
+from mlpsweep.search.folder import SearchFolder
 from mlpsweep.search.rows import times_csv, trials_csv
 
 
@@ -107,7 +108,7 @@ def test_a_missing_file_is_named(copied, name):
 def test_search_comes_with_times_importances_and_finalists(tmp_path, search):
     folder = tmp_path / "search"
     write_search(folder, search)
-    loaded = load_search(folder)
+    loaded = SearchFolder(folder).read()
     assert loaded.trials == search.trials
     assert loaded.importances == search.importances
     assert loaded.finalists[0].values == (0.98, 0.97)
@@ -122,4 +123,4 @@ def test_a_search_without_its_summary_is_refused(tmp_path, search):
     write_search(folder, search)
     write_json(folder / "summary.json", {"metric": "validation/accuracy"})
     with pytest.raises(DataFormatError, match=r"summary\.json: .*study.* is missing"):
-        load_search(folder)
+        SearchFolder(folder).read()

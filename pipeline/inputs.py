@@ -1,0 +1,74 @@
+"""The data sets of the doors: where they lie, whether a stand-in is welcome, and what is said and drawn; no door."""
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.door import Context
+from pipeline.settings import PathSettings, TrainJob
+
+if TYPE_CHECKING:
+    from mlpsweep.data.dataset import Dataset
+    from mlpsweep.data.ready import DataFolders
+
+T = TypeVar("T", bound=TrainJob)
+
+
+def settled(settings: T, context: Context) -> "tuple[T, Dataset]":
+    """Return a job's settings and its data, fetching and preparing what is missing first.
+
+    The test split is opened with ``monitor=test`` only.
+    Where the digits stand in for the data set, the settings come back with the digits' own.
+    """
+    with data_folders(settings.paths, context) as folders:
+        data, dataset = folders.open(settings.data, with_test=settings.monitor == "test")
+    return dataclasses.replace(settings, data=data), dataset
+
+
+@contextmanager
+def data_folders(paths: PathSettings, context: Context) -> "Iterator[DataFolders]":
+    """Yield the folders of all data sets; downloads show their progress inside the block.
+
+    A command line that names the data set gets that one, or an error. A recipe that stands for a published row says
+    ``data.fallback: null`` itself; a winner's takes what it was found on.
+    """
+    from mlpsweep.data.ready import DataFolders
+    from pipeline.progress import ByteBar
+
+    with ByteBar() as bar:
+        yield DataFolders(
+            raw=Path(paths.raw),
+            prepared=Path(paths.prepared),
+            allow_fallback="data" not in context.chosen,
+            progress=bar.update,
+            notify=say,
+            on_prepared=draw_samples,
+        )
+
+
+def say(sentence: str) -> None:
+    """Tell it on stderr."""
+    sys.stderr.write(f"{sentence}\n")
+
+
+def say_if_standing_in(raw: Path) -> None:
+    """Tell on stderr that the files of ``raw`` stand in for the data set, if they do."""
+    from mlpsweep.data.download import stand_in_message
+
+    message = stand_in_message(raw)
+    if message:
+        say(message)
+
+
+def draw_samples(dataset: "Dataset", folder: Path) -> None:
+    """Draw the first training images into a prepared folder."""
+    from mlpsweep.figures.style import save_figure
+    from mlpsweep.figures.training import sample_grid
+
+    manifest, images, labels = dataset.manifest, dataset.train.images[:40], dataset.train.labels[:40]
+    title = f"{manifest.title}: the first training samples"
+    figure = sample_grid(images, [manifest.class_names[label] for label in labels], manifest.image_shape, title)
+    save_figure(figure, folder / "samples.png")

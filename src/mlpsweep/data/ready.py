@@ -1,0 +1,137 @@
+"""Data sets made ready for use: what is missing is downloaded and prepared first; doors and notebooks start here."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from mlpsweep.data import download, preprocess
+from mlpsweep.data.dataset import Dataset, load_dataset
+from mlpsweep.data.manifest import MANIFEST_NAME, Manifest
+from mlpsweep.data.mirrors import Progress
+from mlpsweep.files import FOLDER_WANTED, locked, storage_errors
+from mlpsweep.settings import DataSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFolders:
+    """The folders of all data sets, and who is told what happens in them.
+
+    Parameters
+    ----------
+    raw, prepared : Path
+        Downloaded files and arrays; each data set has a folder of its own in both.
+    allow_fallback : bool
+        Whether a stand-in may take the place of a set that cannot be reached: not if the set was asked for by name.
+    progress : callable or None
+        Told each file's name, bytes fetched and bytes promised.
+    notify : callable
+        Told in a sentence what is done first, and that a stand-in is used.
+    on_prepared : callable or None
+        Called with a data set that was just prepared, without its test split, and with its folder.
+    """
+
+    raw: Path
+    prepared: Path
+    allow_fallback: bool = False
+    progress: Progress | None = None
+    notify: Callable[[str], object] = lambda sentence: None
+    on_prepared: Callable[[Dataset, Path], object] | None = None
+
+    @classmethod
+    def below(cls, folder: Path) -> Self:
+        """Return the folders where the commands have them that are typed in ``folder``."""
+        return cls(raw=folder / "data" / "raw", prepared=folder / "data" / "prepared")
+
+    def download(self, settings: DataSettings) -> None:
+        """Fetch the raw files, or verify them; see :func:`mlpsweep.data.download.download`."""
+        folder = self.raw / settings.name
+        download.download(settings, folder, allow_fallback=self.allow_fallback, progress=self.progress)
+        self._notify_of_stand_in(folder)
+
+    def prepare(self, settings: DataSettings) -> None:
+        """Turn the raw files into arrays; see :func:`mlpsweep.data.preprocess.prepare`."""
+        folder = self.prepared / settings.name
+        accepted = settings if self.allow_fallback else dataclasses.replace(settings, fallback=None)
+        manifest = preprocess.prepare(accepted, self.raw / settings.name, folder)
+        if self.on_prepared is not None:
+            self.on_prepared(load_dataset(folder, self.own_settings(settings, manifest)), folder)
+
+    def open(self, settings: DataSettings, *, with_test: bool = False) -> tuple[DataSettings, Dataset]:
+        """Return a data set with its own settings, downloaded and prepared first if it is not there.
+
+        Where several processes find nothing, one does the work and the others wait.
+
+        Parameters
+        ----------
+        settings : DataSettings
+            What is asked for.
+        with_test : bool
+            Whether to open the test split.
+
+        Returns
+        -------
+        settings : DataSettings
+            As given; the stand-in's own where one is used.
+        dataset : Dataset
+
+        Raises
+        ------
+        DataError
+            If the files cannot be had, are damaged, or hold a stand-in that is not allowed.
+        SettingsError
+            If more rows are asked for than there are, or a mirror may not be used.
+        StorageError
+            If a folder cannot be written.
+        """
+        folder = self.prepared / settings.name
+        with storage_errors(self.prepared, FOLDER_WANTED), locked(self.prepared / ".lock"):
+            if not (folder / MANIFEST_NAME).exists():
+                self.notify(f"{folder} is missing: downloading and preparing {settings.name} first")
+                self.download(settings)
+                self.prepare(settings)
+        own = self.own_settings(settings, Manifest.read(folder))
+        if own.name != settings.name:
+            self._notify_of_stand_in(self.raw / settings.name)
+        return own, load_dataset(folder, own, with_test=with_test)
+
+    def own_settings(self, settings: DataSettings, manifest: Manifest) -> DataSettings:
+        """Return the settings of what lies there: the stand-in's own, if one is there and allowed.
+
+        Where it is not allowed the settings stay, and loading refuses the stand-in.
+        """
+        if not (manifest.stands_in_for and settings.fallback and self.allow_fallback):
+            return settings
+        own = DataSettings.named(settings.fallback)
+        return own if settings.n_validation else dataclasses.replace(own, n_validation=0)
+
+    def _notify_of_stand_in(self, raw: Path) -> None:
+        message = download.stand_in_message(raw)
+        if message:
+            self.notify(message)
+
+
+def open_dataset(data: str | DataSettings, folder: Path | str | None = None, *, with_test: bool = False) -> Dataset:
+    """Return a data set, downloaded and prepared first if it is not there.
+
+    Parameters
+    ----------
+    data : str or DataSettings
+        A name, such as ``digits``, or settings. It is that set or an error, never a stand-in.
+    folder : Path or str, optional
+        The data lie in ``data/`` of this folder; of the current one if none is given.
+    with_test : bool
+        Whether to open the test split, which :func:`mlpsweep.evaluate_model` needs.
+
+    Raises
+    ------
+    DataError
+        If the files cannot be had, or are damaged.
+    SettingsError
+        If there is no such data set, or more rows are asked for than there are.
+    StorageError
+        If the folder cannot be written.
+    """
+    settings = DataSettings.named(data) if isinstance(data, str) else data
+    return DataFolders.below(Path(folder or ".")).open(settings, with_test=with_test)[1]
