@@ -6,10 +6,8 @@ Reads the mirrors of conf/data/ (MNIST_MIRROR first); writes data/raw/<name>. Ex
 import sys
 from pathlib import Path
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import DataJob
-
-SETTINGS, CONFIG = DataJob, "prepare"
 
 
 def run(settings: DataJob, context: Context) -> None:
@@ -39,6 +37,8 @@ def say_if_standing_in(raw: Path) -> None:
     if message:
         sys.stderr.write(f"{message}\n")
 
+
+DOOR = Door(module="pipeline.download", text=__doc__, settings=DataJob, config="prepare", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.download")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import EvaluateJob, PathSettings
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from mlpsweep.tracking.run import Run
     from mlpsweep.tracking.store import Store
     from mlpsweep.training.model import Model
-
-SETTINGS, CONFIG = EvaluateJob, "evaluate"
 
 
 def run(settings: EvaluateJob, context: Context) -> None:
@@ -138,6 +136,8 @@ def show(evaluation: "Evaluation") -> None:
     pairs = [f"{pair.first} and {pair.second} ({pair.count})" for pair in evaluation.confused_pairs[:3]]
     sys.stdout.write(f"most confused on test: {', '.join(pairs) or 'nothing'}\n")
 
+
+DOOR = Door(module="pipeline.evaluate", text=__doc__, settings=EvaluateJob, config="evaluate", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.evaluate")

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mlpsweep.settings import DataSettings
 from pipeline import download
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import DataJob, TrainJob
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
     from mlpsweep.data.manifest import Manifest
 
-SETTINGS, CONFIG = DataJob, "prepare"
 T = TypeVar("T", bound=TrainJob)
 
 
@@ -80,6 +79,8 @@ def own_settings(data: DataSettings, manifest: "Manifest", context: Context) -> 
     own = DataSettings.build(read_yaml(file.read_text(), str(file)), "data.")
     return own if data.n_validation else dataclasses.replace(own, n_validation=0)
 
+
+DOOR = Door(module="pipeline.prepare", text=__doc__, settings=DataJob, config="prepare", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.prepare")

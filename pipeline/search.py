@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.door import Context, Sweep, enter
+from pipeline.door import Context, Door, Sweep, enter
 from pipeline.settings import SearchJob
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from mlpsweep.search.worker import Outcome
     from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.run import Run
-
-SETTINGS, CONFIG = SearchJob, "search"
-# With -m worker=range(4) a launcher starts workers; they write the same outcome.
-SHARES_FOLDER = True
 
 
 def run(settings: SearchJob, context: Context) -> None:
@@ -222,6 +218,17 @@ def held(settings: SearchJob) -> dict[str, Any]:
     recipe.setdefault("data", {})["n_validation"] = 0
     return recipe | {"monitor": "none"}
 
+
+DOOR = Door(
+    module="pipeline.search",
+    text=__doc__,
+    settings=SearchJob,
+    config="search",
+    run=run,
+    around=around,
+    # With -m worker=range(4) a launcher starts workers, which write the same outcome.
+    shares_folder=True,
+)
 
 if __name__ == "__main__":
     enter("pipeline.search")

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import VerifyJob
 
 if TYPE_CHECKING:
     from mlpsweep.training.model import Model
     from mlpsweep.training.run import TrainingResult
 
-SETTINGS, CONFIG = VerifyJob, "verify"
 TOLERANCE = 0.005
 
 
@@ -79,6 +78,8 @@ def differences(model: "Model", result: "TrainingResult", recorded: str, same_ke
         if metric_named(name).is_share and abs(value - float(rows[-1].get(name) or value)) > TOLERANCE:
             yield f"{name} is {rows[-1][name]} in the record and {value!r} rebuilt"
 
+
+DOOR = Door(module="pipeline.verify", text=__doc__, settings=VerifyJob, config="verify", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.verify")

@@ -12,7 +12,7 @@ START, END = "<!-- settings -->\n", "<!-- /settings -->"
 
 def table() -> str:
     """Return the table; `python tests/pipeline/test_readme.py` writes it into the README."""
-    train, search = (rows_of(importlib.import_module(f"pipeline.{door}")) for door in ("train", "search"))
+    train, search = (rows_of(importlib.import_module(f"pipeline.{door}").DOOR) for door in ("train", "search"))
     own = {name for name, _, _ in train}
     lines = ["| key | default | meaning; range |", "|---|---|---|"]
     for name, default, text in [*train, *(row for row in search if row[0] not in own)]:
