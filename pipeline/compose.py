@@ -30,10 +30,10 @@ from mlpsweep.settings import Settings, TrainSettings, nearest
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000
-# Weights, the best ones kept and a checkpoint, of 4 bytes each.
+# Memory holds the weights, the best ones so far and a checkpoint, each number in 4 bytes.
 N_COPIES, BYTES = 3, 4
 MAY_BE_NULL = ("recipe",)
-# The overrides of Hydra's own node that name no code.
+# Hydra's own settings that a command line may change: they cannot name code.
 HYDRA_KEYS = ("hydra/launcher", "hydra.launcher.", "hydra.run.dir", "hydra.sweep.dir", "hydra.verbose")
 
 
@@ -90,7 +90,7 @@ def check(
 
 @contextlib.contextmanager
 def _hydra() -> Iterator[None]:
-    """Make ``compose`` look into ``conf/``; a Hydra that runs this job already goes on afterwards."""
+    """Make ``compose`` look into ``conf/``, even inside a job that another Hydra runs."""
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -101,7 +101,7 @@ def _hydra() -> Iterator[None]:
 
 
 class _Composer:
-    """Composes jobs that differ in values only from one composition: Hydra's takes 0.05 s each."""
+    """Composes each choice of groups once and sets the values in copies: Hydra takes 0.05 s for a composition."""
 
     def __init__(self, config_name: str, config_dir: Path | None, *, multirun: bool) -> None:
         self._config_name, self._config_dir, self._multirun = config_name, config_dir, multirun
@@ -112,7 +112,7 @@ class _Composer:
         """Return the words of each job, the last key's values changing fastest, as Hydra's sweeper does."""
         if not self._multirun:
             return [tuple(str(override.input_line) for override in overrides)]
-        # Of a key that is given twice, the last values count.
+        # If a key is given twice, its last values count.
         swept = {override.get_key_element(): override for override in overrides}
         counts = {override.input_line: self._count(override) for override in swept.values()}
         empty = [f"{word}: no value to run; expected one at least" for word, count in counts.items() if not count]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.compose import Job
 
 BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
-# Worst first: what a multirun's exit code tells when its jobs ended differently.
+# Exit codes, worst first: a multirun ends with the worst one of its jobs.
 SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, LOST, 0)
 OUTCOME = "outcome.json"
 ERROR = "error: "
@@ -43,7 +43,7 @@ NO_ROOM = {
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where SIGINT's exception would be, so that both end a run the same way."""
+    """Raised on SIGTERM; a KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def launched(module: str, config: "DictConfig") -> None:
 def new_folder(wanted: Path) -> Iterator[Path]:
     """Make ``wanted``, or the first of ``wanted-1``, ``wanted-2`` ... that does not exist; remove it if it stays empty.
 
-    Whoever starts within the same second gets a folder of its own.
+    Two commands that start within the same second get two folders.
     """
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
@@ -246,13 +246,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-dir", "-cd")
     for flags in (("--multirun", "-m"), ("--run", "-r"), ("--resolve",)):
         parser.add_argument(*flags, action="store_true")
-    # Pages of Hydra's own.
+    # Hydra answers these itself.
     parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     parser.add_argument("--info", "-i", const="all", nargs="?")
     parser.add_argument("--package", "-p")
     for flags in (("--shell-completion", "-sc"), ("--hydra-help",), ("--version",)):
         parser.add_argument(*flags, action="store_true")
-    # Taken by Hydra, refused here.
+    # Hydra knows these; a door refuses them with a sentence.
     for flags in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
         parser.add_argument(*flags)
     return parser

@@ -121,7 +121,9 @@ class Children:
             if code:
                 lines = log.read_text(errors="replace").splitlines()
                 said = tuple(line.removeprefix(ERROR) for line in lines if line.startswith(ERROR))
-                return Outcome(code, said or (f"ended without a word of its own; {log} holds what it printed",))
+                return Outcome(
+                    code, said or (f"exit code {code}; {log} ends with: {' '.join(lines[-1:]) or 'nothing'}",)
+                )
         return Outcome(0)
 
     def stop(self) -> None:
