@@ -202,7 +202,10 @@ def launched(module: str, config: "DictConfig") -> None:
 
     door, hydra = importlib.import_module(module).DOOR, HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    context = Context(folder, tuple(hydra.overrides.task), tuple(hydra.runtime.choices), int(hydra.job.num))
+    words = tuple(hydra.overrides.task)
+    # Hydra knows every group's choice; the command line made some of them.
+    chosen = tuple(group for group in hydra.runtime.choices if any(word.startswith(f"{group}=") for word in words))
+    context = Context(folder, words, chosen, int(hydra.job.num))
     outcome = guarded(lambda: door.run(load(config, door.settings), context))
     write_json(folder / OUTCOME, dataclasses.asdict(outcome))
     if outcome.exit_code in (INTERRUPTED, TERMINATED):

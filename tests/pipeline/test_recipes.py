@@ -43,6 +43,14 @@ def test_a_recipe_ends_where_others_go_on_with_the_stand_in(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_sweep_goes_on_with_the_stand_in_unless_it_names_the_data_set(tmp_path: Path) -> None:
+    words = ("train", "hidden_sizes=[8]", "n_epochs=1", UNREACHABLE, "-m", "seed=1,2")
+    done, named = door(tmp_path, *words), door(tmp_path, *words, "data=mnist")
+    assert (done.returncode, named.returncode) == (0, 3), done.stderr + named.stderr
+    assert "holds digits, standing in for mnist" in named.stderr
+
+
+@pytest.mark.slow
 def test_a_recipe_makes_no_stand_in(tmp_path: Path) -> None:
     refused = door(tmp_path, "train", "recipe=tanh_128", UNREACHABLE)
     assert refused.returncode == 3
