@@ -9,14 +9,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, enter, shown
+from pipeline.door import Context, Door, enter, shown
 from pipeline.settings import CompareJob
 
 if TYPE_CHECKING:
     from mlpsweep.tracking.lookup import TrackedRun
 
-SETTINGS, CONFIG = CompareJob, "compare"
-NEW_FOLDER = True
 # Rows on a terminal; the files hold all.
 N_SHOWN = 40
 
@@ -52,6 +50,8 @@ def found(settings: CompareJob) -> "list[TrackedRun]":
     of_sweep = runs.of_sweep(settings.sweep) if settings.sweep else []
     return of_sweep + runs.of_ids(settings.run_ids)
 
+
+DOOR = Door(module="pipeline.compare", text=__doc__, settings=CompareJob, config="compare", run=run, makes_folder=True)
 
 if __name__ == "__main__":
     enter("pipeline.compare")

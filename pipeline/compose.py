@@ -3,25 +3,22 @@
 Hydra alone shows the first fault, with exit code 1, after it has made its folder. Nothing is run here.
 """
 
+import contextlib
 import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from hydra import version
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Glob, Override, OverrideType, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -33,10 +30,10 @@ from mlpsweep.settings import Settings, TrainSettings, nearest
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000
-# Weights, the best ones kept and a checkpoint, of 4 bytes each.
+# Memory holds the weights, the best ones so far and a checkpoint, each number in 4 bytes.
 N_COPIES, BYTES = 3, 4
 MAY_BE_NULL = ("recipe",)
-# The overrides of Hydra's own node that name no code.
+# Hydra's own settings that a command line may change: they cannot name code.
 HYDRA_KEYS = ("hydra/launcher", "hydra.launcher.", "hydra.run.dir", "hydra.sweep.dir", "hydra.verbose")
 
 
@@ -47,18 +44,18 @@ class Job:
     Parameters
     ----------
     settings
-        What it runs with: an instance of the door's ``SETTINGS``.
+        What it runs with: an instance of the door's settings class.
     overrides : tuple of str
         Its own part of the command line, ``key=value``.
-    hydra : DictConfig
-        Hydra's node: folders and launcher.
+    folder : str
+        Hydra's folder for it, or for the whole multirun.
     chosen : tuple of str
         Names of the groups that the command line chose.
     """
 
     settings: Any
     overrides: tuple[str, ...]
-    hydra: DictConfig
+    folder: str
     chosen: tuple[str, ...]
 
 
@@ -76,21 +73,14 @@ def check(
     faults += [fault for override in overrides for fault in _refused(override, multirun=multirun)]
     if faults:
         raise SettingsError(*faults)
-    n_jobs = math.prod(len(list(o.sweep_string_iterator())) for o in overrides if o.is_sweep_override())
-    if n_jobs > MAX_JOBS:
-        raise SettingsError(
-            f"command line: {n_jobs} jobs; expected at most {MAX_JOBS}. "
-            "Narrow the lists, or let `python -m pipeline.search` choose among them."
-        )
-    with _hydra(config_dir) as hydra:
-        composer = _Composer(config_name, hydra)
-        combinations = (
-            BasicSweeper.split_arguments(overrides, None)[0] if multirun else [[str(o.input_line) for o in overrides]]
-        )
-        jobs: list[Job] = []
-        for combination in combinations:
+    if config_dir and not Path(config_dir).is_dir():
+        raise SettingsError(f"--config-dir: {config_dir} is no folder. Name one with configuration files in it")
+    jobs: list[Job] = []
+    with _hydra():
+        composer = _Composer(config_name, Path(config_dir).resolve() if config_dir else None, multirun=multirun)
+        for combination in composer.combinations(overrides):
             try:
-                jobs.append(composer.job(tuple(combination), kind))
+                jobs.append(composer.job(combination, kind))
             except SettingsError as error:
                 faults += error.messages
     if faults:
@@ -98,34 +88,58 @@ def check(
     return jobs
 
 
-@contextmanager
-def _hydra(config_dir: str | None) -> Iterator[Hydra]:
-    """Yield a Hydra that looks into ``conf/`` and then into ``config_dir``, as its own ``--config-dir`` does."""
-    search_path = create_config_search_path(str(CONF))
-    if config_dir:
-        if not Path(config_dir).is_dir():
-            raise SettingsError(f"--config-dir: {config_dir} is no folder. Name one with configuration files in it")
-        search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
-    version.setbase("1.3")
+@contextlib.contextmanager
+def _hydra() -> Iterator[None]:
+    """Make ``compose`` look into ``conf/``, even inside a job that another Hydra runs."""
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
-        yield Hydra.create_main_hydra2(task_name="mlpsweep", config_search_path=search_path)
+        with initialize_config_dir(str(CONF), job_name="mlpsweep", version_base="1.3"):
+            yield
     finally:
-        GlobalHydra.instance().clear()
+        GlobalHydra.instance().hydra = running
 
 
 class _Composer:
-    """Composes jobs that differ in values only from one composition: Hydra's takes 0.05 s each."""
+    """Composes each choice of groups once and sets the values in copies: Hydra takes 0.05 s for a composition."""
 
-    def __init__(self, config_name: str, hydra: Hydra) -> None:
-        self._config_name, self._hydra = config_name, hydra
+    def __init__(self, config_name: str, config_dir: Path | None, *, multirun: bool) -> None:
+        self._config_name, self._config_dir, self._multirun = config_name, config_dir, multirun
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._options: dict[str, list[str]] = {}
+
+    def combinations(self, overrides: Sequence[Override]) -> list[tuple[str, ...]]:
+        """Return the words of each job, the last key's values changing fastest, as Hydra's sweeper does."""
+        if not self._multirun:
+            return [tuple(str(override.input_line) for override in overrides)]
+        # If a key is given twice, its last values count.
+        swept = {override.get_key_element(): override for override in overrides}
+        counts = {override.input_line: self._count(override) for override in swept.values()}
+        empty = [f"{word}: no value to run; expected one at least" for word, count in counts.items() if not count]
+        if empty:
+            raise SettingsError(*empty)
+        if (n_jobs := math.prod(counts.values())) > MAX_JOBS:
+            raise SettingsError(
+                f"command line: {n_jobs} jobs; expected at most {MAX_JOBS}. "
+                "Narrow the lists, or let `python -m pipeline.search` choose among them."
+            )
+        words = ([f"{key}={value}" for value in self._values(override)] for key, override in swept.items())
+        return list(itertools.product(*words))
 
     def job(self, words: tuple[str, ...], kind: type[Settings]) -> Job:
+        """Return one job, composed and checked."""
         overrides = OverridesParser.create().parse_overrides(list(words))
-        groups = [o for o in overrides if self._is_group(o)]
+        groups = [o for o in overrides if "/" in o.key_or_group or self.options(o.key_or_group)]
         unknown = {o.key_or_group: fault for o in groups for fault in self._unknown_option(o)}
-        config = self._compose(tuple(str(o.input_line) for o in groups if o.key_or_group not in unknown)).copy()
+        # Hydra takes no null for a group; to leave the group out says the same.
+        chosen = [o for o in groups if o.key_or_group not in unknown and o.value() is not None]
+        config = self._compose(tuple(str(o.input_line) for o in chosen)).copy()
         faults = [*unknown.values(), *(fault for o in overrides if o not in groups for fault in _set(config, o))]
+        place = "hydra.sweep.dir" if self._multirun else "hydra.run.dir"
+        try:
+            folder = OmegaConf.select(config, place, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            faults.append(f"{place}: {str(error).splitlines()[0]}; expected a folder. Example: {place}=outputs/mine")
         try:
             settings = load(config, kind)
         except SettingsError as error:
@@ -133,26 +147,42 @@ class _Composer:
         faults += oversized(settings)
         if faults:
             raise SettingsError(*faults)
-        return Job(settings, words, config.hydra, tuple(o.key_or_group for o in groups))
+        return Job(settings, words, folder, tuple(o.key_or_group for o in groups))
 
-    def _is_group(self, override: Override) -> bool:
-        return "/" in override.key_or_group or bool(self._options(override))
+    def options(self, group: str) -> list[str]:
+        """Return the choices of a group, those of ``--config-dir`` and of Hydra's plugins too; none: it is no group."""
+        if group not in self._options:
+            folders = [folder / group for folder in (CONF, self._config_dir) if folder]
+            files = {file.name for folder in folders for file in folder.glob("*.yaml")}
+            with contextlib.suppress(OSError):
+                files |= set(ConfigStore.instance().list(group))
+            self._options[group] = sorted(file[: -len(".yaml")] for file in files if file.endswith(".yaml"))
+        return self._options[group]
 
-    def _options(self, override: Override) -> list[str]:
-        return list(self._hydra.config_loader.get_group_options(override.key_or_group, ObjectType.CONFIG))
+    def _values(self, override: Override) -> list[str]:
+        value = override.value()
+        if isinstance(value, Glob):
+            return value.filter(self.options(override.key_or_group))
+        is_sweep = override.is_sweep_override()
+        return list(override.sweep_string_iterator()) if is_sweep else [override.get_value_element_as_str()]
+
+    def _count(self, override: Override) -> float:
+        value = override.value()
+        # A range may be too long to be listed.
+        return _length(value) if isinstance(value, RangeSweep) else len(self._values(override))
 
     def _unknown_option(self, override: Override) -> Iterator[str]:
-        options, choice = self._options(override), override.value()
-        if choice not in (options if override.key_or_group not in MAY_BE_NULL else [*options, None]):
+        options, choice = self.options(override.key_or_group), override.value()
+        may_be_null = override.key_or_group in MAY_BE_NULL and not self._multirun
+        if choice not in options and not (choice is None and may_be_null):
             known = f"{', '.join(options)}{nearest(choice, options)}"
             yield f"{override.key_or_group}: {choice!r} is not known; expected one of {known}"
 
     def _compose(self, groups: tuple[str, ...]) -> DictConfig:
         if groups not in self._composed:
+            more = [f"hydra.searchpath=[{quoted(f'file://{self._config_dir}')}]"] if self._config_dir else []
             try:
-                config = self._hydra.compose_config(
-                    self._config_name, list(groups), RunMode.RUN, from_shell=False, with_log_configuration=False
-                )
+                config = compose(self._config_name, [*more, *groups], return_hydra_config=True)
             except (HydraException, OmegaConfBaseException, YAMLError) as error:
                 message = " ".join(str(error).split())
                 raise SettingsError(f"configuration: {message}. Put that file right: conf/ holds examples") from error
@@ -183,6 +213,11 @@ def oversized(settings: Settings) -> Iterator[str]:
         )
 
 
+def quoted(text: str) -> str:
+    """Return a text as one value of the command line, whatever stands in it."""
+    return QuotedString(text, Quote.single).with_quotes()
+
+
 def _parse(words: Sequence[str]) -> tuple[list[Override], list[str]]:
     parser, overrides, faults = OverridesParser.create(), [], []
     for word in words:
@@ -195,6 +230,15 @@ def _parse(words: Sequence[str]) -> tuple[list[Override], list[str]]:
                 "In a shell, put the whole word in quotes."
             )
     return overrides, faults
+
+
+def _length(values: RangeSweep) -> float:
+    """Return how many values a range has; infinity where it has no end, 0 where it takes no steps."""
+    try:
+        start, stop, step = (Fraction(number or 0) for number in (values.start, values.stop, values.step))
+    except (OverflowError, ValueError):
+        return math.inf
+    return max(0, math.ceil((stop - start) / step)) if step else 0
 
 
 def _refused(override: Override, *, multirun: bool) -> Iterator[str]:

@@ -1,11 +1,10 @@
 """What all doors share: checking before anything happens, launching, one handler, the exit code.
 
-A door is a module of this package with ``SETTINGS``, a settings class, ``CONFIG``, the file of ``conf/`` it starts
-from, and ``run(settings, context)``. One that takes ``-m`` has ``around(sweep)`` too, a context manager that goes
-around the whole multirun; one with ``NEW_FOLDER`` writes into a folder of its own unless ``output_dir`` names one.
-Importing a door is light, so that ``--help`` answers at once.
+A door is a module of this package with a :class:`Door` called ``DOOR``. Importing it is light, so that ``--help``
+answers at once. No door imports another one: what two of them need lies in the library, or in a module beside them.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import errno
@@ -18,28 +17,33 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords
+from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
+from mlpsweep.files import FOLDER_WANTED, read_json, write_json
+from mlpsweep.settings import Settings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from pipeline.compose import Job
 
-BUG, INTERRUPTED, TERMINATED = 1, 130, 143
-# Worst first: what a multirun's exit code tells when its jobs ended differently.
-SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, 5, 0)
+BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
+# Exit codes, worst first: a multirun ends with the worst one of its jobs.
+SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, LOST, 0)
 OUTCOME = "outcome.json"
-# The system's errors that no line of ours can cause or cure.
+ERROR = "error: "
+# The environment variable with the id of the run that trainings are children of, in whichever process they run.
+PARENT = "MLPSWEEP_PARENT_RUN_ID"
+# Errors of the environment, such as a full disk or missing permissions: exit code 4, not bugs.
 NO_ROOM = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
 }  # fmt: skip
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where SIGINT's exception would be, so that both end a run the same way."""
+    """Raised on SIGTERM; a KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,47 @@ class Context:
     chosen : tuple of str
         Groups that the command line chose, such as ``data`` or ``recipe``.
     number : int or None
-        Of the job in its multirun.
+        Number of the job in its multirun.
     """
 
     folder: Path
     overrides: tuple[str, ...] = ()
     chosen: tuple[str, ...] = ()
     number: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """One command of the pipeline.
+
+    Parameters
+    ----------
+    module : str
+        Name of the door's module, as typed after ``python -m``.
+    text : str
+        What ``--help`` says first: the module's docstring.
+    settings : type of Settings
+        What ``run`` is given.
+    config : str
+        File of ``conf/`` that the command starts from.
+    run : callable
+        Does the work of one job.
+    around : callable or None
+        Context manager that goes around all jobs of ``-m``; None if the door takes no ``-m``.
+    makes_folder : bool
+        Whether ``run`` writes into a new folder unless ``output_dir`` names one.
+    shares_folder : bool
+        Whether the jobs of ``-m`` may write into one ``output_dir``.
+    """
+
+    module: str
+    text: str
+    settings: type[Settings]
+    config: str
+    run: Callable[[Any, Context], None]
+    around: Callable[["Sweep"], contextlib.AbstractContextManager[None]] | None = None
+    makes_folder: bool = False
+    shares_folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,9 +125,7 @@ class Sweep:
 
     def outcomes(self) -> list[Outcome]:
         """Return each job's outcome; a job that left none was killed."""
-        from mlpsweep.files import read_json
-
-        lost = Outcome(5, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
+        lost = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
         files = [self.folder / str(number) / OUTCOME for number in range(len(self.jobs))]
         return [Outcome(**read_json(file)) if file.exists() else lost for file in files]
 
@@ -117,7 +153,7 @@ class JobsFailed(NoResultError):
 def enter(module: str) -> NoReturn:
     """Run the door ``module`` with this process's command line, and exit with its code."""
     signal.signal(signal.SIGTERM, _terminate)
-    outcome = guarded(lambda: _enter(importlib.import_module(module), sys.argv[1:]))
+    outcome = guarded(lambda: _enter(importlib.import_module(module).DOOR, sys.argv[1:]))
     sys.exit(outcome.exit_code)
 
 
@@ -126,25 +162,28 @@ def guarded(work: Callable[[], None]) -> Outcome:
     try:
         work()
     except MlpsweepError as error:
-        messages = tuple(map(hide_passwords, error.messages))
-        sys.stderr.write("".join(f"error: {message}\n" for message in messages))
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        return Outcome(error.exit_code, messages)
+        return _fault(error)
     except OSError as error:
-        if error.errno not in NO_ROOM:
-            return _bug(error)
-        message = (
-            f"{error.filename or 'storage'}: {error.strerror}; expected a place that can be written. "
-            "Free space, or name another folder."
-        )
-        sys.stderr.write(f"error: {message}\n")
-        return Outcome(StorageError.exit_code, (message,))
+        return _fault(_storage_error(error)) if error.errno in NO_ROOM else _bug(error)
     except KeyboardInterrupt as error:
         return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",))
     except Exception as error:  # noqa: BLE001 - a bug
         return _bug(error)
     return Outcome(0)
+
+
+def _fault(error: MlpsweepError) -> Outcome:
+    messages = tuple(map(hide_passwords, error.messages))
+    sys.stderr.write("".join(f"{ERROR}{message}\n" for message in messages))
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    return Outcome(error.exit_code, messages)
+
+
+def _storage_error(error: OSError) -> StorageError:
+    translated = StorageError(f"{error.filename or 'storage'}: {reason_of(error)}; expected {FOLDER_WANTED}.")
+    translated.__cause__ = error
+    return translated
 
 
 def _bug(error: Exception) -> Outcome:
@@ -160,12 +199,14 @@ def launched(module: str, config: "DictConfig") -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from mlpsweep.config import load
-    from mlpsweep.files import write_json
 
-    door, hydra = importlib.import_module(module), HydraConfig.get()
+    door, hydra = importlib.import_module(module).DOOR, HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    context = Context(folder, tuple(hydra.overrides.task), tuple(hydra.runtime.choices), int(hydra.job.num))
-    outcome = guarded(lambda: door.run(load(config, door.SETTINGS), context))
+    words = tuple(hydra.overrides.task)
+    # Hydra knows every group's choice; the command line made some of them.
+    chosen = tuple(group for group in hydra.runtime.choices if any(word.startswith(f"{group}=") for word in words))
+    context = Context(folder, words, chosen, int(hydra.job.num))
+    outcome = guarded(lambda: door.run(load(config, door.settings), context))
     write_json(folder / OUTCOME, dataclasses.asdict(outcome))
     if outcome.exit_code in (INTERRUPTED, TERMINATED):
         raise Terminated if outcome.exit_code == TERMINATED else KeyboardInterrupt
@@ -175,7 +216,7 @@ def launched(module: str, config: "DictConfig") -> None:
 def new_folder(wanted: Path) -> Iterator[Path]:
     """Make ``wanted``, or the first of ``wanted-1``, ``wanted-2`` ... that does not exist; remove it if it stays empty.
 
-    Whoever starts within the same second gets a folder of its own.
+    Two commands that start within the same second get two folders.
     """
     for number in itertools.count():
         folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
@@ -196,63 +237,87 @@ def shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def _enter(door: ModuleType, words: Sequence[str]) -> None:
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"command line: {message}. Change values with key=value; --help lists all keys")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of what stands on a command line beside ``key=value``: Hydra's flags."""
+    parser = _Parser(add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--config-dir", "-cd")
+    for flags in (("--multirun", "-m"), ("--run", "-r"), ("--resolve",)):
+        parser.add_argument(*flags, action="store_true")
+    # Hydra answers these itself.
+    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+    parser.add_argument("--info", "-i", const="all", nargs="?")
+    parser.add_argument("--package", "-p")
+    for flags in (("--shell-completion", "-sc"), ("--hydra-help",), ("--version",)):
+        parser.add_argument(*flags, action="store_true")
+    # Hydra knows these; a door refuses them with a sentence.
+    for flags in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
+        parser.add_argument(*flags)
+    return parser
+
+
+def _enter(door: Door, words: Sequence[str]) -> None:
     if {"--help", "-h"} & set(words):
         from pipeline.help import page
 
         sys.stdout.write(page(door))
         return
-    from hydra._internal.utils import get_args_parser
-
-    args = get_args_parser().parse_intermixed_args(words)
+    args = _parser().parse_intermixed_args(words)
     if args.experimental_rerun or args.config_path or args.config_name:
         raise SettingsError(
             "command line: a door has one configuration. Change values with key=value, or add files with --config-dir"
         )
-    if args.cfg or args.info or args.shell_completion or args.hydra_help:
+    if args.cfg or args.info or args.shell_completion or args.hydra_help or args.version:
         _hydra(door, list(words))
         return
-    if args.multirun and not hasattr(door, "around"):
-        raise SettingsError(
-            f"-m: {door.__name__} does one thing; only train and search take several jobs. Leave -m out"
-        )
+    if args.multirun and not door.around:
+        raise SettingsError(f"-m: {door.module} does one thing; only train and search take several jobs. Leave -m out")
     from pipeline.compose import check
 
-    jobs = check(door.CONFIG, door.SETTINGS, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
+    jobs = check(door.config, door.settings, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
     if args.multirun:
         _multirun(door, jobs, args)
         return
     (job,) = jobs
     output_dir = getattr(job.settings, "output_dir", None)
-    wanted = Path(output_dir or job.hydra.run.dir)
-    is_new = hasattr(door, "NEW_FOLDER") and not output_dir
+    wanted = Path(output_dir or job.folder)
+    is_new = door.makes_folder and not output_dir
     with new_folder(wanted) if is_new else contextlib.nullcontext(wanted) as folder:
         door.run(job.settings, Context(folder, job.overrides, job.chosen))
 
 
-def _multirun(door: ModuleType, jobs: "list[Job]", args: Any) -> None:
-    if not hasattr(door, "SHARES_FOLDER") and any(job.settings.output_dir for job in jobs):
+def _multirun(door: Door, jobs: "list[Job]", args: argparse.Namespace) -> None:
+    from pipeline.compose import quoted
+
+    if not door.shares_folder and any(job.settings.output_dir for job in jobs):
         raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
-    with new_folder(Path(jobs[0].hydra.sweep.dir)) as folder:
+    assert door.around
+    with new_folder(Path(jobs[0].folder)) as folder:
         sweep = Sweep(folder, tuple(args.overrides), tuple(jobs))
-        words = ["-m", *args.overrides, f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
+        place = f"hydra.sweep.dir={quoted(str(folder))}"
+        more = ["--config-dir", args.config_dir] if args.config_dir else []
         with door.around(sweep):
-            _hydra(door, [*(["--config-dir", args.config_dir] if args.config_dir else []), *words])
+            _hydra(door, [*more, "-m", *args.overrides, place, "hydra.sweep.subdir=${hydra.job.num}"])
             sweep.check()
 
 
-def _hydra(door: ModuleType, words: list[str]) -> None:
+def _hydra(door: Door, words: list[str]) -> None:
     import hydra
 
     from pipeline.compose import CONF
 
-    module = door.__name__
+    module = door.module
 
     def task(config: "DictConfig") -> None:
         launched(module, config)
 
     sys.argv = [module, *words]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name=door.CONFIG)(task)()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=door.config)(task)()
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

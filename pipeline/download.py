@@ -3,11 +3,9 @@
 Reads the mirrors of conf/data/ (MNIST_MIRROR first); writes data/raw/<name>. Exit code 3 if no mirror has the files.
 """
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.inputs import data_folders
 from pipeline.settings import DataJob
-
-SETTINGS, CONFIG = DataJob, "prepare"
 
 
 def run(settings: DataJob, context: Context) -> None:
@@ -15,6 +13,8 @@ def run(settings: DataJob, context: Context) -> None:
     with data_folders(settings.paths, context) as folders:
         folders.download(settings.data)
 
+
+DOOR = Door(module="pipeline.download", text=__doc__, settings=DataJob, config="prepare", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.download")

@@ -9,15 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import EvaluateJob
 
 if TYPE_CHECKING:
     from mlpsweep.tracking.run import Run
     from mlpsweep.training.folder import TrainingFolder
     from mlpsweep.training.model import Model
-
-SETTINGS, CONFIG = EvaluateJob, "evaluate"
 
 
 def run(settings: EvaluateJob, context: Context) -> None:
@@ -66,6 +64,8 @@ def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
         return "not registered: the tracking store did not take it; the same command does it later"
     return f"{made} is the {CHAMPION}: models:/{made.split()[0]}@{CHAMPION}"
 
+
+DOOR = Door(module="pipeline.evaluate", text=__doc__, settings=EvaluateJob, config="evaluate", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.evaluate")

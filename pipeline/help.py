@@ -4,40 +4,38 @@ import dataclasses
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mlpsweep.settings import Settings
 
+if TYPE_CHECKING:
+    from pipeline.door import Door
+
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
-def page(door: ModuleType) -> str:
+def page(door: "Door") -> str:
     """Return a door's help: what it does, every key with its default, meaning and range."""
     rows = rows_of(door)
     width = max((len(name) for name, _, _ in rows), default=0)
     lines = [
-        f"python -m {door.__name__} [-m] [key=value ...]"
-        if hasattr(door, "around")
-        else f"python -m {door.__name__} [key=value ...]",
+        f"python -m {door.module} {'[-m] ' if door.around else ''}[key=value ...]",
         "",
-        textwrap.dedent(door.__doc__ or "").strip(),
+        textwrap.dedent(door.text).strip(),
         "",
         "Settings (default): meaning; range.",
-    ]
-    lines += [f"  {name:<{width}}  ({default}) {text}" for name, default, text in rows]
-    lines += [
+        *(f"  {name:<{width}}  ({default}) {text}" for name, default, text in rows),
         "",
-        "--cfg job shows the composed configuration; -m runs one job per value of key=a,b" * hasattr(door, "around"),
+        "--cfg job shows the composed configuration; -m runs one job per value of key=a,b" if door.around else "",
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def rows_of(door: ModuleType) -> list[tuple[str, str, str]]:
+def rows_of(door: "Door") -> list[tuple[str, str, str]]:
     """Return name, default and meaning with range of each setting of a door."""
-    return list(_rows(door.SETTINGS, _defaults(door.CONFIG), ""))
+    return list(_rows(door.settings, _defaults(door.config), ""))
 
 
 def _defaults(config_name: str) -> dict[str, Any]:

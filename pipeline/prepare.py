@@ -3,11 +3,9 @@
 Reads data/raw/<name>; writes data/prepared/<name>. Exit code 3 if a file is missing or damaged.
 """
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.inputs import data_folders
 from pipeline.settings import DataJob
-
-SETTINGS, CONFIG = DataJob, "prepare"
 
 
 def run(settings: DataJob, context: Context) -> None:
@@ -15,6 +13,8 @@ def run(settings: DataJob, context: Context) -> None:
     with data_folders(settings.paths, context) as folders:
         folders.prepare(settings.data)
 
+
+DOOR = Door(module="pipeline.prepare", text=__doc__, settings=DataJob, config="prepare", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.prepare")

@@ -38,7 +38,7 @@ class _Bar:
         self._progress.stop()
 
     def show(self, name: str, done: int, total: int, text: str) -> None:
-        """Move the bar called ``name``; elsewhere than on a terminal, say so every few seconds."""
+        """Move the bar called ``name``; without a terminal, print a line every few seconds."""
         if self.is_live:
             task = self._tasks.get(name)
             if task is None:
@@ -50,7 +50,7 @@ class _Bar:
 
 
 class ByteBar(_Bar):
-    """Bytes of downloads, a bar per file."""
+    """Shows the bytes of downloads, one bar per file."""
 
     def __init__(self) -> None:
         super().__init__(DownloadColumn())
@@ -61,7 +61,7 @@ class ByteBar(_Bar):
 
 
 class TrainBar(_Bar):
-    """Updates of one training with loss, accuracy and speed."""
+    """Shows the updates of one training with loss, accuracy and speed."""
 
     def __init__(self, name: str, batch_size: int) -> None:
         super().__init__("{task.completed}/{task.total}", TextColumn("{task.fields[text]}"))

@@ -1,4 +1,4 @@
-"""What five published notebooks report on MNIST, and when a row of theirs is met; reads no files.
+"""What five published notebooks report on MNIST, and whether our figures meet a row of theirs; reads no files.
 
 All figures are single runs. Costs are means over an epoch's batches, each before its update, of the one-vs-rest form
 (:func:`mlpsweep.nn.losses.one_vs_rest_cost`).
@@ -32,12 +32,12 @@ class Published:
     costs : tuple of float
         Cost of each epoch.
     first_tolerance : float
-        :data:`COST_TOLERANCE` of the first epoch.
+        Relative tolerance of the first epoch's cost.
     n_test : int
-        Test rows.
+        Number of test rows.
     updates_per_s : float or None
     remark : str
-        What the figure is, where it is not the last epoch's.
+        What the figure measures, if it is not the last epoch's accuracy.
     """
 
     source: str
@@ -104,4 +104,4 @@ PUBLISHED: Final[Mapping[str, Published]] = MappingProxyType({
 BOUNDS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
     {"per_sample_untrained": (0.05, 0.16), "strong": (0.988, 1.0), "augmented": (0.991, 1.0)}
 )
-"""What is expected of the recipes that repeat no published row: the mean test accuracy, lowest and highest."""
+"""Lowest and highest mean test accuracy that a recipe without a published row shall reach."""

@@ -4,24 +4,22 @@ Reads data/prepared/mnist; writes one folder per recipe and seed into output_dir
 A job that fails stops no other. Exit codes: 2 configuration, 3 data, 5 a job failed.
 """
 
-import contextlib
-import multiprocessing
 import os
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import replace
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import SEVERITY, Context, JobsFailed, Outcome, enter, guarded
-from pipeline.settings import EvaluateJob, RecipesJob, TrainJob
+from mlpsweep.files import write_atomic
+from pipeline.door import BUG, ERROR, LOST, PARENT, SEVERITY, TERMINATED, Context, Door, JobsFailed, Outcome, enter
+from pipeline.settings import RecipesJob, TrainJob
 
 if TYPE_CHECKING:
+    from pipeline.compose import Job
     from pipeline.results import Attempt
-
-SETTINGS, CONFIG = RecipesJob, "recipes"
-CHOSEN = ("recipe",)
 
 
 def run(settings: RecipesJob, context: Context) -> None:
@@ -29,17 +27,17 @@ def run(settings: RecipesJob, context: Context) -> None:
     from mlpsweep.tracking.lineage import origin
     from mlpsweep.tracking.store import open_store
     from pipeline.inputs import settled
-    from pipeline.train import PARENT
 
     jobs = planned(settings)
-    _, dataset = settled(next(iter(jobs.values())), Context(context.folder, chosen=CHOSEN))
+    first = next(iter(jobs.values()))
+    # Fetched once, before several processes ask for it.
+    _, dataset = settled(first.settings, Context(context.folder, chosen=first.chosen))
     store = open_store(settings.tracking, dataset.manifest.dataset)
     with store.start_run("recipes", tags=origin()) as parent:
-        os.environ[PARENT] = parent.run_id
         try:
-            outcomes = train_all(settings, jobs)
+            outcomes = train_all(settings, jobs, {**os.environ, PARENT: parent.run_id})
         finally:
-            del os.environ[PARENT]
+            store.end_children(parent.run_id)
         page = Path(settings.page)
         write_page(collected(settings, jobs, outcomes), page)
         parent.log_files([page])
@@ -48,66 +46,117 @@ def run(settings: RecipesJob, context: Context) -> None:
             raise JobsFailed(len(failed), len(jobs), min(failed, key=SEVERITY.index))
 
 
-def planned(settings: RecipesJob) -> dict[str, TrainJob]:
-    """Return each job's settings by its folder's name, checked before anything runs."""
+def planned(settings: RecipesJob) -> "dict[str, Job]":
+    """Return each training by its folder's name, checked before anything runs."""
     from pipeline.compose import CONF, check
 
     names = settings.names or sorted(file.stem for file in (CONF / "recipe").glob("*.yaml"))
-    words = [f"recipe={','.join(names)}", f"seed={','.join(map(str, settings.seeds))}"]
+    words = [f"recipe={','.join(names)}", f"seed={','.join(map(str, settings.seeds))}", *shared_words(settings)]
     folders = [f"{name}-{seed}" for name in names for seed in settings.seeds]
-    jobs = [job.settings for job in check("train", TrainJob, words, multirun=True)]
-    shared = {"paths": settings.paths, "tracking": settings.tracking, "reuse": settings.reuse}
-    return {folder: replace(job, **shared) for folder, job in zip(folders, jobs, strict=True)}
+    return dict(zip(folders, check("train", TrainJob, words, multirun=True), strict=True))
 
 
-def train_all(settings: RecipesJob, jobs: Mapping[str, TrainJob]) -> dict[str, Outcome]:
-    """Run the jobs in processes; say of each how it ended."""
-    context = multiprocessing.get_context("spawn")  # BLAS and SQLite do not survive a fork
-    with ProcessPoolExecutor(settings.n_workers, mp_context=context) as pool:
-        futures: dict[Future[Outcome], str] = {
-            pool.submit(train_one, job, Path(settings.output_dir) / folder): folder for folder, job in jobs.items()
-        }
-        outcomes: dict[str, Outcome] = {}
+def shared_words(settings: RecipesJob) -> list[str]:
+    """Return the settings that every command of this one shares with it."""
+    from mlpsweep.config import flat, plain
+    from pipeline.compose import quoted
+
+    shared = {name: value for name, value in plain(settings).items() if name in ("paths", "tracking")}
+    return [f"{name}={'null' if value is None else quoted(value)}" for name, value in flat(shared).items()]
+
+
+def train_all(settings: RecipesJob, jobs: "Mapping[str, Job]", environment: Mapping[str, str]) -> dict[str, Outcome]:
+    """Train and evaluate in processes, with what they print in a file beside each folder; say how each ended."""
+    from pipeline.compose import quoted
+
+    children, outcomes = Children(environment), dict[str, Outcome]()
+    reuse = f"reuse={str(settings.reuse).lower()}"
+    with ThreadPoolExecutor(settings.n_workers) as pool:
         try:
+            futures = {}
+            for name, job in jobs.items():
+                folder = Path(settings.output_dir) / name
+                train = ["pipeline.train", *job.overrides, reuse, f"output_dir={quoted(str(folder))}"]
+                evaluate = ["pipeline.evaluate", f"model_dir={quoted(str(folder))}", *shared_words(settings)]
+                futures[pool.submit(children.run, (train, evaluate), folder.with_name(f"{name}.log"))] = name
             for future in as_completed(futures):
-                folder = futures[future]
-                outcomes[folder] = outcome = future.result()
+                name = futures[future]
+                outcomes[name] = outcome = future.result()
                 ended = "; ".join(outcome.messages) or "done"
-                sys.stdout.write(f"{len(outcomes):>3} of {len(jobs)}  {folder:<24} {ended}\n")
+                sys.stdout.write(f"{len(outcomes):>3} of {len(jobs)}  {name:<24} {ended}\n")
                 sys.stdout.flush()
-        except KeyboardInterrupt:
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            children.stop()
             raise
     return outcomes
 
 
-def train_one(job: TrainJob, folder: Path) -> Outcome:
-    """Train and evaluate in this process, with what the doors print in a file beside the folder."""
-    from pipeline import evaluate, train
+class Children:
+    """Python modules run as processes side by side, from several threads; :meth:`stop` ends them all.
 
-    recipe = folder.name.rpartition("-")[0]
-    measured = EvaluateJob(
-        model_dir=str(folder), output_dir=None, register=False, paths=job.paths, tracking=job.tracking
-    )
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Environment variables of the processes.
+    """
 
-    def work() -> None:
-        train.run(job, Context(folder, (f"recipe={recipe}",), CHOSEN))
-        evaluate.run(measured, Context(folder))
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock, self._is_stopped = threading.Lock(), False
 
-    with printing_to(folder.with_name(f"{folder.name}.log")):
-        return guarded(work)
+    def run(self, commands: Iterable[Sequence[str]], log: Path) -> Outcome:
+        """Run modules with their arguments, one after the other until one fails, and write what they print to ``log``.
 
+        Returns
+        -------
+        Outcome
+            Exit code and ``error:`` lines of the last command.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        for command in commands:
+            code = self._run(command, log)
+            if code:
+                lines = log.read_text(errors="replace").splitlines()
+                said = tuple(line.removeprefix(ERROR) for line in lines if line.startswith(ERROR))
+                return Outcome(
+                    code, said or (f"exit code {code}; {log} ends with: {' '.join(lines[-1:]) or 'nothing'}",)
+                )
+        return Outcome(0)
 
-@contextlib.contextmanager
-def printing_to(path: Path) -> Iterator[None]:
-    """Send standard output and error of this process to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        yield
+    def stop(self) -> None:
+        """End the processes as SIGTERM does, so that each ends its run in the store; start no other."""
+        with self._lock:
+            self._is_stopped = True
+            for process in self._running:
+                process.terminate()
+
+    def _run(self, command: Sequence[str], log: Path) -> int:
+        with self._lock:
+            if self._is_stopped:
+                return TERMINATED
+            with log.open("ab") as file:
+                # In a group of its own a process gets one signal: ours, and not the terminal's Ctrl-C before it.
+                process = subprocess.Popen(
+                    [sys.executable, "-m", *command],
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    process_group=0,
+                )
+            self._running.add(process)
+        code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        # A process that a signal killed was most likely out of memory.
+        return code if code in SEVERITY else LOST if code < 0 else BUG
 
 
 def collected(
-    settings: RecipesJob, jobs: Mapping[str, TrainJob], outcomes: Mapping[str, Outcome]
+    settings: RecipesJob, jobs: "Mapping[str, Job]", outcomes: Mapping[str, Outcome]
 ) -> "dict[str, list[Attempt]]":
     """Return what the jobs that ended well reached, by recipe."""
     from mlpsweep.tracking.store import open_store
@@ -117,18 +166,17 @@ def collected(
     found: dict[str, list[Attempt]] = {}
     for name, job in jobs.items():
         if outcomes[name].exit_code == 0:
-            folder = Path(settings.output_dir) / name
+            folder, trained = Path(settings.output_dir) / name, job.settings
             record = TrainingFolder(folder).record()
-            tracked = open_store(job.tracking, job.data.name).open_run(record.run_id) if record else None
+            tracked = open_store(trained.tracking, trained.data.name).open_run(record.run_id) if record else None
             speed = tracked.metrics().get("samples_per_s") if tracked else None
-            found.setdefault(name.rpartition("-")[0], []).append(load_attempt(folder, speed, job.batch_size))
+            found.setdefault(name.rpartition("-")[0], []).append(load_attempt(folder, speed, trained.batch_size))
     return found
 
 
 def write_page(attempts: "Mapping[str, list[Attempt]]", page: Path) -> None:
     """Write the page and its figures, which lie in ``images/`` beside it."""
     from mlpsweep.figures.style import save_figure
-    from mlpsweep.files import write_atomic
     from pipeline.results import figures, render_results
 
     drawn = figures(attempts)
@@ -137,6 +185,8 @@ def write_page(attempts: "Mapping[str, list[Attempt]]", page: Path) -> None:
     write_atomic(page, render_results(attempts, [f"images/{name}" for name in drawn]).encode())
     sys.stdout.write(f"{page}\n")
 
+
+DOOR = Door(module="pipeline.recipes", text=__doc__, settings=RecipesJob, config="recipes", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.recipes")

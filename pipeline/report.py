@@ -6,10 +6,9 @@ Reads artifacts/{train,evaluate,search}; writes artifacts/report/index.html. Exi
 import sys
 from pathlib import Path
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import ReportJob
 
-SETTINGS, CONFIG = ReportJob, "report"
 COMMANDS = (
     ("everything", "dvc repro"),
     ("a sweep of your own", "python -m pipeline.train -m activation=sigmoid,tanh,relu"),
@@ -33,6 +32,8 @@ def run(settings: ReportJob, context: Context) -> None:
     if data.stands_in_for:
         say_if_standing_in(Path(settings.paths.raw) / data.stands_in_for)
 
+
+DOOR = Door(module="pipeline.report", text=__doc__, settings=ReportJob, config="report", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.report")

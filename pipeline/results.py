@@ -59,7 +59,7 @@ class Attempt:
     f1 : tuple of float
         F1 of each class on the test split.
     seconds, updates_per_s : float or None
-        Of the training, measuring left out; None if nothing was trained.
+        Time and speed of the training without its measurements; None if nothing was trained.
     """
 
     run_key: str
@@ -86,7 +86,7 @@ def load_attempt(folder: Path, samples_per_s: float | None, batch_size: int) -> 
     samples_per_s : float or None
         Measured speed, rows a second.
     batch_size : int
-        Rows of an update.
+        Rows per update.
     """
     evaluation = EvaluationFolder.beside(folder)
     metrics, history = evaluation.metrics(), TrainingFolder(folder).history()
@@ -183,7 +183,7 @@ def figures(attempts: Mapping[str, Sequence[Attempt]]) -> dict[str, Figure]:
 
 
 def render_results(attempts: Mapping[str, Sequence[Attempt]], images: Sequence[str] = ()) -> str:
-    """Return the page as Markdown; what differs from time to time is in its last table only.
+    """Return the page as Markdown; only its last table differs between equal trainings.
 
     Parameters
     ----------

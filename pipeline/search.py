@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, Sweep, enter
+from pipeline.door import Context, Door, Sweep, enter
 from pipeline.settings import SearchJob
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from mlpsweep.search.study import Plan, Study
     from mlpsweep.search.worker import SearchEnd
     from mlpsweep.settings import TrainSettings
-
-SETTINGS, CONFIG = SearchJob, "search"
-# With -m worker=range(4) a launcher starts workers; they write the same outcome.
-SHARES_FOLDER = True
 
 
 def run(settings: SearchJob, context: Context) -> None:
@@ -138,6 +134,17 @@ def show(study: "Study", found: "Search", folder: "SearchFolder") -> None:
         f"python -m pipeline.train --config-dir {folder.path} recipe=winner\n"
     )
 
+
+DOOR = Door(
+    module="pipeline.search",
+    text=__doc__,
+    settings=SearchJob,
+    config="search",
+    run=run,
+    around=around,
+    # With -m worker=range(4) a launcher starts workers, which write the same outcome.
+    shares_folder=True,
+)
 
 if __name__ == "__main__":
     enter("pipeline.search")

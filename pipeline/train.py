@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, Sweep, enter, shown
+from pipeline.door import PARENT, Context, Door, Sweep, enter, shown
 from pipeline.settings import TrainJob
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from mlpsweep.tracking.run import Run
     from mlpsweep.training.folder import TrainingFolder
     from mlpsweep.training.run import TrainingResult
-
-SETTINGS, CONFIG = TrainJob, "train"
-NEW_FOLDER = True
-# How the id of a multirun's parent reaches its jobs, whichever process a launcher starts them in.
-PARENT = "MLPSWEEP_PARENT_RUN_ID"
 
 
 def run(settings: TrainJob, context: Context) -> None:
@@ -123,6 +118,16 @@ def show(sweep: Sweep) -> None:
         console.print(seeds_table(*groups).to_rich())
         save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")
 
+
+DOOR = Door(
+    module="pipeline.train",
+    text=__doc__,
+    settings=TrainJob,
+    config="train",
+    run=run,
+    around=around,
+    makes_folder=True,
+)
 
 if __name__ == "__main__":
     enter("pipeline.train")

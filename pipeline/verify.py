@@ -7,10 +7,8 @@ On other versions or another kind of processor bits are not promised: there the 
 import sys
 from pathlib import Path
 
-from pipeline.door import Context, enter
+from pipeline.door import Context, Door, enter
 from pipeline.settings import VerifyJob
-
-SETTINGS, CONFIG = VerifyJob, "verify"
 
 
 def run(settings: VerifyJob, context: Context) -> None:
@@ -41,6 +39,8 @@ def run(settings: VerifyJob, context: Context) -> None:
     how = f"weights {model.weights_hash[:16]}... are equal" if is_same else f"within {100 * TOLERANCE} points"
     sys.stdout.write(f"verified: {folder.path}: trained again from its config.yaml, {how}\n")
 
+
+DOOR = Door(module="pipeline.verify", text=__doc__, settings=VerifyJob, config="verify", run=run)
 
 if __name__ == "__main__":
     enter("pipeline.verify")

@@ -75,6 +75,12 @@ CASES: list[tuple[str, list[str]]] = [
     ("train hydra.job_logging.handlers.x.class=os.system", ["may not name code"]),
     ("train hydra.launcher._target_=os.system", ["may not name code"]),
     ("train --experimental-rerun x", ["command line"]),
+    ("train --n_epochs=1", ["command line: unrecognized arguments: --n_epochs=1", "key=value"]),
+    ("train -m seed=range(1,1)", ["seed=range(1,1): no value to run"]),
+    ("train -m seed=range(0,2,0)", ["seed=range(0,2,0): no value to run"]),
+    ("train -m seed=range(0,100000000000)", ["100000000000 jobs"]),
+    ("train -m optimizer=glob(x*)", ["optimizer=glob(x*): no value to run"]),
+    ("train hydra.run.dir=${nope}", ["hydra.run.dir", "'nope'"]),
 ]
 
 

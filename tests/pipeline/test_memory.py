@@ -24,7 +24,7 @@ def peak_mb():
     # Not ru_maxrss, which starts from the parent's.
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
-(job,) = check("train", train.SETTINGS, ["activation=relu", "n_epochs=1"], multirun=False)
+(job,) = check("train", train.DOOR.settings, ["activation=relu", "n_epochs=1"], multirun=False)
 imports = peak_mb()
 if sys.argv[1] == "tracked":
     train.run(job.settings, Context(Path("out")))

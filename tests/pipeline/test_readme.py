@@ -25,7 +25,7 @@ EVERYDAY = (
 
 def settings() -> dict[str, str]:
     """Return a row for each setting of train, then for each that search adds, by the setting's name."""
-    train, search = (rows_of(importlib.import_module(f"pipeline.{door}")) for door in ("train", "search"))
+    train, search = (rows_of(importlib.import_module(f"pipeline.{door}").DOOR) for door in ("train", "search"))
     own = {name for name, _, _ in train}
     rows = [*train, *(row for row in search if row[0] not in own)]
     return {name: _row(name, _shown(name, default), text) for name, default, text in rows}

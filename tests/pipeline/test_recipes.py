@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pipeline.compose import check
 from pipeline.published import PUBLISHED
 from pipeline.settings import TrainJob
 from tests.pipeline.doors import ROOT, door, tracked
+from tests.pipeline.processes import count, end_of, started, wait_until
 
 RECIPES = sorted(file.stem for file in (ROOT / "conf/recipe").glob("*.yaml"))
 UNREACHABLE = "data.mirrors=[https://127.0.0.1:9/]"
@@ -41,6 +43,14 @@ def test_a_recipe_ends_where_others_go_on_with_the_stand_in(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_sweep_goes_on_with_the_stand_in_unless_it_names_the_data_set(tmp_path: Path) -> None:
+    words = ("train", "hidden_sizes=[8]", "n_epochs=1", UNREACHABLE, "-m", "seed=1,2")
+    done, named = door(tmp_path, *words), door(tmp_path, *words, "data=mnist")
+    assert (done.returncode, named.returncode) == (0, 3), done.stderr + named.stderr
+    assert "holds digits, standing in for mnist" in named.stderr
+
+
+@pytest.mark.slow
 def test_a_recipe_makes_no_stand_in(tmp_path: Path) -> None:
     refused = door(tmp_path, "train", "recipe=tanh_128", UNREACHABLE)
     assert refused.returncode == 3
@@ -60,8 +70,28 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipes(folder: Path, *words: str):
-    real = {name: value for name, value in os.environ.items() if name == "MNIST_MIRROR"}
-    return door(folder, "recipes", FAST, *words, **real)
+    return door(folder, "recipes", FAST, *words, **real_files())
+
+
+def real_files() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name == "MNIST_MIRROR"}
+
+
+@pytest.mark.mnist
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_stopped_recipes_leave_nothing_running(tmp_path: Path, number: int, code: int) -> None:
+    words = ("recipes", "names=[full_batch_relu]", "seeds=[0,1,2]", "n_workers=2", "output_dir='models, here'")
+    with started(tmp_path, *words, **real_files()) as process:
+        wait_until(lambda: count(tmp_path, "select count(distinct run_uuid) from metrics") == 2, process)
+        # Ctrl-C in a terminal reaches the whole group, `kill` only the process it names.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        ended = end_of(process)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+    assert tracked(tmp_path, "select status, count(*) from runs group by status") == [("KILLED", 3)]
+    assert tracked(tmp_path, "select distinct value from tags where key = 'reason'") == [("interrupted",)]
+    assert not (tmp_path / "docs").exists()
 
 
 @pytest.mark.mnist

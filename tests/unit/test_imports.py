@@ -1,13 +1,16 @@
 """The direction of imports, and that importing does nothing heavy."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).resolve().parents[2] / "src" / "mlpsweep"
+ROOT = Path(__file__).resolve().parents[2]
+SRC = ROOT / "src" / "mlpsweep"
 # A module may import from its own layer and from the layers above it in this list.
 LAYERS = (
     {"types", "errors", "rules"},
@@ -31,6 +34,24 @@ HOMES = {
     "hydra": set(),
 }
 MODULES = sorted(module for module in SRC.rglob("*.py") if module != SRC / "__init__.py")  # test_api.py has that one
+
+
+PIPELINE = sorted((ROOT / "pipeline").glob("*.py"))
+DOORS = [file.stem for file in PIPELINE if "\nDOOR = Door(" in file.read_text()]
+# Packages that are internal without an underscore before their name.
+INTERNAL = ("mlflow.utils", "mlflow.store", "mlflow.server", "mlflow.protos")
+# Optuna's public storage does a trial's parts in transactions of their own; claiming and ending one takes a single one.
+ONE_TRANSACTION = "Optuna has no public call that does this inside a transaction of ours"
+PRIVATE = {
+    "src/mlpsweep/search/ledger.py": {
+        "optuna.storages._rdb": "the tables that the transaction reads and writes",
+        "._get_prepared_new_trial": ONE_TRANSACTION,
+        "._set_trial_attr_without_commit": ONE_TRANSACTION,
+        "._set_trial_intermediate_value_without_commit": ONE_TRANSACTION,
+        "._set_trial_param_without_commit": ONE_TRANSACTION,
+        "._set_trial_value_without_commit": ONE_TRANSACTION,
+    },
+}
 
 
 def part(module: Path) -> str:
@@ -78,7 +99,60 @@ def test_there_are_no_cycles() -> None:
     assert graph == {}
 
 
-@pytest.mark.parametrize("door", ["train", "search", "download", "prepare", "evaluate", "report", "compare"])
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def private_names(module: Path) -> set[str]:
+    """Return the names of other packages that a module uses though they are not meant for it."""
+    tree, found, own = ast.parse(module.read_text()), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+    for name in imported(module):
+        parts = name.split(".")
+        if parts[0] not in ("mlpsweep", "pipeline", "__future__"):
+            numbers = [number for number, part in enumerate(parts, start=1) if is_private(part)]
+            found |= {".".join(parts[: numbers[0]])} if numbers else set()
+            found |= {name for top in INTERNAL if f"{name}.".startswith(f"{top}.")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            found.add(f".{node.attr}")
+    return found
+
+
+@pytest.mark.parametrize("module", [*MODULES, *PIPELINE], ids=lambda m: str(m.relative_to(ROOT)))
+def test_private_names_of_other_packages_are_used_from_the_list_only(module: Path) -> None:
+    assert private_names(module) == PRIVATE.get(str(module.relative_to(ROOT)), {}).keys()
+
+
+def test_the_list_of_private_names_holds_modules_that_exist() -> None:
+    assert all((ROOT / module).is_file() for module in PRIVATE)
+
+
+def test_the_doors_are_found() -> None:
+    assert {"download", "prepare", "train", "evaluate", "search", "report", "verify", "compare", "recipes"} == {*DOORS}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_door_imports_a_door(door: str) -> None:
+    file = ROOT / "pipeline" / f"{door}.py"
+    names = {name.split(".")[1] for name in imported(file) if name.startswith("pipeline.")}
+    assert names & {*DOORS} == set()
+    # An import by name would go unseen.
+    assert not re.search(r"\b(importlib|__import__|runpy)\b", file.read_text())
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_is_named_after_its_module(door: str) -> None:
+    declared = importlib.import_module(f"pipeline.{door}").DOOR
+    assert declared.module == f"pipeline.{door}"
+    assert (ROOT / "conf" / f"{declared.config}.yaml").is_file()
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_importing_a_door_imports_nothing_heavy(door: str) -> None:
     heavy = "numpy scipy hydra omegaconf mlflow optuna matplotlib sklearn rich"
     code = f"import sys, pipeline.{door}; sys.exit(' '.join(set({heavy.split()!r}) & set(sys.modules)) or 0)"

@@ -5,8 +5,13 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from mlpsweep.errors import StorageError, hide_passwords
 from mlpsweep.files import locked
@@ -177,14 +182,24 @@ def reach_store(settings: TrackingSettings) -> None:
     _be_quiet()
     if uri.startswith("http"):
         with answered(hide_passwords(uri)):
-            from mlflow.utils.credentials import get_default_host_creds
-            from mlflow.utils.rest_utils import http_request
+            _knock(uri)
 
-            credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
-            # Any answer will do, a refusal too.
-            http_request(  # type: ignore[no-untyped-call]
-                credentials, HELLO, "GET", max_retries=0, timeout=HELLO_S, retry_codes=()
-            )
+
+def _knock(uri: str) -> None:
+    """Raise an OSError unless somebody answers at this address: a refusal is an answer, a strange certificate too."""
+    parts = urlsplit(uri)
+    # urllib takes no user and password in an address, and would show them.
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}{HELLO}"
+    try:
+        with urlopen(address, timeout=HELLO_S):
+            return
+    except HTTPError:
+        return
+    except URLError as error:
+        if not isinstance(error.reason, SSLError):
+            raise
+    except HTTPException as error:
+        raise OSError(f"no answer of a web server ({type(error).__name__})") from error
 
 
 def _artifacts(uri: str, experiment: str) -> str | None:
