@@ -59,14 +59,14 @@ class SearchSettings(Settings):
     )
     metric: str = key(
         rules.one_of(METRICS),
-        "what is optimised, as of the last epoch",
+        "metric to optimise in the last epoch",
         "validation/accuracy",
         default="validation/accuracy",
     )
     n_trials: int = key(
-        rules.integer(1), "target number of trials, those already there included", "40", default=20, identity=False
+        rules.integer(1), "trials to reach; those of earlier commands count", "40", default=20, identity=False
     )
-    n_workers: int = key(rules.integer(1), "processes on this machine", "2", default=1, identity=False)
+    n_workers: int = key(rules.integer(1), "worker processes on this machine", "2", default=1, identity=False)
     sampler: str = key(
         rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", default="tpe", identity=False
     )
@@ -74,26 +74,28 @@ class SearchSettings(Settings):
         rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", default="asha", identity=False
     )
     trial_timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds, then a trial has failed", "600", default=None, identity=False
+        rules.optional(rules.POSITIVE),
+        "seconds until a trial is given up as failed",
+        "600",
+        default=None,
+        identity=False,
     )
     timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds, then the search pauses", "3600", default=None, identity=False
+        rules.optional(rules.POSITIVE), "seconds until the search pauses", "3600", default=None, identity=False
     )
-    max_retries: int = key(
-        rules.integer(0), "times a trial is continued after its worker died", "3", default=3, identity=False
-    )
+    max_retries: int = key(rules.integer(0), "retries of a trial whose worker died", "3", default=3, identity=False)
     reuse: bool = key(
-        rules.BOOLEAN, "take the result of an equal training that is there", "true", default=True, identity=False
+        rules.BOOLEAN, "take over the result of an equal finished training", "true", default=True, identity=False
     )
-    dry_run: bool = key(rules.BOOLEAN, "show the plan and touch nothing", "true", default=False, identity=False)
+    dry_run: bool = key(rules.BOOLEAN, "show the plan and write nothing", "true", default=False, identity=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerSettings(Settings):
     """How the winner is chosen among the best trials."""
 
-    top_k: int = key(rules.integer(1), "best configurations trained again", "3", default=3)
-    n_seeds: int = key(rules.integer(1), "seeds each of them is trained with", "3", default=3)
+    top_k: int = key(rules.integer(1), "how many of the best configurations are trained again", "3", default=3)
+    n_seeds: int = key(rules.integer(1), "how many seeds each of them is trained with", "3", default=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,7 @@ class SpaceSettings(Settings):
         rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "searched settings, each with its range", "{}"
     )
     max_parameters: int | None = key(
-        rules.optional(rules.integer(1)), "weights and biases a network may have", "1000000", default=None
+        rules.optional(rules.integer(1)), "largest number of weights and biases of a network", "1000000", default=None
     )
 
     def conflicts(self) -> Iterable[str]:
