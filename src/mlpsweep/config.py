@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -10,8 +10,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mlpsweep.errors import SettingsError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+
+class Fields(Protocol):
+    """Settings, as a dataclass; :mod:`mlpsweep.settings` reads files through this module, and so is not imported."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Buildable(Protocol):
@@ -46,7 +49,7 @@ def load(config: DictConfig, kind: type[S]) -> S:
     return kind.build({str(name): value for name, value in values.items()})
 
 
-def plain(settings: "DataclassInstance") -> dict[str, Any]:
+def plain(settings: Fields) -> dict[str, Any]:
     """Return settings as nested dictionaries and lists, in the order of their fields."""
 
     def listed(value: Any) -> Any:
@@ -76,7 +79,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return rows
 
 
-def to_yaml(settings: "DataclassInstance") -> str:
+def to_yaml(settings: Fields) -> str:
     """Return settings as YAML; equal settings give equal bytes."""
     return OmegaConf.to_yaml(OmegaConf.create(plain(settings)))
 
