@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forked import Forked
 from tests.pipeline.doors import PATHS, start_door, tracked
-from tests.pipeline.forked import Forked
 
 # Generous: only a test that is about to fail waits so long.
 PATIENCE_S = 120
