@@ -100,7 +100,7 @@ def _enter(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = list(argv)
+    sys.argv = list(argv or (call,))
     module, _, function = call.partition(":")
     try:
         getattr(importlib.import_module(module), function)(*words)

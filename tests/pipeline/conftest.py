@@ -35,4 +35,5 @@ def clone(whole: Clone, tmp_path: Path) -> Iterator[Clone]:
     """A copy of that clone to work in."""
     copy = whole.copied(tmp_path / "clone")
     yield copy
-    copy.run("dvc queue stop --kill")
+    if (copy.folder / ".dvc/tmp/exps").exists():
+        copy.run("dvc queue stop --kill")
