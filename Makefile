@@ -3,9 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
+# uv installs in seconds what takes pip minutes; where it cannot be had, or finds no packages, pip does the same.
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all browser faults screenshots check ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all mnist browser faults screenshots check ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,7 +18,7 @@ setup: $(VENV)/.installed .dvc/config.local ## create or update .venv with the t
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; set PYTHON=python3.11")'
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) uv && $(UV) '.[dev]' || { echo 'setup: without uv; pip takes minutes' >&2; $(PIP) --editable '.[dev]'; }
 	@touch $@
 
 # DVC keeps a pickle cache in a folder that every local user may write, unless told otherwise.
@@ -26,17 +29,20 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 repro: setup ## data -> baselines -> search -> winner -> report
 	dvc repro
 
-test: setup ## tests that need no browser, no real files and no long kill
-	python -m pytest -q -n auto --dist loadscope -m 'not network and not mnist and not browser and not fault'
+test: setup ## tests that need no browser, no real files, no long kill and no whole pipeline
+	python -m pytest -q -n auto --dist loadscope -m 'not network and not mnist and not browser and not fault and not dvc'
 
 test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if there is no connection
 	python -m pytest -q -m 'not network'
 
+mnist: setup ## tests on the real files; MNIST_MIRROR names a folder with them, if there is no connection
+	python -m pytest -q -n 2 --dist loadscope -m 'mnist and not dvc'
+
 browser: setup ## MLflow's pages and the report in Chromium
 	python -m pytest -q -m browser
 
-faults: setup ## kills, damage, full disks; minutes
-	python -m pytest -q -n 2 --dist loadscope -m 'fault and not network'
+faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
+	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network'
 
 screenshots: setup ## docs/images/*.png, of a small run of its own or of FOLDER=<a folder with runs and a report>
 	python -m tests.browser.screenshots $(FOLDER)

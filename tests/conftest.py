@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 
 from mlpsweep.data.dataset import Dataset, load_dataset
 from mlpsweep.data.download import download
@@ -12,6 +13,10 @@ from mlpsweep.data.preprocess import prepare
 from mlpsweep.settings import DataSettings
 
 CONF = Path(__file__).parents[1] / "conf"
+# A loaded machine is no fault, so no deadline; and other examples each time, in CI too: they find what fixed ones miss,
+# and a failure prints how to repeat it.
+settings.register_profile("mlpsweep", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("mlpsweep")
 
 
 @pytest.fixture

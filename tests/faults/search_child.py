@@ -1,4 +1,4 @@
-"""A search as a process of its own: ``python -m tests.faults.search_child <root> <options as JSON>``.
+"""A search as a process of its own: ``main`` with a folder and options.
 
 Notes each trial it starts in ``started.log``, each result once the study has acknowledged it in ``acked.log``, and
 its own process in ``pids.log``, so that a test can tell what must be there whatever it killed.
@@ -7,7 +7,6 @@ its own process in ``pids.log``, so that a test can tell what must be there what
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,3 @@ def main(root: Path, options: dict[str, Any]) -> None:
     if outcome.signal is not None:
         signal.signal(outcome.signal, signal.SIG_DFL)
         signal.raise_signal(outcome.signal)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

@@ -18,7 +18,8 @@ from tests.faults.download_lab import FILES, SERVED, assert_complete
 from tests.faults.faulty_http import FaultyServer
 from tests.raw_files import settings_of, snapshot
 
-pytestmark = pytest.mark.usefixtures("no_mirror")
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.usefixtures("no_mirror")]
+N_ROUNDS, N_KILLS = 3, 15
 
 CHILD = Path(__file__).with_name("download_child.py")
 
@@ -34,7 +35,6 @@ def _start(folder: Path, mirror: str, **options: Any) -> "subprocess.Popen[str]"
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, **options)
 
 
-@pytest.mark.slow
 def test_full_disk_is_no_fault_of_the_mirror(folder: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -47,11 +47,8 @@ def test_full_disk_is_no_fault_of_the_mirror(folder: Path) -> None:
     assert snapshot(folder) == {}
 
 
-@pytest.mark.parametrize(
-    "n_rounds", [pytest.param(1, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.fault)]
-)
-def test_sixteen_first_downloads_at_once_fetch_each_file_once(n_rounds: int, tmp_path: Path) -> None:
-    for number in range(n_rounds):
+def test_sixteen_first_downloads_at_once_fetch_each_file_once(tmp_path: Path) -> None:
+    for number in range(N_ROUNDS):
         folder = tmp_path / str(number) / "mnist"
         with FaultyServer(SERVED, "throttled") as server:
             children = [_start(folder, server.url) for _ in range(16)]
@@ -61,12 +58,9 @@ def test_sixteen_first_downloads_at_once_fetch_each_file_once(n_rounds: int, tmp
         assert_complete(folder)
 
 
-@pytest.mark.parametrize(
-    "n_kills", [pytest.param(5, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.fault)]
-)
-def test_kill_in_mid_download_leaves_whole_files_or_none(n_kills: int, tmp_path: Path) -> None:
+def test_kill_in_mid_download_leaves_whole_files_or_none(tmp_path: Path) -> None:
     rng, n_interrupted = np.random.default_rng(0), 0
-    for number in range(n_kills):
+    for number in range(N_KILLS):
         folder = tmp_path / str(number) / "mnist"
         with FaultyServer(SERVED, "throttled") as server:
             child = _start(folder, server.url)

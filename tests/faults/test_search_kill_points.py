@@ -56,6 +56,7 @@ def test_a_study_whose_workers_die_again_and_again_ends_alike(
     assert check_ended_alike(tmp_path / "killed", expected, reaper, lives, Book(), sampler=sampler) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_kill_at_each_single_point_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a kill leaves is what is on the disk at that point: one run passes them all, and each is gone on from.

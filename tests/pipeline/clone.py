@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.pipeline.doors import ROOT
+from tests.pipeline.doors import ROOT, tracked
 
 # Nobody listens there: what the mirrors of a clone are, and what MNIST_MIRROR says, unless a test wants the files.
 NOBODY = "https://127.0.0.1:9/"
@@ -158,3 +158,20 @@ def set_number(file: Path, key: str, value: int) -> None:
     (found,) = [i for i, line in enumerate(lines) if line.startswith(f"{key}: ")]
     lines[found] = f"{key}: {value}  #{lines[found].partition('#')[2]}"
     file.write_text("".join(lines))
+
+
+def n_runs(clone: Clone) -> int:
+    """Return how many runs the clone's store has."""
+    return int(tracked(clone.folder, "select count(*) from runs")[0][0])
+
+
+def accuracy(clone: Clone, model: str) -> float:
+    """Return the test accuracy that a clone's evaluation has written."""
+    return float(clone.json(f"artifacts/evaluate/{model}/metrics.json")["test"]["accuracy"])
+
+
+def shown(clone: Clone) -> dict[str, dict[str, Any]]:
+    """Return the metrics files of each experiment that ``dvc exp show`` lists, by its name."""
+    rows = json.loads(clone.ok("dvc exp show --json"))
+    experiments = [one for row in rows for one in row.get("experiments") or ()]
+    return {one["name"]: one["revs"][0]["data"]["metrics"] for one in experiments}

@@ -13,23 +13,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forked, forked_door
+
 ROOT = Path(__file__).resolve().parents[2]
+PATHS = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 # A network of a few thousand weights learns the digits in a fraction of a second.
 TINY = ("data=digits", "activation=relu", "hidden_sizes=[16]", "n_epochs=3", "learning_rate=0.1")
 
 
-def door(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m pipeline.<words>`` in ``folder`` and return what it printed and its exit code."""
-    paths = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    return subprocess.run(
-        [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]],
-        cwd=folder,
-        env=own_environment() | paths | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+def door(folder: Path, *words: str, cold: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m pipeline.<words>`` in ``folder`` and return what it printed and its exit code.
+
+    Unless it is a ``cold`` start, the process is forked from one that has the heavy imports done.
+    """
+    process = start_door(folder, words, own_environment() | PATHS | environment, cold=cold)
+    try:
+        stdout, stderr = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.communicate()
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+def start_door(
+    folder: Path, words: tuple[str, ...], environment: dict[str, str], *, cold: bool
+) -> "subprocess.Popen[str] | Forked":
+    """Start a door in a process group of its own, as a terminal does."""
+    if not cold:
+        return forked_door(folder, words, environment)
+    command = [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes)
 
 
 def own_environment() -> dict[str, str]:

@@ -14,17 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.pipeline.doors import ROOT, tracked
+from tests.forked import Forked
+from tests.pipeline.doors import PATHS, start_door, tracked
 
 # Generous: only a test that is about to fail waits so long.
 PATIENCE_S = 120
+Running = subprocess.Popen[str] | Forked
 
 
 def environment_of(**more: str) -> dict[str, str]:
     """Return this process's environment as a door shall see it: no store and no mirror but those asked for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "MNIST_MIRROR"))}
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return kept | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "PATH": programs} | more
+    return kept | PATHS | {"PATH": programs} | more
 
 
 @dataclass
@@ -38,28 +40,25 @@ class Ended:
 
 
 @contextmanager
-def started(folder: Path, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, *words: str, cold: bool = False, **environment: str) -> Iterator[Running]:
     """Run ``python -m pipeline.<words>`` in a process group of its own, as a terminal does; the block outlives it."""
-    command = [sys.executable, "-m", f"pipeline.{words[0]}", *words[1:]]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment_of(**environment), start_new_session=True, **pipes
-    ) as process:
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    process = start_door(folder, words, environment_of(**environment), cold=cold)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
-def end_of(process: subprocess.Popen[str]) -> Ended:
+def end_of(process: Running) -> Ended:
     """Wait for a process and return how it ended, and how long that took."""
     began = time.monotonic()
     stdout, stderr = process.communicate(timeout=PATIENCE_S)
     return Ended(process.returncode, stdout, stderr, time.monotonic() - began)
 
 
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_until(holds: Callable[[], bool], process: Running | None = None) -> None:
     """Wait for a condition; fail if ``process`` ends before, or if it takes too long."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():

@@ -7,7 +7,7 @@ import pytest
 
 from tests.pipeline.doors import TINY, door, tracked, tree
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

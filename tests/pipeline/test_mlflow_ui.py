@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipeline.doors import TINY, door, mlflow_ui
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

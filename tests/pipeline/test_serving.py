@@ -16,7 +16,7 @@ import pytest
 from tests.pipeline.doors import TINY, door
 from tests.pipeline.processes import end, environment_of, is_answering, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 CHAMPION = "models:/digits-mlp@champion"
 N_IMAGES = 50
 # Runs in every Python process below: writes down each file of this package that is opened, wherever it lies.

@@ -12,7 +12,7 @@ from pipeline.settings import TrainJob
 from tests.pipeline.clone import NOBODY, Clone, cloned, quick
 from tests.pipeline.doors import ROOT, tracked
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = [pytest.mark.slow, pytest.mark.dvc]
 MODELS = ("sigmoid", "tanh", "relu", "winner")
 SAID = "MNIST could not be downloaded (https://127.0.0.1:9/: Connection refused; "
 LEAST = 0.95

@@ -5,21 +5,17 @@ import csv
 import json
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.doors import ROOT, TINY, door, tracked, tree
-from tests.pipeline.first_starts import N_STARTS
-from tests.pipeline.processes import count, end, end_of, environment_of, mlflow_server, started, wait_until
+from tests.pipeline.doors import TINY, door, tracked, tree
+from tests.pipeline.processes import count, end, end_of, mlflow_server, started, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
-N_ROUNDS = 16
+N_STARTS, N_ROUNDS = 8, 3
 N_EPOCHS = 1500
 PASSWORD = "s3cr3t"
 # Ten seconds on a machine of one's own.
@@ -47,22 +43,15 @@ def check_started(folder: Path) -> None:
     assert written == [OUTPUTS] * N_STARTS
 
 
-def test_eight_first_starts_at_once_share_one_experiment(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(N_STARTS) as pool:
-        done = list(pool.map(lambda seed: door(tmp_path, "train", *TINY, f"seed={seed}"), range(N_STARTS)))
-    assert [(run.returncode, "Traceback" in run.stderr) for run in done] == [(0, False)] * N_STARTS, done
+@pytest.mark.parametrize("number", range(N_ROUNDS))
+def test_eight_first_starts_at_once_share_one_experiment(tmp_path: Path, number: int) -> None:
+    # Forked, they come to the store within the same moment.
+    with contextlib.ExitStack() as stack:
+        starts = [started(tmp_path, "train", *TINY, f"seed={seed}") for seed in range(N_STARTS)]
+        done = [end_of(process) for process in list(map(stack.enter_context, starts))]
+    assert [(run.returncode, run.stderr.count("warning:")) for run in done] == [(0, 0)] * N_STARTS, done
+    assert "Traceback" not in "".join(run.stderr for run in done)
     check_started(tmp_path)
-
-
-def test_eight_first_starts_at_once_share_one_experiment_in_every_round(tmp_path: Path) -> None:
-    folders = [tmp_path / str(number) for number in range(N_ROUNDS)]
-    for folder in folders:
-        folder.mkdir()
-    words = [sys.executable, "-m", "tests.pipeline.first_starts", *map(str, folders)]
-    done = subprocess.run(words, cwd=ROOT, env=environment_of(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("Traceback"), done.stderr.count("warning:")) == (0, 0, 0), done.stderr
-    for folder in folders:
-        check_started(folder)
 
 
 def test_a_file_that_another_process_keeps_for_long_gets_everything(tmp_path: Path) -> None:

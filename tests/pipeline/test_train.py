@@ -60,7 +60,7 @@ def test_nothing_but_our_own_words_on_the_happy_path(trained: Path) -> None:
     "launcher",
     [
         pytest.param((), id="basic"),
-        pytest.param(("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), id="joblib", marks=pytest.mark.fault),
+        pytest.param(("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), id="joblib"),
     ],
 )
 def test_a_failed_job_stops_no_other_and_the_exit_code_tells(tmp_path: Path, launcher: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from mlpsweep.training.model import Model
 from tests.pipeline.clone import cloned
 from tests.pipeline.doors import TINY, door, tracked
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 VERIFIED = "select value from tags where key = 'verified'"
 SIZES = (64, 16, 10)
 

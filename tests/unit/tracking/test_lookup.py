@@ -12,7 +12,6 @@ from mlpsweep.tracking.store import Store, open_store
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.fault,
     # What MLflow says to itself of SQLAlchemy's future.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
 ]

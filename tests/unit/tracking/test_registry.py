@@ -14,7 +14,6 @@ from mlpsweep.training.model import Model
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.fault,
     # What MLflow says to itself: of SQLAlchemy's future, and of its own types as they are imported.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning"),

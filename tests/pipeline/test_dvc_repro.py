@@ -1,0 +1,68 @@
+"""`dvc repro` as users know it: what is made, what is made again, what is shown; on the digits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.clone import Clone, accuracy, n_runs, quick
+
+pytestmark = [pytest.mark.slow, pytest.mark.dvc]
+SKIPPED = "didn't change, skipping"
+STAGES = 12
+
+
+def test_a_part_of_the_pipeline_runs_once(tmp_path: Path) -> None:
+    clone = quick(tmp_path / "a clone")
+    said = clone.ok("dvc repro evaluate@relu")
+    assert [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")] == [
+        "download", "prepare", "train@relu", "evaluate@relu",
+    ]  # fmt: skip
+    assert accuracy(clone, "relu") > 0.85
+    before = (clone.folder / "dvc.lock").read_bytes(), n_runs(clone)
+    again = clone.ok("dvc repro evaluate@relu")
+    assert (again.count("Running stage"), again.count(SKIPPED)) == (1, 3)
+    assert ((clone.folder / "dvc.lock").read_bytes(), n_runs(clone)) == before
+
+
+def test_a_second_repro_trains_nothing(clone: Clone) -> None:
+    before = (clone.folder / "dvc.lock").read_bytes(), n_runs(clone)
+    # What Python leaves beside the sources is no change of them.
+    for cache in list(clone.folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    said = clone.ok("dvc repro")
+    assert (said.count("Running stage"), said.count(SKIPPED)) == (2, STAGES - 2), said
+    assert ((clone.folder / "dvc.lock").read_bytes(), n_runs(clone)) == before
+    assert clone.ok("git status --porcelain") == ""
+
+
+def test_training_again_gives_the_same_lock(clone: Clone) -> None:
+    before = (clone.folder / "dvc.lock").read_bytes(), n_runs(clone)
+    clone.ok("dvc repro --force --single-item train@relu evaluate@relu search train_winner report")
+    assert (clone.folder / "dvc.lock").read_bytes() == before[0]
+    assert n_runs(clone) == before[1] + 2
+
+
+def test_metrics_and_plots_are_shown(clone: Clone) -> None:
+    metrics = json.loads(clone.ok("dvc metrics show --json"))[""]["data"]
+    models = {file.split("/")[2]: found["data"] for file, found in metrics.items()}
+    assert set(models) == {"sigmoid", "tanh", "relu", "winner"}
+    assert {found["dataset"] for found in models.values()} == {"digits"}
+    assert models["relu"]["test"]["accuracy"] == accuracy(clone, "relu")
+    clone.ok("dvc plots show --out shown")
+    page = (clone.folder / "shown/index.html").read_text()
+    for word in ("validation/accuracy", "Validation accuracy per epoch", "Test images by label and prediction"):
+        assert word in page
+    # The confusion template counts the rows of predictions.csv: every test image is one.
+    assert page.count('"predicted"') > 360
+
+
+def test_dvc_sends_nothing_and_keeps_its_pickles_private(tmp_path: Path) -> None:
+    clone = quick(tmp_path / "a clone")
+    assert clone.ok("dvc config core.analytics").strip() == "false"
+    cache = Path(clone.ok("dvc config core.site_cache_dir").strip())
+    assert cache == clone.folder / ".dvc/site-cache"
+    assert oct(cache.stat().st_mode & 0o777) == "0o700"
+    clone.ok("dvc status")
+    assert list(cache.rglob("*.db")) or list(cache.iterdir())
