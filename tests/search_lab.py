@@ -160,7 +160,7 @@ class Book:
     def __init__(self, runs: dict[str, dict[str, Any]] | None = None) -> None:
         self.runs = runs or {}
 
-    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> "Page":
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> Any:
         run = self.runs.setdefault(folder.name, {"number": number, "epochs": []})
         run |= {"status": "RUNNING"}
         return Page(run)
@@ -183,10 +183,10 @@ class Page:
         self.run |= {"status": status, "reason": reason, "facts": dict(facts)}
 
 
-class DiskBook:
-    """The same tracker in a file beside each trial, for workers that are processes."""
+class DiskBook(Book):
+    """The same tracker in a file beside each trial, for workers that are processes; finalists stay in memory."""
 
-    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> "DiskPage":
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> Any:
         file = folder / "run.json"
         run = read_json(file) if file.exists() else {"number": number, "epochs": []}
         return DiskPage(file, run | {"status": "RUNNING"})
