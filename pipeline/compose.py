@@ -26,7 +26,8 @@ from yaml import YAMLError
 from mlpsweep.config import load
 from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import SettingsError
-from mlpsweep.settings import Settings, TrainSettings, nearest
+from mlpsweep.schema import Settings, nearest
+from mlpsweep.settings import TrainSettings
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000

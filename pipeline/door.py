@@ -4,7 +4,6 @@ A door is a module of this package with a :class:`Door` called ``DOOR``. Importi
 answers at once. No door imports another one: what two of them need lies in the library, or in a module beside them.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import errno
@@ -22,9 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
 from mlpsweep.files import FOLDER_WANTED, read_json, write_json
-from mlpsweep.settings import Settings
+from mlpsweep.schema import Settings
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from omegaconf import DictConfig
 
     from pipeline.compose import Job
@@ -237,37 +238,15 @@ def shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"command line: {message}. Change values with key=value; --help lists all keys")
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Return the parser of what stands on a command line beside ``key=value``: Hydra's flags."""
-    parser = _Parser(add_help=False)
-    parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--config-dir", "-cd")
-    for flags in (("--multirun", "-m"), ("--run", "-r"), ("--resolve",)):
-        parser.add_argument(*flags, action="store_true")
-    # Hydra answers these itself.
-    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
-    parser.add_argument("--info", "-i", const="all", nargs="?")
-    parser.add_argument("--package", "-p")
-    for flags in (("--shell-completion", "-sc"), ("--hydra-help",), ("--version",)):
-        parser.add_argument(*flags, action="store_true")
-    # Hydra knows these; a door refuses them with a sentence.
-    for flags in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
-        parser.add_argument(*flags)
-    return parser
-
-
 def _enter(door: Door, words: Sequence[str]) -> None:
     if {"--help", "-h"} & set(words):
         from pipeline.help import page
 
         sys.stdout.write(page(door))
         return
-    args = _parser().parse_intermixed_args(words)
+    from pipeline.flags import parse
+
+    args = parse(words)
     if args.experimental_rerun or args.config_path or args.config_name:
         raise SettingsError(
             "command line: a door has one configuration. Change values with key=value, or add files with --config-dir"
@@ -291,7 +270,7 @@ def _enter(door: Door, words: Sequence[str]) -> None:
         door.run(job.settings, Context(folder, job.overrides, job.chosen))
 
 
-def _multirun(door: Door, jobs: "list[Job]", args: argparse.Namespace) -> None:
+def _multirun(door: Door, jobs: "list[Job]", args: "Namespace") -> None:
     from pipeline.compose import quoted
 
     if not door.shares_folder and any(job.settings.output_dir for job in jobs):

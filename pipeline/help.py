@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mlpsweep.settings import Settings
+from mlpsweep.schema import Settings
 
 if TYPE_CHECKING:
     from pipeline.door import Door

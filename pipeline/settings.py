@@ -6,8 +6,9 @@ from pathlib import Path
 
 from mlpsweep import rules
 from mlpsweep.rules import key
+from mlpsweep.schema import Settings
 from mlpsweep.search.settings import SearchSettings, SpaceSettings, WinnerSettings
-from mlpsweep.settings import MAX_SEED, DataSettings, OriginSettings, Settings, TrainSettings
+from mlpsweep.settings import MAX_SEED, DataSettings, OriginSettings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
 
 RUN_ID = rules.matching("[0-9a-f]{32}", "a run id of 32 hexadecimal digits")

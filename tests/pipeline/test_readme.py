@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlpsweep.settings import AugmentSettings, Family, OptimizerSettings, ScheduleSettings
+from mlpsweep.schema import Family
+from mlpsweep.settings import AugmentSettings, OptimizerSettings, ScheduleSettings
 from pipeline.help import rows_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from mlpsweep.config import plain
-from mlpsweep.settings import AugmentSettings, DataSettings, Family, OptimizerSettings, ScheduleSettings, Settings
+from mlpsweep.schema import Family, Settings
+from mlpsweep.settings import AugmentSettings, DataSettings, OptimizerSettings, ScheduleSettings
 from pipeline import settings as jobs
 
 CONF = Path(__file__).resolve().parents[2] / "conf"

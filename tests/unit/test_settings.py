@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from mlpsweep.errors import SettingsError
+from mlpsweep.schema import Family
 from mlpsweep.settings import (
     DATASETS,
     AdamSettings,
     DataSettings,
-    Family,
     MomentumSettings,
     OptimizerSettings,
     ScheduleSettings,

@@ -14,8 +14,8 @@ from mlpsweep.figures.seeds import seeds_figure
 from mlpsweep.figures.style import Figure, png_bytes
 from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Command, Page, Section, css_size, image, render_page
+from mlpsweep.schema import nearest
 from mlpsweep.search.rows import COMPLETE, Search, TrialRow
-from mlpsweep.settings import nearest
 from mlpsweep.tables import FORMATS, Column, Table, is_number, plain, varying
 from mlpsweep.tracking.lookup import TrackedRun
 

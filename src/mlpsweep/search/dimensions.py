@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from mlpsweep.rules import Rule
-from mlpsweep.settings import TrainSettings, nearest
+from mlpsweep.schema import nearest
+from mlpsweep.settings import TrainSettings
 
 Value = bool | int | float | str | None
 N_LEVELS = 5

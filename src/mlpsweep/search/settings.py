@@ -7,8 +7,8 @@ from typing import Any
 
 from mlpsweep import rules
 from mlpsweep.rules import Rule, key
+from mlpsweep.schema import Settings
 from mlpsweep.search.dimensions import Dimension, parse_dimension
-from mlpsweep.settings import Settings
 
 METRICS = ("validation/accuracy", "validation/loss")
 """Metrics that a search can optimise."""

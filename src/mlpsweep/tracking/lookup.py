@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
-from mlpsweep.settings import nearest
+from mlpsweep.schema import nearest
 from mlpsweep.tracking.mirror import Mirror, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings

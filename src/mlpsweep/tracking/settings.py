@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mlpsweep import rules
 from mlpsweep.rules import key, matching
-from mlpsweep.settings import Settings
+from mlpsweep.schema import Settings
 
 # MLflow refuses its old file store, ./mlruns, since 3.13.
 URI = matching(

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import scipy
 
-from mlpsweep.settings import Settings, TrainSettings
+from mlpsweep.schema import Settings
+from mlpsweep.settings import TrainSettings
 from mlpsweep.training.blas import controller
 
 _PACKAGE: Final = Path(__file__).parents[1]

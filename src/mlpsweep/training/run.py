@@ -9,7 +9,8 @@ from mlpsweep.data.batches import check_rows
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import NoResultError, SettingsError
 from mlpsweep.nn.network import Params
-from mlpsweep.settings import TrainSettings, nearest
+from mlpsweep.schema import nearest
+from mlpsweep.settings import TrainSettings
 from mlpsweep.training.blas import blas_threads
 from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.history import EpochRecord, History

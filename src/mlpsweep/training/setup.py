@@ -16,7 +16,8 @@ from mlpsweep.nn.network import Network, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
 from mlpsweep.nn.products import multiply_for
 from mlpsweep.nn.schedules import SCHEDULES
-from mlpsweep.settings import Family, TrainSettings
+from mlpsweep.schema import Family
+from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import Checkpoint
 from mlpsweep.training.history import EpochRecord
 from mlpsweep.training.trainer import State, TrainingPlan
