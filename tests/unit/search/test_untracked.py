@@ -70,8 +70,15 @@ def test_the_same_call_trains_nothing_and_more_trials_the_difference(
 
 
 def test_after_ctrl_c_the_same_call_ends_as_if_it_had_not_been_stopped(
-    settings: TrainSettings, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: TrainSettings,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    # A shell starts what it puts into the background with SIGINT ignored; a notebook has Python's own handler.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, former))
     whole = run_search(settings, SPACE, tiny_dataset, search=FOUR, folder=tmp_path / "whole")
     resumed: list[int] = []
 
