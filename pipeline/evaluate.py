@@ -52,7 +52,7 @@ def run(settings: EvaluateJob, context: Context) -> None:
 
 
 def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
-    """Make a model the champion of its data set; return what to say of it."""
+    """Make a model the champion of its data set; return a line that says whether it is."""
     from mlpsweep.tracking.registry import CHAMPION, make_champion
     from mlpsweep.tracking.training_runs import origin_tags
 
