@@ -1,7 +1,7 @@
 """Train every recipe with every seed, measure each once, and write the page of results beside the published figures.
 
 Reads data/prepared/mnist; writes one folder per recipe and seed into output_dir, and docs/results.md with its figures.
-A job that fails stops no other. Exit codes: 2 configuration, 3 data, 5 a job failed.
+A job that fails stops no other. Exit codes: 2 configuration, 3 data; else the one of the job that failed worst.
 """
 
 import os

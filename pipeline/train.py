@@ -1,7 +1,7 @@
 """Train one network, or with -m one for each combination of values; every run is tracked by MLflow.
 
 Reads data/prepared/<name>; writes model.npz, history.csv, config.yaml and curves.png into output_dir, and the run's
-id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training diverged or a job of -m failed.
+id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training diverged; with -m the worst job's.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Prove a training by training it again from its own record, and comparing the weights bit for bit.
 
-Reads model_dir and data/prepared/<name>; tags the run ``verified``. Exit code 5, with what differs, if the proof fails.
+Reads model_dir and data/prepared/<name>; tags the run ``verified``. Exit codes: 3 if the data, the model and its
+config.yaml do not belong together, 5, with what differs, if the proof fails.
 On other versions or another kind of processor bits are not promised: there the accuracies must agree within 0.5 points.
 """
 

@@ -1,4 +1,4 @@
-"""The direction of imports, and that importing does nothing heavy."""
+"""The direction of imports, names that stay at home, and that importing does nothing heavy."""
 
 import ast
 import importlib
