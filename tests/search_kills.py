@@ -12,6 +12,7 @@ from mlpsweep.search import ledger, worker
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
+from mlpsweep.training import folder
 from mlpsweep.training.checkpoint import CheckpointStore
 from tests.search_lab import Book, Page, make_services
 
@@ -75,7 +76,7 @@ class Reaper:
             (RDBStorage, "set_trial_system_attr"),
             (CheckpointStore, "save"),
             (CheckpointStore, "clear"),
-            (worker, "write_atomic"),
+            (folder, "write_atomic"),
             (Book, "open_trial"),
             (Page, "log_epoch"),
             (Page, "close"),
