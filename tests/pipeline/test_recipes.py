@@ -117,6 +117,9 @@ def test_the_page_comes_again_without_a_difference_beyond_times(repeated: Path) 
     def made(reuse: str) -> list[str]:
         done = recipes(repeated, "seeds=[0]", f"reuse={reuse}", "output_dir=again")
         assert done.returncode == 0, done.stderr
+        records = [json.loads(file.read_text()) for file in (repeated / "again").glob("*.run.json")]
+        assert len(records) == 2
+        assert all(("reused_from" in record) == (reuse == "true") for record in records)
         return (repeated / "docs/results.md").read_text().split("## Time")
 
     taken, trained = made("true"), made("false")

@@ -177,21 +177,15 @@ class Run:
         with answered(self.breaker.where):
             return dict(self.client.get_run(self.run_id).data.tags)
 
-    def download(self, folder: Path) -> list[Path]:
-        """Download the files of the top level into ``folder`` and return their paths; missing files are left out."""
+    def download(self, folder: Path) -> None:
+        """Download the files of the top level into ``folder``, which exists; missing files are left out."""
         from mlflow.exceptions import MlflowException
 
-        folder.mkdir(parents=True, exist_ok=True)
-        taken: list[Path] = []
         with answered(self.breaker.where):
             for file in self.client.list_artifacts(self.run_id):
-                with contextlib.suppress(MlflowException, FileNotFoundError):
-                    taken += (
-                        []
-                        if file.is_dir
-                        else [Path(self.client.download_artifacts(self.run_id, file.path, str(folder)))]
-                    )
-        return taken
+                if not file.is_dir:
+                    with contextlib.suppress(MlflowException, FileNotFoundError):
+                        self.client.download_artifacts(self.run_id, file.path, str(folder))
 
     def copy_into(self, other: "Run", files: Iterable[Path]) -> None:
         """Copy the parameters, the histories and the downloaded ``files`` of this run into ``other``, and tag it."""

@@ -3,10 +3,13 @@
 The folder is the record and the run its copy; ``trial_runs`` has the runs of a search's trials.
 """
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import DataError
+from mlpsweep.files import write_atomic
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.model import log_model
@@ -57,7 +60,7 @@ def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> 
     run : Run
         Open run that receives parameters, histories and files.
     folder : TrainingFolder
-        Folder that receives the files; damaged files are removed from it.
+        Folder that receives the files; it stays as it is unless all of them are there and whole.
 
     Returns
     -------
@@ -66,24 +69,33 @@ def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> 
 
     Raises
     ------
+    OSError
+        If the folder cannot be written.
     StorageError
         If the store does not answer.
     """
     earlier = store.find_run({"run_key": run_key, OUTPUTS: "true"}, "FINISHED")
     if earlier is None:
         return None
-    files = earlier.download(folder.path)
+    with tempfile.TemporaryDirectory() as scratch:
+        # What is downloaded may be damaged, and the folder may hold files of the user: so it is judged elsewhere.
+        taken = TrainingFolder(Path(scratch))
+        earlier.download(taken.path)
+        if not _is_whole(taken, earlier):
+            return None
+        for source, target in zip(taken.outputs, folder.outputs, strict=True):
+            write_atomic(target, source.read_bytes())
+    earlier.copy_into(run, folder.outputs)
+    return earlier
+
+
+def _is_whole(folder: TrainingFolder, run: Run) -> bool:
+    """Return whether a folder holds every output of a run's training, undamaged."""
     try:
         model, _ = folder.load()
-        is_whole = model.weights_hash == earlier.tags().get("weights_hash") and set(folder.outputs) <= set(files)
     except DataError:
-        is_whole = False
-    if not is_whole:
-        for file in files:
-            file.unlink()
-        return None
-    earlier.copy_into(run, files)
-    return earlier
+        return False
+    return model.weights_hash == run.tags().get("weights_hash") and all(file.is_file() for file in folder.outputs)
 
 
 def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSettings) -> Run:
