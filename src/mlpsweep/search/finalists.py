@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors, write_atomic
+from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors
 from mlpsweep.search.choice import choose
 from mlpsweep.search.interrupt import Interrupt, PausedError
 from mlpsweep.search.rows import Finalist
@@ -17,6 +17,7 @@ from mlpsweep.search.settings import WinnerSettings
 from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import CheckpointStore
+from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import EpochRecord
 from mlpsweep.types import FloatArray
 
@@ -100,7 +101,7 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt) 
         log.close("failed", str(error), {"run_key": one.run_key})
         study.scores.save(one.run_key, np.empty(0, np.float32))
         return f"{name}: {error}"
-    write_atomic(folder / "history.csv", result.history.to_csv().encode())
+    TrainingFolder(folder).save_history(result.history)
     facts = {
         "run_key": one.run_key,
         "seed": one.settings.seed,

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from mlpsweep.files import FOLDER_WANTED, storage_errors, write_atomic
+from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
 from mlpsweep.search.ledger import Claim, LostClaimError
 from mlpsweep.search.observer import Observer, PrunedError
@@ -20,6 +20,7 @@ from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.checkpoint import CheckpointStore
+from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import History
 
 STATES: Mapping[Status, TrialState] = {
@@ -141,7 +142,7 @@ class _Worker:
         with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
             ending = self._attempt(claim, settings, key, observer)
             if observer.records:
-                write_atomic(folder / "history.csv", History(tuple(observer.records)).to_csv().encode())
+                TrainingFolder(folder).save_history(History(tuple(observer.records)))
         if ending.status == "interrupted":
             log.close("interrupted", ending.reason, {})
             ledger.release(claim)

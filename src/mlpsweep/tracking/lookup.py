@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.schema import nearest
-from mlpsweep.tracking.mirror import Mirror, answered
+from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import PARENT_TAG, quoted, reach_store, tracking_uri, work_tree
@@ -131,7 +131,10 @@ class Runs:
     def _told(self, run: Any) -> TrackedRun:
         metrics, params = dict(run.data.metrics), dict(run.data.params)
         if params.get("patience", "None") != "None" and "epoch_of_weights" in metrics:
-            one, epoch = Run(self.client, run.info.run_id, Mirror(self.where)), int(metrics["epoch_of_weights"])
+            one, epoch = (
+                Run(self.client, RunHandle(run.info.run_id), RecordQueue(self.client, self.where)),
+                int(metrics["epoch_of_weights"]),
+            )
             kept = {name: one.value_at(name, epoch) for name in PER_EPOCH if name in metrics}
             metrics |= {name: value for name, value in kept.items() if value is not None}
         return TrackedRun(run.info.run_id, run.info.run_name, run.info.status, params, metrics)

@@ -3,13 +3,16 @@
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
 from mlpsweep.tracking.model import log_model
+from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import work_tree
 from mlpsweep.training.model import Model
@@ -41,9 +44,14 @@ def make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str | Non
     str or None
         ``<name> version <number>``, or None where the store does not take it.
     """
-    made: list[str] = []
-    run.mirror.write(lambda: made.append(_make_champion(run, weights, tags)))
-    return made[0] if made else None
+    if run.queue.drain():
+        return None
+    try:
+        with answered(run.queue.where):
+            return _make_champion(run, weights, tags)
+    except StorageError as error:
+        sys.stderr.write(f"warning: {error}\n")
+        return None
 
 
 def _make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str:
@@ -70,6 +78,7 @@ def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[st
 
     if _model_id(run) is None:
         log_model(run, weights, model.n_features, model.n_classes)
+        run.queue.drain()
     trained = run.tags()
     lineage = {
         "run_id": run.run_id,

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from ssl import SSLError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from mlpsweep.errors import StorageError, hide_passwords
 from mlpsweep.files import locked
-from mlpsweep.tracking.mirror import Mirror, answered
-from mlpsweep.tracking.run import Run
+from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
+from mlpsweep.tracking.run import Run, reopen
 from mlpsweep.tracking.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class Store:
         Of the store.
     experiment_id : str
         Of the experiment.
-    mirror : Mirror
-        What all its runs are written through.
+    queue : RecordQueue
+        What all its runs are written through; closed when the store's block ends.
     """
 
     client: "MlflowClient"
     experiment_id: str
-    mirror: Mirror
+    queue: RecordQueue
 
     def start_run(
         self,
@@ -81,11 +81,11 @@ class Store:
     ) -> Run:
         """Create a run, RUNNING until its :meth:`Run.end`; its params are logged in the same breath."""
         parent = {PARENT_TAG: parent_id} if parent_id else {}
-        with answered(self.mirror.where):
+        with answered(self.queue.where):
             created = self.client.create_run(
                 self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
             )
-        run = Run(self.client, created.info.run_id, self.mirror)
+        run = self._run(created.info.run_id)
         if params:
             run.log_params(params)
         return run
@@ -94,11 +94,11 @@ class Store:
         """Return the newest run that has all these tags, and this status if one is given."""
         words = [f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()]
         words += [f"attributes.status = '{status}'"] if status else []
-        with answered(self.mirror.where):
+        with answered(self.queue.where):
             runs = self.client.search_runs(
                 [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
             )
-        return Run(self.client, runs[0].info.run_id, self.mirror) if runs else None
+        return self._run(runs[0].info.run_id) if runs else None
 
     def open_run(self, run_id: str) -> Run | None:
         """Return the run of this id, or None where this store has none."""
@@ -108,18 +108,47 @@ class Store:
             self.client.get_run(run_id)
         except MlflowException:
             return None
-        return Run(self.client, run_id, self.mirror)
+        return self._run(run_id)
 
     def end_children(self, parent_id: str) -> None:
         """End as KILLED what a launcher's processes left RUNNING below a parent: they were stopped without a word."""
         mine = f"tags.`{PARENT_TAG}` = '{parent_id}' and attributes.status = 'RUNNING'"
-        with suppress(StorageError), answered(self.mirror.where):
+        with suppress(StorageError), answered(self.queue.where):
             for run in self.client.search_runs([self.experiment_id], mine):
-                Run(self.client, run.info.run_id, self.mirror).end("KILLED", "interrupted")
+                self._run(run.info.run_id).end("KILLED", "interrupted")
 
-    def no_run(self) -> Run:
-        """Return a run that records nothing, for work that goes on while the store is away."""
-        return Run(self.client, "", self.mirror)
+    def later_run(
+        self, mine: Mapping[str, str], name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str
+    ) -> Run:
+        """Return a run that the queue creates, or finds again and sets RUNNING, by its tags ``mine``.
+
+        A store that is away is waited for there. An answer that was lost makes no second run.
+        """
+        run = self._run("")
+
+        def create() -> None:
+            found = self.find_run(mine)
+            if found is not None:
+                run.handle.run_id, run.handle.needs_check = found.run_id, True
+                reopen(self.client, found.run_id)
+                return
+            created = self.client.create_run(
+                self.experiment_id, run_name=name, tags={**mine, **tags, PARENT_TAG: parent_id}
+            )
+            run.handle.run_id = created.info.run_id
+
+        self.queue.put(run.handle, create)
+        run.log_params(params)
+        return run
+
+    def _run(self, run_id: str) -> Run:
+        return Run(self.client, RunHandle(run_id), self.queue)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.queue.close()
 
 
 def quoted(value: str) -> str:
@@ -161,13 +190,14 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            return Store(client, client.create_experiment(name, artifact_location=_artifacts(uri, name)), Mirror(where))
+            made = client.create_experiment(name, artifact_location=_artifacts(uri, name))
+            return Store(client, made, RecordQueue(client, where))
     if experiment.lifecycle_stage != "active":
         raise StorageError(
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
             f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
         )
-    return Store(client, experiment.experiment_id, Mirror(where))
+    return Store(client, experiment.experiment_id, RecordQueue(client, where))
 
 
 def reach_store(settings: TrackingSettings) -> None:

@@ -3,10 +3,12 @@
 The folder is the record and the run its copy; a search's trials have their runs in ``trial_runs``.
 """
 
+import hashlib
 from collections.abc import Mapping
 
-from mlpsweep.data.dataset import Dataset
+from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import DataError
+from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.model import log_model
@@ -17,9 +19,38 @@ from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
 
 
-def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, settings: TrainSettings, dataset: Dataset,
-                 source: str) -> None:  # fmt: skip
-    """Log what a finished training has learned, from what, and its files.
+def log_start(run: Run, settings: TrainSettings, dataset: Dataset, source: str) -> None:
+    """Log what a training starts with: its settings, and each split that it uses with its own rows and digest.
+
+    Parameters
+    ----------
+    run : Run
+        Just started.
+    settings : TrainSettings
+    dataset : Dataset
+        As the training gets it; a test split only if the training is measured on it.
+    source : str
+        Folder of the prepared data.
+    """
+    manifest = dataset.manifest
+    sizes = (manifest.n_features, *settings.hidden_sizes, manifest.n_classes)
+    run.log_params(lineage.params(settings, n_parameters(sizes)))
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    for name, split in splits.items():
+        if split is not None and len(split):
+            log_split(run, name, split, dataset, source)
+
+
+def log_split(run: Run, name: str, split: Split, dataset: Dataset, source: str) -> None:
+    """Record one split as an input of a run."""
+    manifest = dataset.manifest
+    digest = hashlib.sha256(f"{manifest.digest} {name} ".encode() + split.rows.tobytes()).hexdigest()
+    profile = {"num_rows": len(split), "num_features": manifest.n_features, "sha256": digest, "data": manifest.digest}
+    run.log_input(manifest.dataset, digest, name, profile, source)
+
+
+def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> None:
+    """Log what a finished training has learned, and its files.
 
     Parameters
     ----------
@@ -28,21 +59,13 @@ def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, setti
     folder : TrainingFolder
         Saved.
     result : TrainingResult
-    settings : TrainSettings
-        What it was trained with.
-    dataset : Dataset
-        What it was trained on.
-    source : str
-        Where the data lie.
     """
-    manifest, model = dataset.manifest, result.model
-    run.log_params(lineage.params(settings, model.n_parameters))
-    run.log_dataset(manifest.dataset, manifest.digest, source, len(dataset.train), manifest.n_features)
+    model = result.model
     run.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
     run.set_tags({"weights_hash": model.weights_hash})
-    if run.log_files(folder.outputs):
-        run.set_tags({OUTPUTS: "true"})
-    log_model(run, folder.weights, manifest.n_features, manifest.n_classes)
+    run.log_files(folder.outputs, tag=OUTPUTS)
+    log_model(run, folder.weights, model.n_features, model.n_classes)
+    run.complete(folder)
 
 
 def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> Run | None:

@@ -12,6 +12,7 @@ from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.run import Run, Status
 from mlpsweep.tracking.store import Store
+from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
@@ -47,29 +48,25 @@ class TrialRun:
     ----------
     run : Run
         Its run, open.
-    folder : Path
+    folder : TrainingFolder
         Its folder in the study.
-    logged : int
-        Epochs that the run already holds. MLflow appends, so a continued trial must not log them again.
     """
 
     run: Run
-    folder: Path
-    logged: int
+    folder: TrainingFolder
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log an epoch that is not there yet."""
-        if record.epoch > self.logged:
-            self.run.log_epoch(record)
+        """Log an epoch; one that the run of a continued trial holds already is passed over."""
+        self.run.log_epoch(record)
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
         self.run.log_metrics({name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"})
         tags = {name: str(value) for name, value in facts.items() if name not in MEASURED}
         self.run.set_tags({**tags, "trial_state": status})
-        history = self.folder / "history.csv"
-        if history.exists():
-            self.run.log_files([history])
+        if histories := self.folder.histories():
+            self.run.log_files(histories)
+            self.run.complete(self.folder)
         self.run.end(STATUSES[status], reason)
 
 
@@ -113,35 +110,21 @@ class TrialRecorder:
     def _open(
         self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
     ) -> TrialRun:
-        try:
-            return self._found_or_new({"study": self.study, **mine}, title, settings, folder, tags)
-        except StorageError as error:
-            self.store.mirror.tell(error)
-            return TrialRun(self.store.no_run(), folder, 0)
-
-    def _found_or_new(
-        self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, tags: Mapping[str, str]
-    ) -> TrialRun:
-        # The tags are set as the run is created, so a worker killed right after cannot leave a run nobody finds.
-        run = self.store.find_run(mine)
-        if run is not None:
-            run.reopen()
-            return TrialRun(run, folder, run.last_step("train/loss"))
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
-        run = self.store.start_run(
+        run = self.store.later_run(
+            {"study": self.study, **mine},
             f"{title}: {lineage.run_name(settings)}",
-            tags={**mine, **tags, "sweep": self.study, "folder": str(folder), **self.tags},
-            params=lineage.params(settings, n_parameters(sizes)),
-            parent_id=self.parent_id,
+            {**tags, "sweep": self.study, "folder": str(folder), **self.tags},
+            lineage.params(settings, n_parameters(sizes)),
+            self.parent_id,
         )
-        return TrialRun(run, folder, 0)
+        return TrialRun(run, TrainingFolder(folder))
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
         """Return an equal training outside the study: where, the metric of its weights' epoch, and its facts."""
         try:
             return self._find(run_key, metric)
-        except StorageError as error:
-            self.store.mirror.tell(error)
+        except StorageError:  # the queue tells of it
             return None
 
     def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
