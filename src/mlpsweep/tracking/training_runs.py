@@ -37,12 +37,13 @@ def log_start(run: Run, settings: TrainSettings, dataset: Dataset, source: str) 
     run.log_params(lineage.params(settings, n_parameters(sizes)))
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for name, split in splits.items():
-        if split is not None and len(split):
-            log_split(run, name, split, dataset, source)
+        log_split(run, name, split, dataset, source)
 
 
-def log_split(run: Run, name: str, split: Split, dataset: Dataset, source: str) -> None:
-    """Record one split as an input of a run."""
+def log_split(run: Run, name: str, split: Split | None, dataset: Dataset, source: str) -> None:
+    """Record one split as an input of a run, unless it has no rows."""
+    if split is None or not len(split):
+        return
     manifest = dataset.manifest
     digest = hashlib.sha256(f"{manifest.digest} {name} ".encode() + split.rows.tobytes()).hexdigest()
     profile = {"num_rows": len(split), "num_features": manifest.n_features, "sha256": digest, "data": manifest.digest}
