@@ -23,7 +23,7 @@ LIMIT_S = 30
 # MLflow waits 20 s for a locked file.
 LOCKED_S = 25
 NOBODY = f"http://me:{PASSWORD}@127.0.0.1:9"
-OUTPUTS = ["config.yaml", "curves.png", "history.csv", "model.npz"]
+OUTPUTS = ["batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"]
 
 
 @pytest.fixture(scope="module")
