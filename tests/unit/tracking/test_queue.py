@@ -76,6 +76,17 @@ def test_nothing_is_lost_or_doubled(n_refused: int, n_unheard: int, capsys: pyte
     )
 
 
+def test_points_that_come_while_others_are_sent_are_sent_too() -> None:
+    store = Store()
+    queue, run = made(store)
+    for step in range(20_000):  # one by one, against a sender that is at work all the time
+        queue.put_points(run, points(1, step))
+        if step % 50 == 0:
+            queue.put(run, lambda: None)
+    assert queue.drain(20.0) == 0
+    assert sorted(store.points) == [("loss", step) for step in range(20_000)]
+
+
 def test_records_keep_their_order() -> None:
     store, taken = Store(n_refused=2), list[str]()
     queue, run = made(store)
