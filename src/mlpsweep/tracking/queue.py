@@ -32,6 +32,9 @@ DRAIN_S: Final = 30.0
 """Longest wait for the store at the end of the work."""
 RETRY_S: Final = (0.2, 5.0)
 """First and longest wait between two attempts; each wait is twice the one before."""
+LOCKED: Final = "database is locked"
+PATIENT_TRIES: Final = 3
+"""A SQLite file that is still locked after MLflow's own 20 s is busy, not missing: said after so many tries only."""
 FINAL: Final = frozenset(
     {
         "INVALID_PARAMETER_VALUE",
@@ -162,7 +165,7 @@ class RecordQueue:
         self._changed.notify_all()
 
     def _work(self) -> None:
-        wait_s = RETRY_S[0]
+        wait_s, n_tries = RETRY_S[0], 0
         while True:
             task = self._next()
             try:
@@ -172,8 +175,10 @@ class RecordQueue:
                     self._tell(f"refuses a record ({reason_of(error)}); the output folder has it")
                     self._remove(task)
                     continue
+                n_tries += 1
                 task.run.needs_check = self.is_failing = True
-                self._tell(f"does not answer ({reason_of(error)}). Nothing stops for it: records wait and follow")
+                if LOCKED not in str(error) or n_tries >= PATIENT_TRIES:
+                    self._tell(f"does not answer ({reason_of(error)}). Nothing stops for it: records wait and follow")
                 with self._changed:
                     self._changed.wait(wait_s)
                 wait_s = min(2 * wait_s, RETRY_S[1])
@@ -183,7 +188,7 @@ class RecordQueue:
                     self._changed.notify_all()
                 return
             else:
-                wait_s, self.is_failing = RETRY_S[0], False
+                wait_s, n_tries, self.is_failing = RETRY_S[0], 0, False
                 self._remove(task, only_if_sent=True)
 
     def _next(self) -> _Task:
