@@ -32,7 +32,7 @@ def run(settings: EvaluateJob, context: Context) -> None:
     from mlpsweep.figures.style import png_bytes
     from mlpsweep.figures.training import first_layer
     from mlpsweep.tracking.store import open_store
-    from mlpsweep.tracking.training_runs import run_of
+    from mlpsweep.tracking.training_runs import log_split, run_of
 
     dataset = load_dataset(Path(settings.paths.prepared) / model.data_folder, trained.data, with_test=True)
     store = open_store(settings.tracking, dataset.manifest.dataset)
@@ -42,13 +42,15 @@ def run(settings: EvaluateJob, context: Context) -> None:
     named = settings.output_dir
     folder = EvaluationFolder(Path(named)) if named else EvaluationFolder.beside(training.path)
     folder.save(evaluation, {name: png_bytes(figure) for name, figure in figures.items()})
-    tracked = run_of(store, training, model, trained)
-    tracked.log_metrics(evaluation.final_metrics())
-    tracked.log_files(folder.files, "evaluation")
-    sys.stdout.write(f"{evaluation}\n")
-    if settings.register:
-        sys.stdout.write(f"{register(tracked, training, model)}\n")
-    sys.stdout.write(f"{folder.path}  MLflow run {tracked.run_id}\n")
+    with store:
+        tracked = run_of(store, training, model, trained)
+        log_split(tracked, "test", dataset.test, dataset, settings.paths.prepared)
+        tracked.log_metrics(evaluation.final_metrics())
+        tracked.log_files(folder.files, "evaluation")
+        sys.stdout.write(f"{evaluation}\n")
+        if settings.register:
+            sys.stdout.write(f"{register(tracked, training, model)}\n")
+        sys.stdout.write(f"{folder.path}  MLflow run {tracked.run_id}\n")
 
 
 def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:

@@ -98,22 +98,23 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
     dataset = load_dataset(prepared, settings.data)
     manifest = dataset.manifest
     study = open_study(plan_of(settings, manifest), settings.search, work_tree())
-    store, tags = open_store(settings.tracking, manifest.dataset), {**origin(), **environment()}
-    recorder = TrialRecorder(store, study.name, parent_id, tags, manifest.n_features, manifest.n_classes)
+    with open_store(settings.tracking, manifest.dataset) as store:
+        tags = {**origin(), **environment()}
+        recorder = TrialRecorder(store, study.name, parent_id, tags, manifest.n_features, manifest.n_classes)
 
-    def find(run_key: str) -> ReusableResult | None:
-        found = recorder.find(run_key, settings.search.metric)
-        return found and ReusableResult(*found)
+        def find(run_key: str) -> ReusableResult | None:
+            found = recorder.find(run_key, settings.search.metric)
+            return found and ReusableResult(*found)
 
-    services = services_on(
-        dataset,
-        settings.search.metric,
-        open_trial=recorder.open_trial,
-        open_finalist=recorder.open_finalist,
-        find=find,
-        notice=lambda line: sys.stderr.write(f"{line}\n"),
-    )
-    return work_through(study, settings.search, settings.winner, services)
+        services = services_on(
+            dataset,
+            settings.search.metric,
+            open_trial=recorder.open_trial,
+            open_finalist=recorder.open_finalist,
+            find=find,
+            notice=lambda line: sys.stderr.write(f"{line}\n"),
+        )
+        return work_through(study, settings.search, settings.winner, services)
 
 
 def show(study: "Study", found: "Search", folder: "SearchFolder") -> None:

@@ -25,7 +25,7 @@ def run(settings: TrainJob, context: Context) -> None:
     """Train, write, track."""
     from mlpsweep.tracking import lineage
     from mlpsweep.tracking.store import open_store, reach_store
-    from mlpsweep.tracking.training_runs import take_equal
+    from mlpsweep.tracking.training_runs import log_start, take_equal
     from mlpsweep.training.folder import RunRecord, TrainingFolder
     from mlpsweep.training.identity import environment, run_key
     from pipeline.inputs import settled
@@ -41,6 +41,7 @@ def run(settings: TrainJob, context: Context) -> None:
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
         record = RunRecord(tracked.run_id, name, made_with)
         folder.write_record(record)
+        log_start(tracked, training, dataset, settings.paths.prepared)
         # reuse=null: take equal runs inside a multirun, always train for a single command.
         is_reusing = context.number is not None if settings.reuse is None else settings.reuse
         equal = take_equal(store, key, tracked, folder) if is_reusing else None
@@ -72,7 +73,7 @@ def train(settings: TrainJob, dataset: "Dataset", folder: "TrainingFolder", trac
         result = replace(result, model=result.model.with_metadata(origin=asdict(settings.origin)))
     figure = curves(result.history, f"{dataset.manifest.title}: {name}")
     folder.save(result, training, png_bytes(figure))
-    log_training(tracked, folder, result, training, dataset, settings.paths.prepared)
+    log_training(tracked, folder, result)
     return result
 
 

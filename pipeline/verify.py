@@ -34,7 +34,8 @@ def run(settings: VerifyJob, context: Context) -> None:
     is_same = result.model.weights_hash == model.weights_hash
     faults = list(differences(folder, model, result))
     proof = "false" if faults else "bits" if is_same else "tolerance"
-    run_of(store, folder, model, training).set_tags({"verified": proof})
+    with store:
+        run_of(store, folder, model, training).set_tags({"verified": proof})
     if faults:
         raise NoResultError(*(f"{folder.path}: {fault}" for fault in faults))
     how = (

@@ -41,6 +41,12 @@ def test_a_sweep_is_one_parent_with_a_child_for_each_job(served: str) -> None:
         history = ask(f"{api}/metrics/get-history?run_id={child}&metric_key=validation/accuracy")["metrics"]
         assert [point["step"] for point in history] == [1, 2, 3]
         listed = ask(f"{api}/artifacts/list?run_id={child}")["files"]
-        assert {file["path"] for file in listed} == {"config.yaml", "curves.png", "history.csv", "model.npz"}
+        assert {file["path"] for file in listed} == {
+            "batches.csv",
+            "config.yaml",
+            "curves.png",
+            "history.csv",
+            "model.npz",
+        }
         with urllib.request.urlopen(f"{served}/get-artifact?path=curves.png&run_uuid={child}", timeout=30) as answer:
             assert answer.read(8) == b"\x89PNG\r\n\x1a\n"

@@ -29,7 +29,7 @@ def test_a_fresh_folder_is_fetched_and_prepared_once_and_said_so(trained: Path) 
 def test_outputs_of_equal_trainings_are_equal_bytes(trained: Path) -> None:
     assert door(trained, "train", *TINY, "output_dir=twin").returncode == 0
     files = sorted(path.name for path in (trained / "first").iterdir())
-    assert files == ["config.yaml", "curves.png", "history.csv", "model.npz"]
+    assert files == ["batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"]
     assert [(trained / "twin" / f).read_bytes() == (trained / "first" / f).read_bytes() for f in files] == [True] * 4
 
 
@@ -47,7 +47,7 @@ def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
     assert params["n_parameters"] == str(64 * 16 + 16 + 16 * 10 + 10)
     assert params["n_epochs"] == "3"
     stored = {path.name for path in (trained / "mlruns/digits" / record["run_id"] / "artifacts").iterdir()}
-    assert stored == {"config.yaml", "curves.png", "history.csv", "model.npz"}
+    assert stored == {"batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"}
 
 
 def test_nothing_but_our_own_words_on_the_happy_path(trained: Path) -> None:

@@ -40,7 +40,7 @@ PIPELINE = sorted((ROOT / "pipeline").glob("*.py"))
 DOORS = [file.stem for file in PIPELINE if "\nDOOR = Door(" in file.read_text()]
 # Names of files, each known to the module of its folder only.
 FILES = {
-    "src/mlpsweep/training/folder.py": {"model.npz", "history.csv", "config.yaml", "curves.png"},
+    "src/mlpsweep/training/folder.py": {"model.npz", "history.csv", "batches.csv", "config.yaml", "curves.png"},
     "src/mlpsweep/evaluation/folder.py": {"metrics.json", "predictions.csv"},
     "src/mlpsweep/search/folder.py": {"summary.json", "trials.csv", "times.csv", "recipe/winner.yaml"},
 }

@@ -152,7 +152,7 @@ def comparison(
 
 def _batches(axes: Axes, history: History, quantity: str) -> None:
     """Draw the metrics of single batches as thin lines, each batch at its place within the epoch."""
-    for name, colour in (("batch", MUTED), ("validation", SERIES[1]), ("test", SERIES[2])):
+    for name, colour in (("batch", MUTED), ("batch/validation", SERIES[1]), ("batch/test", SERIES[2])):
         points = [
             (batch.update * record.epoch / record.update, batch.metrics()[f"{name}/{quantity}"])
             for record in history

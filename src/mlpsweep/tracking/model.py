@@ -16,22 +16,12 @@ REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
 
 
 def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
-    """Store a model with a run; a failing store stops nothing.
+    """Have a model stored with a run.
 
-    The model holds the weights, the code that reads them and exact requirements. It turns pixels of shape
-    (n_samples, n_features) into probabilities of shape (n_samples, n_classes).
-
-    Parameters
-    ----------
-    run : Run
-        Run of the training.
-    weights : Path
-        File of the model, ``model.npz``.
-    n_features, n_classes : int
-        Number of inputs and of outputs of the network.
+    The model holds the weights, the code that reads them and exact requirements; its input is pixels
+    of shape (n_samples, n_features), its output probabilities of shape (n_samples, n_classes).
     """
-    if run.run_id:
-        run.breaker.write(lambda: _log_model(run, weights, n_features, n_classes))
+    run.queue.put(run.handle, lambda: _log_model(run, weights, n_features, n_classes))
 
 
 def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
@@ -39,7 +29,10 @@ def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
-    source = run.client.get_run(run.run_id).info
+    known = run.client.get_run(run.run_id)
+    if known.outputs and known.outputs.model_outputs:
+        return  # an attempt before this one was heard, and its answer was not
+    source = known.info
     logged = run.client.create_logged_model(source.experiment_id, name="model", source_run_id=run.run_id)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"

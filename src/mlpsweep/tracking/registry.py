@@ -1,15 +1,18 @@
-"""The model registry: which version of a data set's model is the champion."""
+"""The model registry: which version of a data set's model is the champion; nothing is trained or measured here."""
 
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
 from mlpsweep.tracking.model import log_model
+from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import work_tree
 from mlpsweep.training.model import Model
@@ -25,25 +28,30 @@ def registered_name(dataset: str) -> str:
 
 
 def make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str | None:
-    """Register a run's model unless it is registered, and name it ``champion``; the former champion is ``previous``.
+    """Register a run's model, unless it is, and let the alias ``champion`` name it; the former one is ``previous``.
 
     Parameters
     ----------
     run : Run
-        Run of the training.
+        Of the training.
     weights : Path
-        File of the model, logged first for a run that holds no model: a restored or a reused one.
+        The model's file, for a run that holds no model: one restored, or taken from an equal training.
     tags : mapping
-        Further tags of the version, beside run, ``run_key``, digests and the training's commit.
+        Further lineage for the version, beside run, ``run_key``, digests and the training's commit.
 
     Returns
     -------
     str or None
-        ``<name> version <number>``, or None if the store failed.
+        ``<name> version <number>``, or None where the store does not take it.
     """
-    made: list[str] = []
-    run.breaker.write(lambda: made.append(_make_champion(run, weights, tags)))
-    return made[0] if made else None
+    if run.queue.drain():
+        return None
+    try:
+        with answered(run.queue.where):
+            return _make_champion(run, weights, tags)
+    except StorageError as error:
+        sys.stderr.write(f"warning: {error}\n")
+        return None
 
 
 def _make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str:
@@ -70,6 +78,7 @@ def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[st
 
     if _model_id(run) is None:
         log_model(run, weights, model.n_features, model.n_classes)
+        run.queue.drain()
     trained = run.tags()
     lineage = {
         "run_id": run.run_id,
@@ -81,7 +90,7 @@ def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[st
         **tags,
     }
     told = {tag: value for tag, value in lineage.items() if value}
-    # MLflow writes to stderr what the door says in its own words.
+    # It tells on stderr what the door says in its own words.
     with _current(run.client.tracking_uri), contextlib.redirect_stderr(io.StringIO()):
         return str(register_model(f"models:/{_model_id(run)}", name, tags=told).version)
 
@@ -94,7 +103,7 @@ def _model_id(run: Run) -> str | None:
 
 @contextmanager
 def _current(uri: str) -> Iterator[None]:
-    """Make a store the current one: MLflow's registry reads a model's files there, not from its client's."""
+    """Make a store the current one: MLflow's registry looks for a model's files there, whichever client asks."""
     former = os.environ.get(_CURRENT)
     os.environ[_CURRENT] = uri
     try:

@@ -1,139 +1,90 @@
-"""One tracked run: logging into it, reading it, ending it."""
+"""One tracked run: what is logged into it and how it ends."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mlpsweep.tracking.breaker import CircuitBreaker, answered
+from mlpsweep.tracking.completion import recorded_points
+from mlpsweep.tracking.queue import Point, RecordQueue, RunHandle, answered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from mlpsweep.training.folder import TrainingFolder
     from mlpsweep.training.history import EpochRecord
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 REASON = "reason"
-# Tag of a run that holds all files of its training.
+# Tags a run that has all files of its training.
 OUTPUTS = "outputs"
-# The store takes at most 1,000 metrics in one request.
-MAX_BATCH = 1000
-# Least seconds between two requests for metrics of epochs: a request takes some 15 ms.
-PAUSE_S = 1.0
-
-Point = tuple[str, float, int, int]
-"""Name, value, step, and POSIX time in milliseconds."""
-
-
-@dataclass
-class Waiting:
-    """Points of a run that the next request sends.
-
-    Parameters
-    ----------
-    points : list of Point
-        Unsent points.
-    sent_at : float
-        Time of the last request, in seconds of ``time.monotonic``.
-    """
-
-    points: list[Point] = field(default_factory=list)
-    sent_at: float = -PAUSE_S
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run in an open store; as a context manager it ends FINISHED, KILLED or FAILED, as the block ended.
+    """A run in an open store; as a context manager it ends with the status that the block deserves.
 
-    Writing goes through ``breaker``, so a failing store stops nothing; reading raises ``StorageError``.
+    What is logged goes through the queue, so a store that fails stops nothing; what is asked raises ``StorageError``.
 
     Parameters
     ----------
     client : MlflowClient
         Client of the store.
-    run_id : str
-        Id of the run; empty for a run that the store could not create, which records nothing.
-    breaker : CircuitBreaker
-        Circuit breaker that all runs of the store share.
-    waiting : Waiting
-        Points that were not sent yet.
+    handle : RunHandle
+        The run's id, empty until the queue has created the run.
+    queue : RecordQueue
+        Shared by all runs of the store.
     """
 
     client: "MlflowClient"
-    run_id: str
-    breaker: CircuitBreaker
-    waiting: Waiting = field(default_factory=Waiting, repr=False, compare=False)
+    handle: RunHandle
+    queue: RecordQueue
+
+    @property
+    def run_id(self) -> str:
+        """The run's id; empty until the store has made the run."""
+        return self.handle.run_id
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log the metrics of an epoch and of its batches; the step is the epoch, or the update.
-
-        Metrics that come within a second of the last request wait for the next epoch, or for the run's end.
-        """
-        self._collect((name, value, record.epoch) for name, value in record.metrics().items())
-        for batch in record.batches:
-            self._collect((name, value, batch.update) for name, value in batch.metrics().items())
-        if time.monotonic() - self.waiting.sent_at >= PAUSE_S:
-            self._send()
+        """Log one epoch's metrics and its batches'; step is the epoch, or the update."""
+        self.queue.put_points(self.handle, points_of(record, _now_ms()))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log single values at a step."""
-        self._log((name, value, step) for name, value in metrics.items())
-
-    def _log(self, points: Iterable[tuple[str, float, int]]) -> None:
-        self._collect(points)
-        self._send()
-
-    def _collect(self, points: Iterable[tuple[str, float, int]]) -> None:
-        now = int(time.time() * 1000)
-        self.waiting.points += [(name, float(value), step, now) for name, value, step in points]
-
-    def _send(self) -> None:
-        from mlflow.entities import Metric
-
-        points, self.waiting.points = self.waiting.points, []
-        for start in range(0, len(points), MAX_BATCH):
-            chunk = [Metric(name, value, at, step) for name, value, step, at in points[start : start + MAX_BATCH]]
-            self._write(self.client.log_batch, metrics=chunk)
-        self.waiting.sent_at = time.monotonic()
-
-    def _write(self, method: Callable[..., object], *values: Any, is_end: bool = False, **named: Any) -> bool:
-        return bool(self.run_id) and self.breaker.write(lambda: method(self.run_id, *values, **named), is_end=is_end)
+        """Log single figures."""
+        now = _now_ms()
+        self.queue.put_points(self.handle, [(name, float(value), step, now) for name, value in metrics.items()])
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; a parameter once logged keeps its value."""
+        """Log further settings or facts; a param once logged keeps its value."""
         from mlflow.entities import Param
 
-        self._write(self.client.log_batch, params=[Param(name, str(value)) for name, value in params.items()])
+        known = [Param(name, str(value)) for name, value in params.items()]
+        self.queue.put(self.handle, lambda: self.client.log_batch(self.run_id, params=known))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; an older value of the same name is replaced."""
         from mlflow.entities import RunTag
 
-        self._write(self.client.log_batch, tags=[RunTag(name, value) for name, value in tags.items()])
+        known = [RunTag(name, value) for name, value in tags.items()]
+        self.queue.put(self.handle, lambda: self.client.log_batch(self.run_id, tags=known))
 
-    def log_files(self, files: Iterable[Path], folder: str | None = None) -> bool:
-        """Store copies of files with the run; return whether all were stored."""
-        return all([self._write(self.client.log_artifact, str(file), folder) for file in files])
+    def log_files(self, files: Iterable[Path], folder: str | None = None, *, tag: str | None = None) -> None:
+        """Store copies of files with the run; when it has them all, set ``tag`` to true."""
+        kept = list(files)
 
-    def log_dataset(self, name: str, digest: str, source: str, n_rows: int, n_features: int) -> None:
-        """Record which data the run learned from.
+        def send() -> None:
+            for file in kept:
+                self.client.log_artifact(self.run_id, str(file), folder)
+            if tag:
+                self.client.set_tag(self.run_id, tag, "true")
 
-        Parameters
-        ----------
-        name : str
-            Name of the data set.
-        digest : str
-            SHA-256 of the prepared arrays.
-        source : str
-            Folder of the prepared arrays.
-        n_rows : int
-            Number of training rows.
-        n_features : int
-            Pixels of an image.
-        """
+        self.queue.put(self.handle, send)
+
+    def log_input(self, name: str, digest: str, context: str, profile: Mapping[str, Any], source: str) -> None:
+        """Record data that the run used: ``digest`` tells it from other data, ``context`` says what for."""
         import json
 
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -143,9 +94,14 @@ class Run:
             digest=digest[:32],
             source_type="local",
             source=json.dumps({"uri": source}),
-            profile=json.dumps({"num_rows": n_rows, "num_features": n_features, "sha256": digest}),
+            profile=json.dumps(profile),
         )
-        self._write(self.client.log_inputs, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
+        self.queue.put(self.handle, lambda: self.client.log_inputs(self.run_id, inputs))
+
+    def complete(self, folder: "TrainingFolder") -> None:
+        """Have points that did not reach the store read from the folder, which is the record."""
+        self.queue.complete(self.handle, lambda: recorded_points(folder))
 
     def __enter__(self) -> Self:
         return self
@@ -160,68 +116,75 @@ class Run:
             self.end("KILLED", "interrupted")
         else:
             self.end("FAILED", f"{type(error).__name__}: {error}")
+        self.queue.close()
+
+    def end(self, status: Status, reason: str | None = None) -> None:
+        """Close the run; ``reason`` tells why it is not FINISHED. A store that answers is waited for."""
+        if reason:
+            self.set_tags({REASON: reason[:5000]})
+        ended = _now_ms()
+        self.queue.put(self.handle, lambda: self.client.set_terminated(self.run_id, status, ended))
+        self.queue.drain(gives_up=True)
 
     def metrics(self) -> dict[str, float]:
-        """Return the last value of each metric.
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer; so do all methods that read.
-        """
-        with answered(self.breaker.where):
+        """Return the last value of each metric."""
+        with answered(self.queue.where):
             return dict(self.client.get_run(self.run_id).data.metrics)
 
     def tags(self) -> dict[str, str]:
-        """Return the tags of the run."""
-        with answered(self.breaker.where):
+        """Return its tags."""
+        with answered(self.queue.where):
             return dict(self.client.get_run(self.run_id).data.tags)
 
     def download(self, folder: Path) -> None:
         """Download the files of the top level into ``folder``, which exists; missing files are left out."""
         from mlflow.exceptions import MlflowException
 
-        with answered(self.breaker.where):
+        with answered(self.queue.where):
             for file in self.client.list_artifacts(self.run_id):
                 if not file.is_dir:
                     with contextlib.suppress(MlflowException, FileNotFoundError):
                         self.client.download_artifacts(self.run_id, file.path, str(folder))
 
     def copy_into(self, other: "Run", files: Iterable[Path]) -> None:
-        """Copy the parameters, the histories and the downloaded ``files`` of this run into ``other``, and tag it."""
-        with answered(self.breaker.where):
+        """Give ``other`` this run's params and histories, its files as downloaded, and the tags of a finished one."""
+        with answered(self.queue.where):
             known = self.client.get_run(self.run_id).data
             other.log_params(known.params)
+            points: list[Point] = []
             for name in known.metrics:
-                points = self.client.get_metric_history(self.run_id, name)
-                other._collect((name, point.value, point.step) for point in points)
+                history = self.client.get_metric_history(self.run_id, name)
+                points += [(name, point.value, point.step, point.timestamp) for point in history]
+        other.queue.put_points(other.handle, points)
         other.set_tags({"weights_hash": known.tags["weights_hash"], "reused_from": self.run_id})
-        if other.log_files(files):
-            other.set_tags({OUTPUTS: "true"})
+        other.log_files(files, tag=OUTPUTS)
 
     def reopen(self) -> None:
-        """Set an ended run RUNNING again."""
-        with answered(self.breaker.where):
-            self.client.update_run(self.run_id, status="RUNNING")
-            if REASON in self.client.get_run(self.run_id).data.tags:
-                self.client.delete_tag(self.run_id, REASON)
-
-    def last_step(self, metric: str) -> int:
-        """Return the last step at which a metric was logged, or 0."""
-        return max((step for step, _ in self._history(metric)), default=0)
+        """Set an ended run RUNNING again, to be continued; what it holds already is not logged again."""
+        self.handle.needs_check = True
+        self.queue.put(self.handle, lambda: reopen(self.client, self.run_id))
 
     def value_at(self, metric: str, step: int) -> float | None:
         """Return a metric's value at a step, or None if it was not logged there."""
-        return dict(self._history(metric)).get(step)
-
-    def _history(self, metric: str) -> list[tuple[int, float]]:
-        with answered(self.breaker.where):
+        with answered(self.queue.where):
             points = self.client.get_metric_history(self.run_id, metric)
-        return [(point.step, float(point.value)) for point in points]
+        return next((float(point.value) for point in reversed(points) if point.step == step), None)
 
-    def end(self, status: Status, reason: str | None = None) -> None:
-        """Close the run; ``reason`` tells why it is not FINISHED."""
-        self._send()
-        if reason:
-            self.set_tags({REASON: reason[:5000]})
-        self._write(self.client.set_terminated, status, is_end=True)
+
+def reopen(client: "MlflowClient", run_id: str) -> None:
+    """Set an ended run RUNNING, with no reason any more."""
+    client.update_run(run_id, status="RUNNING")
+    if REASON in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, REASON)
+
+
+def points_of(record: "EpochRecord", at_ms: int) -> list[Point]:
+    """Return the points of an epoch and of its batches, logged at a POSIX time in milliseconds."""
+    points = [(name, float(value), record.epoch, at_ms) for name, value in record.metrics().items()]
+    for batch in record.batches:
+        points += [(name, float(value), batch.update, at_ms) for name, value in batch.metrics().items()]
+    return points
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,4 +1,4 @@
-"""The tracking store: its address, opening it from many processes at once, creating and finding its runs."""
+"""The tracking store: where it is, how it is opened by many processes at once, which runs it holds."""
 
 import logging
 import os
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from ssl import SSLError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from mlpsweep.errors import StorageError, hide_passwords
 from mlpsweep.files import locked
-from mlpsweep.tracking.breaker import CircuitBreaker, answered
-from mlpsweep.tracking.run import Run
+from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
+from mlpsweep.tracking.run import Run, reopen
 from mlpsweep.tracking.settings import TrackingSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no progress bars for files of a
-# few kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
+# MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no bars for files of a few
+# kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -33,7 +33,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
-# A server that does not answer at this path within HELLO_S seconds counts as unreachable.
+# A server that does not answer this question in so many seconds is not there.
 HELLO, HELLO_S = "/health", 5
 
 
@@ -59,16 +59,16 @@ class Store:
     Parameters
     ----------
     client : MlflowClient
-        Client of the store.
+        Of the store.
     experiment_id : str
-        Id of the experiment.
-    breaker : CircuitBreaker
-        Circuit breaker that all runs of the store share.
+        Of the experiment.
+    queue : RecordQueue
+        What all its runs are written through; closed when the store's block ends.
     """
 
     client: "MlflowClient"
     experiment_id: str
-    breaker: CircuitBreaker
+    queue: RecordQueue
 
     def start_run(
         self,
@@ -79,76 +79,80 @@ class Store:
         parent_id: str | None = None,
         start_time_ms: int | None = None,
     ) -> Run:
-        """Create a run with its parameters; it is RUNNING until its :meth:`Run.end`.
-
-        Parameters
-        ----------
-        name : str
-            Name for a person to read.
-        tags : mapping
-            Tags, set while the run is created.
-        params : mapping, optional
-            Parameters, logged right after.
-        parent_id : str, optional
-            Id of the parent run.
-        start_time_ms : int, optional
-            POSIX time of the start, milliseconds; by default, now.
-
-        Raises
-        ------
-        StorageError
-            If the store cannot create the run.
-        """
+        """Create a run, RUNNING until its :meth:`Run.end`; its params are logged in the same breath."""
         parent = {PARENT_TAG: parent_id} if parent_id else {}
-        with answered(self.breaker.where):
+        with answered(self.queue.where):
             created = self.client.create_run(
                 self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
             )
-        run = Run(self.client, created.info.run_id, self.breaker)
+        run = self._run(created.info.run_id)
         if params:
             run.log_params(params)
         return run
 
     def find_run(self, tags: Mapping[str, str], status: str | None = None) -> Run | None:
-        """Return the newest run that has all these tags, and this status if one is given.
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer.
-        """
+        """Return the newest run that has all these tags, and this status if one is given."""
         words = [f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()]
         words += [f"attributes.status = '{status}'"] if status else []
-        with answered(self.breaker.where):
+        with answered(self.queue.where):
             runs = self.client.search_runs(
                 [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
             )
-        return Run(self.client, runs[0].info.run_id, self.breaker) if runs else None
+        return self._run(runs[0].info.run_id) if runs else None
 
     def open_run(self, run_id: str) -> Run | None:
-        """Return the run of this id, or None if this store has no such run."""
+        """Return the run of this id, or None where this store has none."""
         from mlflow.exceptions import MlflowException
 
         try:
             self.client.get_run(run_id)
         except MlflowException:
             return None
-        return Run(self.client, run_id, self.breaker)
+        return self._run(run_id)
 
     def end_children(self, parent_id: str) -> None:
-        """End as KILLED the children of a parent that are still RUNNING, because their processes were killed."""
+        """End as KILLED what a launcher's processes left RUNNING below a parent: they were stopped without a word."""
         mine = f"tags.`{PARENT_TAG}` = '{parent_id}' and attributes.status = 'RUNNING'"
-        with suppress(StorageError), answered(self.breaker.where):
+        with suppress(StorageError), answered(self.queue.where):
             for run in self.client.search_runs([self.experiment_id], mine):
-                Run(self.client, run.info.run_id, self.breaker).end("KILLED", "interrupted")
+                self._run(run.info.run_id).end("KILLED", "interrupted")
 
-    def no_run(self) -> Run:
-        """Return a run that records nothing, for work that goes on while the store fails."""
-        return Run(self.client, "", self.breaker)
+    def later_run(
+        self, mine: Mapping[str, str], name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str
+    ) -> Run:
+        """Return a run that the queue creates, or finds again and sets RUNNING, by its tags ``mine``.
+
+        A store that is away is waited for there. An answer that was lost makes no second run.
+        """
+        run = self._run("")
+
+        def create() -> None:
+            found = self.find_run(mine)
+            if found is not None:
+                run.handle.run_id, run.handle.needs_check = found.run_id, True
+                reopen(self.client, found.run_id)
+                return
+            created = self.client.create_run(
+                self.experiment_id, run_name=name, tags={**mine, **tags, PARENT_TAG: parent_id}
+            )
+            run.handle.run_id = created.info.run_id
+
+        self.queue.put(run.handle, create)
+        run.log_params(params)
+        return run
+
+    def _run(self, run_id: str) -> Run:
+        return Run(self.client, RunHandle(run_id), self.queue)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.queue.close()
 
 
 def quoted(value: str) -> str:
-    """Return a text escaped for quotes in a query to the store."""
+    """Return a text as it stands between quotes in a question to the store."""
     return value.replace("'", "''")
 
 
@@ -156,26 +160,26 @@ def _be_quiet() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils"):
-        # A failure of these libraries arrives as an exception, too.
+        # What goes wrong in there comes as an exception too.
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def open_store(settings: TrackingSettings, dataset: str) -> Store:
-    """Open the tracking store; create its schema and the experiment if they are missing.
+    """Open the tracking store, making its schema and the experiment if need be.
 
-    A lock admits one process at a time: of several that create the schema at once, all but one would fail.
+    Simultaneous first starts would each make the schema, and all but one die: so one process at a time.
 
     Parameters
     ----------
     settings : TrackingSettings
         Address and experiment.
     dataset : str
-        Name of the data set; it names the experiment, unless the settings do.
+        The manifest's name of the data set: the experiment, unless the settings name one.
 
     Raises
     ------
     StorageError
-        If the store cannot be reached or is damaged, or the experiment is deleted; the message shows no password.
+        If the store cannot be reached or is damaged; names its address without a password.
     """
     uri, name = tracking_uri(settings), settings.experiment or dataset
     where = hide_passwords(uri)
@@ -186,23 +190,23 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            created = client.create_experiment(name, artifact_location=_artifacts(uri, name))
-            return Store(client, created, CircuitBreaker(where))
+            made = client.create_experiment(name, artifact_location=_artifacts(uri, name))
+            return Store(client, made, RecordQueue(client, where))
     if experiment.lifecycle_stage != "active":
         raise StorageError(
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
             f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
         )
-    return Store(client, experiment.experiment_id, CircuitBreaker(where))
+    return Store(client, experiment.experiment_id, RecordQueue(client, where))
 
 
 def reach_store(settings: TrackingSettings) -> None:
-    """Check that a tracking server answers, before any work is done for it.
+    """Knock at a tracking server's door, so that one that is not there is known before anything is made for it.
 
     Raises
     ------
     StorageError
-        If the server does not answer within seconds.
+        If it does not answer within seconds.
     """
     uri = tracking_uri(settings)
     _be_quiet()
@@ -212,7 +216,7 @@ def reach_store(settings: TrackingSettings) -> None:
 
 
 def _knock(uri: str) -> None:
-    """Raise an OSError unless a server answers at this address; an error status or a bad certificate is an answer."""
+    """Raise an OSError unless somebody answers at this address: a refusal is an answer, a strange certificate too."""
     parts = urlsplit(uri)
     # urllib takes no user and password in an address, and would show them.
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}{HELLO}"

@@ -1,15 +1,17 @@
-"""Tracked runs of single trainings: logging one, reusing an equal one, finding the run of a folder.
+"""Tracked runs of single trainings: what is logged of one, and how a folder's or an equal training's run is found.
 
-The folder is the record and the run its copy; ``trial_runs`` has the runs of a search's trials.
+The folder is the record and the run its copy; a search's trials have their runs in ``trial_runs``.
 """
-
+import hashlib
 import tempfile
+
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlpsweep.data.dataset import Dataset
+from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import DataError
 from mlpsweep.files import write_atomic
+from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.model import log_model
@@ -20,45 +22,66 @@ from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
 
 
-def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, settings: TrainSettings, dataset: Dataset,
-                 source: str) -> None:  # fmt: skip
-    """Log the settings, the data, the result and the files of a finished training.
+def log_start(run: Run, settings: TrainSettings, dataset: Dataset, source: str) -> None:
+    """Log what a training starts with: its settings, and each split that it uses with its own rows and digest.
 
     Parameters
     ----------
     run : Run
-        Open run of the training, with all epochs logged.
-    folder : TrainingFolder
-        Folder with all outputs saved.
-    result : TrainingResult
-        Result of the training.
+        Just started.
     settings : TrainSettings
-        Settings of the training.
     dataset : Dataset
-        Data of the training.
+        As the training gets it; a test split only if the training is measured on it.
     source : str
         Folder of the prepared data.
     """
-    manifest, model = dataset.manifest, result.model
-    run.log_params(lineage.params(settings, model.n_parameters))
-    run.log_dataset(manifest.dataset, manifest.digest, source, len(dataset.train), manifest.n_features)
+    manifest = dataset.manifest
+    sizes = (manifest.n_features, *settings.hidden_sizes, manifest.n_classes)
+    run.log_params(lineage.params(settings, n_parameters(sizes)))
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    for name, split in splits.items():
+        log_split(run, name, split, dataset, source)
+
+
+def log_split(run: Run, name: str, split: Split | None, dataset: Dataset, source: str) -> None:
+    """Record one split as an input of a run, unless it has no rows."""
+    if split is None or not len(split):
+        return
+    manifest = dataset.manifest
+    digest = hashlib.sha256(f"{manifest.digest} {name} ".encode() + split.rows.tobytes()).hexdigest()
+    profile = {"num_rows": len(split), "num_features": manifest.n_features, "sha256": digest, "data": manifest.digest}
+    run.log_input(manifest.dataset, digest, name, profile, source)
+
+
+def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> None:
+    """Log what a finished training has learned, and its files.
+
+    Parameters
+    ----------
+    run : Run
+        Open; its epochs were logged as they came.
+    folder : TrainingFolder
+        Saved.
+    result : TrainingResult
+    """
+    model = result.model
     run.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
     run.set_tags({"weights_hash": model.weights_hash})
-    if run.log_files(folder.outputs):
-        run.set_tags({OUTPUTS: "true"})
-    log_model(run, folder.weights, manifest.n_features, manifest.n_classes)
+    run.log_files(folder.outputs, tag=OUTPUTS)
+    log_model(run, folder.weights, model.n_features, model.n_classes)
+    run.complete(folder)
 
 
 def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> Run | None:
-    """Reuse the outputs of a finished training with the same ``run_key``, if the store holds them undamaged.
+    """Take the outputs of a finished training with the same ``run_key``, if they are there and whole.
 
     Parameters
     ----------
     store : Store
     run_key : str
-        Key of the training that would otherwise be run.
+        Of the training that need not be done then.
     run : Run
-        Open run that receives parameters, histories and files.
+        Gets a copy of params, histories and files.
     folder : TrainingFolder
         Folder that receives the files; it stays as it is unless all of them are there and whole.
 
@@ -99,17 +122,7 @@ def _is_whole(folder: TrainingFolder, run: Run) -> bool:
 
 
 def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSettings) -> Run:
-    """Return the run of a folder's training, found by the id beside the folder, or else by its ``run_key``.
-
-    Where the store holds neither, a new run tagged ``restored`` is created from the folder.
-
-    Raises
-    ------
-    DataFormatError
-        If the record beside the folder is damaged.
-    StorageError
-        If the store does not answer.
-    """
+    """Return the run of a folder's training: by the id beside it, else by its run_key, else a new one, ``restored``."""
     record, key = folder.record(), str(model.metadata["run_key"])
     known = store.open_run(record.run_id) if record else None
     found = known or store.find_run({"run_key": key}, "FINISHED")
@@ -123,6 +136,6 @@ def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSe
 
 
 def origin_tags(model: Model) -> Mapping[str, str]:
-    """Return the study and the trial that a model comes from, as tags of its registered version."""
+    """Return where a searched model comes from, as tags of its registered version: study and trial."""
     origin = model.metadata.get("origin") or {}
     return {name: str(origin[name]) for name in ("study", "trial") if origin.get(name) is not None}

@@ -1,4 +1,4 @@
-"""The tracked runs of a search: one parent run per study, one child run per trial."""
+"""A search's side of tracking: one parent run per study, one child per trial, each continued when its work is."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,19 +23,13 @@ STATUSES: Mapping[str, Status] = {
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
-# Facts of a trial that are numbers; the other facts become tags.
+# Facts of a trial that are amounts; the others become tags.
 MEASURED = ("validation/loss", "epoch_of_weights")
 
 
 @contextmanager
 def search_run(store: Store, study: str) -> Iterator[Run]:
-    """Yield the parent run of a study: a new run, or the existing one when the study is joined or resumed.
-
-    Raises
-    ------
-    StorageError
-        If the store does not answer.
-    """
+    """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed."""
     parent = store.find_run({"study": study, "role": "search"})
     if parent is None:
         tags = {"study": study, "role": "search", "sweep": study, **lineage.origin()}
@@ -53,39 +47,26 @@ class TrialRun:
     Parameters
     ----------
     run : Run
-        Open run of the trial.
-    folder : Path
-        Folder of the trial, in the study.
-    logged : int
-        Number of epochs that the run already holds. MLflow appends, so a continued trial must not log an epoch twice.
+        Its run, open.
+    folder : TrainingFolder
+        Its folder in the study.
     """
 
     run: Run
-    folder: Path
-    logged: int
+    folder: TrainingFolder
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log an epoch, unless the run already holds it."""
-        if record.epoch > self.logged:
-            self.run.log_epoch(record)
+        """Log an epoch; one that the run of a continued trial holds already is passed over."""
+        self.run.log_epoch(record)
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
-        """End the run with the status, the facts and the history of the trial.
-
-        Parameters
-        ----------
-        status : str
-            A key of ``STATUSES``.
-        reason : str or None
-            Why the trial is not complete.
-        facts : mapping
-            Attributes of the trial by name, such as ``weights_hash``.
-        """
+        """End the run with the trial's status, its facts and its history."""
         self.run.log_metrics({name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"})
         tags = {name: str(value) for name, value in facts.items() if name not in MEASURED}
         self.run.set_tags({**tags, "trial_state": status})
-        if history := TrainingFolder(self.folder).saved_history():
-            self.run.log_files([history])
+        if histories := self.folder.histories():
+            self.run.log_files(histories)
+            self.run.complete(self.folder)
         self.run.end(STATUSES[status], reason)
 
 
@@ -96,7 +77,7 @@ class TrialRecorder:
     Parameters
     ----------
     store : Store
-        Store of the runs.
+        Where the runs are logged.
     study : str
         Name of the study.
     parent_id : str
@@ -115,55 +96,35 @@ class TrialRecorder:
     n_classes: int
 
     def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> TrialRun:
-        """Return the run of a trial: a new run, or for a continued trial its former run, RUNNING again.
+        """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued.
 
-        A failing store stops no trial: the trial's folder and the study hold what the store then lacks.
+        A store that is away stops no trial: the trial's folder and the study hold what the store then lacks.
         """
         return self._open({"trial": str(number), "role": "trial"}, f"{number}", settings, folder)
 
     def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> TrialRun:
-        """Return the run of a finalist's training, found by its ``run_key``; see :meth:`open_trial`."""
+        """Return the run of a finalist's training, found again by its ``run_key``; as :meth:`open_trial` otherwise."""
         mine = {"role": "finalist", "run_key": run_key}
         return self._open(mine, f"finalist {trial}, seed {place + 1}", settings, folder, finalist=str(trial))
 
     def _open(
         self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
     ) -> TrialRun:
-        try:
-            return self._found_or_new({"study": self.study, **mine}, title, settings, folder, tags)
-        except StorageError as error:
-            self.store.breaker.tell(error)
-            return TrialRun(self.store.no_run(), folder, 0)
-
-    def _found_or_new(
-        self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, tags: Mapping[str, str]
-    ) -> TrialRun:
-        # The store sets the tags as it creates the run, so a worker killed right after leaves no run that nobody finds.
-        run = self.store.find_run(mine)
-        if run is not None:
-            run.reopen()
-            return TrialRun(run, folder, run.last_step("train/loss"))
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
-        run = self.store.start_run(
+        run = self.store.later_run(
+            {"study": self.study, **mine},
             f"{title}: {lineage.run_name(settings)}",
-            tags={**mine, **tags, "sweep": self.study, "folder": str(folder), **self.tags},
-            params=lineage.params(settings, n_parameters(sizes)),
-            parent_id=self.parent_id,
+            {**tags, "sweep": self.study, "folder": str(folder), **self.tags},
+            lineage.params(settings, n_parameters(sizes)),
+            self.parent_id,
         )
-        return TrialRun(run, folder, 0)
+        return TrialRun(run, TrainingFolder(folder))
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
-        """Return an equal training outside the study, or None if the store holds none or fails.
-
-        Returns
-        -------
-        tuple of (str, float, dict) or None
-            Name of the run, metric at the epoch of its weights, and facts of the training.
-        """
+        """Return an equal training outside the study: where, the metric of its weights' epoch, and its facts."""
         try:
             return self._find(run_key, metric)
-        except StorageError as error:
-            self.store.breaker.tell(error)
+        except StorageError:  # the queue tells of it
             return None
 
     def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:

@@ -89,11 +89,15 @@ class TrainingFolder:
     @property
     def outputs(self) -> tuple[Path, ...]:
         """Paths of all files that a finished training leaves."""
-        return (self.weights, self._history, self._settings, self.path / "curves.png")
+        return (self.weights, self._history, self._batches, self._settings, self.path / "curves.png")
 
     @property
     def _history(self) -> Path:
         return self.path / "history.csv"
+
+    @property
+    def _batches(self) -> Path:
+        return self.path / "batches.csv"
 
     @property
     def _settings(self) -> Path:
@@ -125,14 +129,18 @@ class TrainingFolder:
         write_atomic(self._settings, config.to_yaml(settings).encode())
         write_atomic(self.path / "curves.png", curves)
 
-    def save_history(self, history: History) -> Path:
-        """Write the history alone, the only file that a trial of a search keeps, and return its path."""
+    def save_history(self, history: History) -> None:
+        """Write epochs and batches alone, which is all that a trial of a search keeps."""
         write_atomic(self._history, history.to_csv().encode())
-        return self._history
+        write_atomic(self._batches, history.batches_csv().encode())
 
-    def saved_history(self) -> Path | None:
-        """Return the path of the history's file, or None if the file is missing."""
-        return self._history if self._history.exists() else None
+    def histories(self) -> list[Path]:
+        """Return the files of epochs and batches that are there."""
+        return [path for path in (self._history, self._batches) if path.exists()]
+
+    def written_ms(self) -> int:
+        """Return when the history was written, POSIX time in milliseconds; 0 if it is not there."""
+        return int(1000 * self._history.stat().st_mtime) if self._history.exists() else 0
 
     def load(self) -> tuple[Model, TrainSettings]:
         """Return the model and its settings.
@@ -185,15 +193,24 @@ class TrainingFolder:
         DataFormatError
             If the file is not a table of epochs.
         """
-        lines = csv.DictReader(self.history_text().splitlines())
+        return self._table(self._history, self.history_text(), "epoch")
+
+    def batches(self) -> tuple[Mapping[str, float | None], ...]:
+        """Return one mapping per recorded batch, as :meth:`history`; none for a folder of earlier times."""
+        text = read_text(self._batches, REMEDY) if self._batches.exists() else "update"
+        return self._table(self._batches, text, "update")
+
+    @staticmethod
+    def _table(path: Path, text: str, counter: str) -> tuple[Mapping[str, float | None], ...]:
+        lines = csv.DictReader(text.splitlines())
         try:
-            if "epoch" not in (lines.fieldnames or ()):
-                raise ValueError("it has no column epoch")
+            if counter not in (lines.fieldnames or ()):
+                raise ValueError(f"it has no column {counter}")
             rows = tuple({key: float(cell) if cell else None for key, cell in line.items()} for line in lines)
-            if any(row["epoch"] is None for row in rows):
-                raise ValueError("an epoch has no number")
+            if any(row[counter] is None for row in rows):
+                raise ValueError(f"a row has no {counter}")
         except (ValueError, TypeError, AttributeError, csv.Error) as error:
-            raise DataFormatError(f"{self._history}: not a history of epochs ({error}). {REMEDY}") from error
+            raise DataFormatError(f"{path}: not a table of a training's {counter}s ({error}). {REMEDY}") from error
         return rows
 
     def history_text(self) -> str:

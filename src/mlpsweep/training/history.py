@@ -59,9 +59,10 @@ class BatchRecord(Measured):
     cost: float | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics by name: ``batch/loss``, ``batch/accuracy`` and those of the monitored split."""
+        """Return the metrics by name: ``batch/loss``, ``batch/accuracy``, ``batch/validation/loss`` if measured."""
         cost = {} if self.cost is None else {"batch/cost": self.cost}
-        return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **cost, **self.measured()}
+        measured = {f"batch/{name}": value for name, value in self.measured().items()}
+        return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **cost, **measured}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +140,22 @@ class History:
         return self.records[index]
 
     def to_csv(self) -> str:
-        """Return one line per epoch, floats by ``repr`` and without times, so that equal histories are equal bytes."""
-        present = [name for name in COLUMNS if any(name in record.metrics() for record in self.records)]
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["epoch", "update", *present])
-        for record in self.records:
-            metrics = record.metrics()
-            table.writerow([record.epoch, record.update, *(repr(metrics[name]) for name in present)])
-        return text.getvalue()
+        """Return one line per epoch: every float by ``repr``, so that equal histories are equal bytes; no times."""
+        return _csv(("epoch", "update"), [({"epoch": r.epoch, "update": r.update}, r.metrics()) for r in self.records])
+
+    def batches_csv(self) -> str:
+        """Return one line per recorded batch, as :meth:`to_csv`."""
+        batches = [batch for record in self.records for batch in record.batches]
+        return _csv(("update",), [({"update": batch.update}, batch.metrics()) for batch in batches])
+
+
+def _csv(counters: tuple[str, ...], rows: list[tuple[dict[str, int], dict[str, float]]]) -> str:
+    """Return counters, then every metric that a row has, as a table; a value that is not there is an empty cell."""
+    present = list(dict.fromkeys(name for _, metrics in rows for name in metrics))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*counters, *present])
+    for numbers, metrics in rows:
+        cells = (repr(metrics[name]) if name in metrics else "" for name in present)
+        table.writerow([*(numbers[name] for name in counters), *cells])
+    return text.getvalue()
