@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mlpsweep.tracking.relocate import relocate
 from tests.forked import Forked
-from tests.pipeline.doors import TINY, door, tracked, tree
+from tests.pipeline.doors import TINY, door, repoint, tracked, tree
 from tests.pipeline.processes import Running, count, started, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -59,12 +58,7 @@ def change(folder: Path, *statements: str, database: str = "mlflow.db") -> None:
 
 def copied(folder: Path, copy: Path) -> Path:
     """Return a copy of a project that looks for its artifacts in itself."""
-    shutil.copytree(folder, copy)
-    with contextlib.closing(sqlite3.connect(copy / "mlflow.db")) as store:
-        found = dict(store.execute("select experiment_id, artifact_location from experiments"))
-    relocate(f"sqlite:///{copy}/mlflow.db", {str(key): place for key, place in found.items()}, copy)
-    (copy / "mlflow.db.before-move").unlink()
-    return copy
+    return repoint(shutil.copytree(folder, copy))
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def repeats(study: Study, settings: WinnerSettings, run_key: Callable[[TrainSett
 
 
 def train_finalists(study: Study, settings: WinnerSettings, services: Services) -> int | None:
-    """Train what is missing, together with any other worker that is at it; return the signal that stopped it, or None.
+    """Train what is missing, sharing it with other workers; return the signal that stopped the work, or None.
 
     Call it in the main thread, where signals arrive.
 
@@ -83,7 +83,7 @@ def train_finalists(study: Study, settings: WinnerSettings, services: Services) 
 
 
 def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt) -> str:
-    """Do one training and say how it ended; left for later, with its checkpoint, if the search shall stop."""
+    """Do one training and say how it ended; if the search shall stop, a checkpoint keeps it for later."""
     name, folder = f"finalist trial {one.trial}, seed {one.place + 1}", study.folder / "finalists" / one.run_key[:16]
     checkpoints = CheckpointStore(folder / "checkpoints")
     log = services.open_finalist(one.trial, one.place, one.run_key, one.settings, folder)

@@ -34,7 +34,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True)
 class SearchEnd:
-    """How the work on a study ended, of one worker or of several.
+    """How the work of one or several workers on a study ended.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class SearchEnd:
     def remark(self, target: int) -> str:
         """Return the line for a user whose search stopped before its ``target``, or an empty text."""
         if self.signal:
-            return f"{self.n_counted} of {target} trials; the same command goes on\n"
+            return f"{self.n_counted} of {counted(target, 'trial')}; the same command goes on\n"
         if self.timed_out:
             return f"search.timeout_s is over after {counted(self.n_counted, 'trial')}; the same command goes on\n"
         return ""

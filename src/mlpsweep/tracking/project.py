@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Final, Self
 
 from mlpsweep.errors import StorageError
 
@@ -84,18 +84,20 @@ class RunningLock:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            self._stream = file.open("a")
-            fcntl.flock(self._stream, fcntl.LOCK_SH)
-            if _is_at(self._stream, file):
+            # A bare descriptor: a run that is dropped without an end is at work until its process ends.
+            self._descriptor: int | None = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            if _is_at(self._descriptor, file):
                 return
-            self._stream.close()  # its last holder has just removed it
+            os.close(self._descriptor)  # its last holder has just removed it
 
     def release(self) -> None:
         """Let go, and remove the file if nobody else holds it; a second time nothing happens."""
-        if not self._stream.closed:
-            if _is_free(self._stream):
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            if _is_free(descriptor):
                 self._file.unlink(missing_ok=True)
-            self._stream.close()
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +115,7 @@ def is_running(run_id: str, root: Path) -> bool:
     """Return whether a process holds the run."""
     try:
         with (root / RUNNING / run_id).open() as stream:
-            return not _is_free(stream)
+            return not _is_free(stream.fileno())
     except (FileNotFoundError, NotADirectoryError):
         return False
 
@@ -127,7 +129,7 @@ def left_running(root: Path) -> list[Path]:
 def remove_left(file: Path) -> None:
     """Remove a lock unless a process has taken it by now."""
     with contextlib.suppress(FileNotFoundError), file.open() as stream:
-        if _is_free(stream):
+        if _is_free(stream.fileno()):
             file.unlink(missing_ok=True)
 
 
@@ -154,17 +156,17 @@ def _gate(root: Path, kind: int) -> Iterator[None]:
         yield
 
 
-def _is_at(stream: IO[Any], file: Path) -> bool:
+def _is_at(descriptor: int, file: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(stream.fileno()), file.stat())
+        return os.path.samestat(os.fstat(descriptor), file.stat())
     except FileNotFoundError:
         return False
 
 
-def _is_free(stream: IO[Any]) -> bool:
+def _is_free(descriptor: int) -> bool:
     """Return whether no other process has the file locked; it is then locked by us until it is closed."""
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -187,8 +187,7 @@ class RecordQueue:
                 return
             else:
                 wait_s, self.is_failing = RETRY_S[0], False
-                if not task.points:  # points that came while others were sent go out next
-                    self._remove(task)
+                self._remove(task, only_if_sent=True)
 
     def _next(self) -> _Task:
         """Return the first task; points wait a moment for others, unless somebody waits for them."""
@@ -219,10 +218,12 @@ class RecordQueue:
             self._n_points -= len(points)
         self._sent_at = time.monotonic()
 
-    def _remove(self, task: _Task) -> None:
+    def _remove(self, task: _Task, *, only_if_sent: bool = False) -> None:
         with self._changed:
-            self._n_points -= len(task.points)
-            self._tasks.popleft()
+            # Points that came while others were sent go out next; this look and the removal are one step.
+            if not (only_if_sent and task.points):
+                self._n_points -= len(task.points)
+                self._tasks.popleft()
             self._changed.notify_all()
 
     def _tell(self, what: str) -> None:

@@ -54,20 +54,14 @@ def is_misplaced(uri: str, location: str | None, root: Path) -> bool:
     return file.resolve().is_relative_to(root.resolve()) or not folder.parent.parent.exists()
 
 
-def check_location(uri: str, name: str, location: str | None, root: Path) -> None:
-    """Refuse an experiment whose artifacts would go to the place where this project was, or was copied from.
-
-    Raises
-    ------
-    StorageError
-        Names the command that repoints it.
-    """
-    if is_misplaced(uri, location, root):
-        raise StorageError(
-            f"mlruns: the artifacts of experiment {name!r} are stored in {location}; expected "
-            f"{_beside(location, root)}, because the project lies here now. "
-            "If it was moved or copied: python -m pipeline.doctor fix=true"
-        )
+def location_fault(uri: str, name: str, location: str | None, root: Path) -> str | None:
+    """Return what to say of an experiment whose artifacts go where this project was, or was copied from."""
+    if not is_misplaced(uri, location, root):
+        return None
+    return (
+        f"mlruns: the artifacts of experiment {name!r} are stored in {location}; expected {_beside(location, root)}, "
+        "because the project lies here now. If it was moved or copied: python -m pipeline.doctor fix=true"
+    )
 
 
 def relocate(uri: str, locations: Mapping[str, str], root: Path) -> Path:

@@ -18,7 +18,7 @@ from mlpsweep.files import locked
 from mlpsweep.tracking.abandoned import close_abandoned
 from mlpsweep.tracking.project import project_tags, starting, work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
-from mlpsweep.tracking.relocate import check_location
+from mlpsweep.tracking.relocate import location_fault
 from mlpsweep.tracking.run import Run, reopen
 from mlpsweep.tracking.settings import TrackingSettings, is_lasting
 
@@ -72,11 +72,14 @@ class Store:
         Of the experiment.
     queue : RecordQueue
         What all its runs are written through; closed when the store's block ends.
+    place_fault : str or None
+        Why no run can be made: its files would not come into this project.
     """
 
     client: "MlflowClient"
     experiment_id: str
     queue: RecordQueue
+    place_fault: str | None = None
 
     def start_run(
         self,
@@ -151,6 +154,8 @@ class Store:
     def _create(self, run: Run, name: str, tags: Mapping[str, str], start_time_ms: int | None = None) -> None:
         """Create a run in the store; it is at work here until its end is sent."""
         root = work_tree()
+        if self.place_fault:
+            raise StorageError(self.place_fault)
         with starting(root):
             created = self.client.create_run(
                 self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **project_tags(root)}
@@ -186,7 +191,7 @@ def _be_quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = False) -> Store:
+def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = False, adds_files: bool = True) -> Store:
     """Open the tracking store, making its schema and the experiment if need be.
 
     Simultaneous first starts would each make the schema, and all but one die: so one process at a time.
@@ -199,6 +204,9 @@ def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = Fa
         The manifest's name of the data set: the experiment, unless the settings or the environment name one.
     stands_in : bool
         Whether the data stand in for another set: their runs are never among those of the set that was asked for.
+
+    adds_files : bool
+        Whether files go into runs that are there: into the right place, or not at all.
 
     Raises
     ------
@@ -222,10 +230,12 @@ def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = Fa
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
             f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
         )
-    check_location(uri, name, experiment.artifact_location, work_tree())
+    fault = location_fault(uri, name, experiment.artifact_location, work_tree())
+    if fault and adds_files:
+        raise StorageError(fault)
     with suppress(StorageError), answered(where):  # a store that has just answered is not waited for here
         close_abandoned(client, [experiment.experiment_id], work_tree())
-    return Store(client, experiment.experiment_id, RecordQueue(client, where))
+    return Store(client, experiment.experiment_id, RecordQueue(client, where), fault)
 
 
 def reach_store(settings: TrackingSettings) -> None:

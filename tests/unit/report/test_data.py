@@ -89,7 +89,7 @@ def test_results_on_two_data_sets_are_not_mixed(copied):
         ("evaluate/relu/predictions.csv", "row,label\n1,2\n", "not what its name says"),
         ("evaluate/relu/predictions.csv", "row,label,predicted,probability\n1,2,x,0.5\n", "not what its name says"),
         ("evaluate/relu/confusion_matrix.csv", "", "not what its name says"),
-        ("train/relu/history.csv", "epoch,train/loss\n1,abc\n", "not a history"),
+        ("train/relu/history.csv", "epoch,train/loss\n1,abc\n", "not a table of a training's epochs"),
     ],
 )
 def test_a_damaged_file_is_named(copied, name, text, message):

@@ -76,9 +76,6 @@ def test_after_ctrl_c_the_same_call_ends_as_if_it_had_not_been_stopped(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    # A shell starts what it puts into the background with SIGINT ignored; a notebook has Python's own handler.
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, former))
     whole = run_search(settings, SPACE, tiny_dataset, search=FOUR, folder=tmp_path / "whole")
     resumed: list[int] = []
 

@@ -70,8 +70,8 @@ def test_a_complete_trial_tells_all_that_a_winner_needs(study: Study, book: Book
 
 def test_the_trials_folder_holds_its_history_and_no_checkpoint(study: Study) -> None:
     work(study, search_settings(n_trials=1), make_services())
-    files = [path.name for path in study.trial_folder(0).rglob("*")]
-    assert files == ["history.csv"]
+    files = sorted(path.name for path in study.trial_folder(0).rglob("*"))
+    assert files == ["batches.csv", "history.csv"]
     assert (study.trial_folder(0) / "history.csv").read_text().count("\n") == 4
 
 

@@ -114,6 +114,7 @@ def test_a_run_that_stopped_early_shows_the_epoch_of_its_weights(
             run.log_metrics({"validation/accuracy": accuracy}, step=epoch)
         run.log_metrics({"epoch_of_weights": 2, "test/accuracy": 0.88})
         ids.append(run.run_id)
+    assert store.queue.drain() == 0
     last, best = open_runs(settings(tmp_path)).of_ids(ids)
     assert (last.metrics["validation/accuracy"], best.metrics["validation/accuracy"]) == (0.7, 0.9)
     assert best.metrics["test/accuracy"] == 0.88

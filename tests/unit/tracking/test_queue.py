@@ -76,6 +76,22 @@ def test_nothing_is_lost_or_doubled(n_refused: int, n_unheard: int, capsys: pyte
     )
 
 
+def test_points_that_come_while_others_are_sent_are_sent_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    queue, run = made(store)
+    send = queue._send
+
+    def send_and_let_another_come(task: object) -> None:
+        send(task)  # type: ignore[arg-type]
+        if len(store.points) == 1:
+            queue.put_points(run, points(1, 1))
+
+    monkeypatch.setattr(queue, "_send", send_and_let_another_come)
+    queue.put_points(run, points(1))
+    assert queue.drain(5.0) == 0
+    assert store.points == [("loss", 0), ("loss", 1)]
+
+
 def test_records_keep_their_order() -> None:
     store, taken = Store(n_refused=2), list[str]()
     queue, run = made(store)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlpsweep.errors import StorageError
-from mlpsweep.tracking.relocate import COLUMNS, check_location, is_misplaced, relocate
+from mlpsweep.tracking.relocate import COLUMNS, is_misplaced, location_fault, relocate
 
 OLD, SCHEMA = "/old/place", "dc11669786a5"
 TABLES = """
@@ -124,8 +124,8 @@ def test_a_store_shared_by_projects_is_left_while_the_other_one_is_there(tmp_pat
     assert is_misplaced(uri(shared), f"{there}/mlruns/digits", here)
 
 
-def test_a_start_in_a_moved_project_names_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(
-        StorageError, match=r"'digits' are stored in /old/place/mlruns/digits; .*pipeline.doctor fix=true"
-    ):
-        check_location(uri(tmp_path / "mlflow.db"), "digits", f"{OLD}/mlruns/digits", tmp_path)
+def test_a_start_in_a_moved_project_is_told_the_way_out(tmp_path: Path) -> None:
+    fault = location_fault(uri(tmp_path / "mlflow.db"), "digits", f"{OLD}/mlruns/digits", tmp_path)
+    assert fault is not None
+    assert fault.startswith("mlruns: the artifacts of experiment 'digits' are stored in /old/place/mlruns/digits; ")
+    assert fault.endswith("python -m pipeline.doctor fix=true")

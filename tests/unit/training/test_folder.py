@@ -37,7 +37,13 @@ def test_what_is_saved_is_read_back(folder: TrainingFolder, result: TrainingResu
     assert (model.weights_hash, read) == (result.model.weights_hash, settings)
     assert [row["epoch"] for row in folder.history()] == [1.0, 2.0]
     assert folder.history()[-1]["validation/accuracy"] == result.history[-1].validation_accuracy
-    assert [path.name for path in folder.outputs] == ["model.npz", "history.csv", "config.yaml", "curves.png"]
+    assert [path.name for path in folder.outputs] == [
+        "model.npz",
+        "history.csv",
+        "batches.csv",
+        "config.yaml",
+        "curves.png",
+    ]
     assert {path.name for path in folder.path.iterdir()} == {path.name for path in folder.outputs}
 
 

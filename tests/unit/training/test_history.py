@@ -38,8 +38,8 @@ def test_metrics_of_a_batch() -> None:
     assert record(1).batches[0].metrics() == {
         "batch/loss": 0.1,
         "batch/accuracy": 1.0,
-        "validation/loss": 0.7,
-        "validation/accuracy": 0.3,
+        "batch/validation/loss": 0.7,
+        "batch/validation/accuracy": 0.3,
     }
 
 
