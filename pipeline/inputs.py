@@ -40,7 +40,9 @@ def own_dataset(model: "Model", trained: "TrainSettings", paths: PathSettings, *
     if (folder / MANIFEST_NAME).exists() and Manifest.read(folder).dataset == model.metadata["dataset"]:
         return load_dataset(folder, trained.data, with_test=with_test)
     with data_folders(paths, Context(Path(), chosen=("data",))) as folders:
-        return folders.open(trained.data, with_test=with_test)[1]
+        dataset = folders.open(trained.data, with_test=with_test)[1]
+    manifest = dataclasses.replace(dataset.manifest, stands_in_for=model.metadata.get("stands_in_for"))
+    return dataclasses.replace(dataset, manifest=manifest)
 
 
 @contextmanager
