@@ -292,7 +292,7 @@ def main() -> None:
                     folder = Path(root, f"{kind} {work} {seed}".replace(" ", "-"))
                     folder.mkdir()
                     if work == "train":
-                        outcomes.append(train(relay, port, kind, folder, seed, 150 if options.short else 600))
+                        outcomes.append(train(relay, port, kind, folder, seed, 1000 if options.short else 3000))
                     else:
                         outcomes.append(search(relay, port, kind, folder, seed))
                 print(row(kind, work, options.seed, outcomes), flush=True)

@@ -121,17 +121,18 @@ class RecordQueue:
 
         self.put(run, send)
 
-    def drain(self, timeout_s: float = DRAIN_S, *, gives_up: bool = False) -> int:
+    def drain(self, timeout_s: float | None = None, *, gives_up: bool = False) -> int:
         """Wait until the store has everything, and return how many records it still lacks.
 
         Parameters
         ----------
-        timeout_s : float
-            Longest wait, seconds.
+        timeout_s : float or None
+            Longest wait, seconds; None: what is left of ``DRAIN_S``, which all waits share until the store has all.
         gives_up : bool
             Whether a store that does not answer is not waited for.
         """
-        deadline = time.monotonic() + timeout_s
+        started = time.monotonic()
+        deadline = started + (self._patience_s if timeout_s is None else timeout_s)
         with self._changed:
             self._is_draining = True
             self._changed.notify_all()
@@ -143,14 +144,14 @@ class RecordQueue:
             self._is_draining = False
             if self._bug:
                 raise self._bug
+            waited_s = time.monotonic() - started
+            self._patience_s = max(0.0, self._patience_s - waited_s) if self._tasks else DRAIN_S
             return sum(max(1, len(task.points)) for task in self._tasks)
 
     def close(self) -> None:
         """Wait for the store at the end of the work, in all at most ``DRAIN_S``, and say what it then lacks."""
-        started = time.monotonic()
-        n_left = self.drain(self._patience_s)
+        n_left = self.drain()
         if n_left:
-            self._patience_s = max(0.0, self._patience_s - (time.monotonic() - started))
             sys.stderr.write(
                 f"warning: tracking.uri: {self.where} lacks {n_left} records, because it did not take them within "
                 f"{DRAIN_S:g} s. The output folder has them; when the store is back, "
