@@ -88,8 +88,7 @@ class Project:
     def trainings(self) -> Iterator[TrainingFolder]:
         """Yield the folders that hold a model."""
         for folder in self.folders:
-            for weights in sorted(folder.rglob("model.npz")):
-                yield TrainingFolder(weights.parent)
+            yield from TrainingFolder.below(folder)
 
     def trials(self) -> Iterator[Path]:
         """Yield the folders of trials and of finalists' trainings."""
