@@ -226,6 +226,8 @@ def test_a_project_elsewhere_is_refused_until_it_is_repointed(
     refused = door(here, "train", *TINY, "seed=5", "output_dir=outputs/two")
     assert (refused.returncode, refused.stdout) == (4, "")
     assert "pipeline.doctor fix=true" in refused.stderr
+    assert door(here, "evaluate", "model_dir=outputs/one").returncode == 4
+    assert door(here, "verify", "model_dir=outputs/one").returncode == 0  # it writes a tag only
     is_mended(here, "moved", "artifacts", "repoints it")
     done = door(here, "train", *TINY, "seed=5", "output_dir=outputs/two")
     assert done.returncode == 0, done.stderr
