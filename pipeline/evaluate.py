@@ -25,7 +25,6 @@ def run(settings: EvaluateJob, context: Context) -> None:
     training = TrainingFolder(Path(settings.model_dir))
     model, trained = training.load()
 
-    from mlpsweep.data.dataset import load_dataset
     from mlpsweep.evaluation.folder import EvaluationFolder
     from mlpsweep.evaluation.metrics import evaluate_model
     from mlpsweep.figures.errors import draw_evaluation
@@ -33,9 +32,10 @@ def run(settings: EvaluateJob, context: Context) -> None:
     from mlpsweep.figures.training import first_layer
     from mlpsweep.tracking.store import open_store
     from mlpsweep.tracking.training_runs import log_split, run_of
+    from pipeline.inputs import own_dataset
 
-    dataset = load_dataset(Path(settings.paths.prepared) / model.data_folder, trained.data, with_test=True)
-    store = open_store(settings.tracking, dataset.manifest.dataset)
+    dataset = own_dataset(model, trained, settings.paths, with_test=True)
+    store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
     evaluation = evaluate_model(model, dataset)
     units = first_layer(model.params.weights[0], dataset.manifest.image_shape, f"{evaluation.title}: first layer")
     figures = {**draw_evaluation(evaluation, dataset), "first_layer": units}
@@ -63,7 +63,7 @@ def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
         return f"not registered: {dataset} stands in for {wanted}"
     made = make_champion(tracked, training.weights, origin_tags(model))
     if made is None:
-        return "not registered: the tracking store did not take it; the same command does it later"
+        return "not registered: the tracking store did not take it. When it is back, the same command does it"
     return f"{made} is the {CHAMPION}: models:/{made.split()[0]}@{CHAMPION}"
 
 

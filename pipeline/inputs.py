@@ -13,6 +13,8 @@ from pipeline.settings import PathSettings, TrainJob
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
     from mlpsweep.data.ready import DataFolders
+    from mlpsweep.settings import TrainSettings
+    from mlpsweep.training.model import Model
 
 T = TypeVar("T", bound=TrainJob)
 
@@ -26,6 +28,21 @@ def settled(settings: T, context: Context) -> "tuple[T, Dataset]":
     with data_folders(settings.paths, context) as folders:
         data, dataset = folders.open(settings.data, with_test=settings.monitor == "test")
     return dataclasses.replace(settings, data=data), dataset
+
+
+def own_dataset(model: "Model", trained: "TrainSettings", paths: PathSettings, *, with_test: bool) -> "Dataset":
+    """Return the data that a model was trained on, fetched and prepared first if they are missing; no other set."""
+    from mlpsweep.data.dataset import load_dataset
+    from mlpsweep.data.manifest import MANIFEST_NAME, Manifest
+
+    folder = Path(paths.prepared) / model.data_folder
+    # Digits that stood in for another set lie in its folder; elsewhere they are found under their own name.
+    if (folder / MANIFEST_NAME).exists() and Manifest.read(folder).dataset == model.metadata["dataset"]:
+        return load_dataset(folder, trained.data, with_test=with_test)
+    with data_folders(paths, Context(Path(), chosen=("data",))) as folders:
+        dataset = folders.open(trained.data, with_test=with_test)[1]
+    manifest = dataclasses.replace(dataset.manifest, stands_in_for=model.metadata.get("stands_in_for"))
+    return dataclasses.replace(dataset, manifest=manifest)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ def run(settings: SearchJob, context: Context) -> None:
     from mlpsweep.search.recipe import fixed_deltas
     from mlpsweep.search.run import conclude, search
     from mlpsweep.search.study import open_study
-    from mlpsweep.tracking.store import open_store, reach_store, work_tree
+    from mlpsweep.tracking.project import work_tree
+    from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.tracking.trial_runs import search_run
     from pipeline.inputs import settled
 
@@ -45,7 +46,10 @@ def run(settings: SearchJob, context: Context) -> None:
         sys.stdout.writelines(f"{line}\n" for line in preview(plan, settings.search, measure_epoch(dataset)))
         return
     study = open_study(plan, settings.search, work_tree())
-    with search_run(open_store(settings.tracking, dataset.manifest.dataset), study.name) as parent:
+    with search_run(
+        open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for)),
+        study.name,
+    ) as parent:
         end = search(study, settings.search, work_as, (settings, prepared, parent.run_id))
         sys.stderr.write(end.remark(settings.search.n_trials))
         if end.signal:
@@ -91,14 +95,15 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
     from mlpsweep.search.services import ReusableResult
     from mlpsweep.search.study import open_study
     from mlpsweep.tracking.lineage import origin
-    from mlpsweep.tracking.store import open_store, work_tree
+    from mlpsweep.tracking.project import work_tree
+    from mlpsweep.tracking.store import open_store
     from mlpsweep.tracking.trial_runs import TrialRecorder
     from mlpsweep.training.identity import environment
 
     dataset = load_dataset(prepared, settings.data)
     manifest = dataset.manifest
     study = open_study(plan_of(settings, manifest), settings.search, work_tree())
-    with open_store(settings.tracking, manifest.dataset) as store:
+    with open_store(settings.tracking, manifest.dataset, stands_in=bool(manifest.stands_in_for)) as store:
         tags = {**origin(), **environment()}
         recorder = TrialRecorder(store, study.name, parent_id, tags, manifest.n_features, manifest.n_classes)
 

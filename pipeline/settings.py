@@ -7,7 +7,7 @@ from pathlib import Path
 from mlpsweep import rules
 from mlpsweep.rules import key
 from mlpsweep.schema import Settings
-from mlpsweep.search.settings import SearchSettings, SpaceSettings, WinnerSettings
+from mlpsweep.search.settings import STORAGE, SearchSettings, SpaceSettings, WinnerSettings
 from mlpsweep.settings import MAX_SEED, DataSettings, OriginSettings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
 
@@ -152,6 +152,28 @@ class ReportJob(Settings):
     """Settings of ``report``."""
 
     paths: PathSettings = PathSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlace(Settings):
+    """Where the studies are."""
+
+    storage: str | None = key(
+        rules.optional(STORAGE),
+        "database of the study; null: mlruns/optuna.db",
+        "sqlite:///mlruns/optuna.db",
+        default=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorJob(Settings):
+    """Settings of ``doctor``."""
+
+    fix: bool = key(rules.BOOLEAN, "mend what is safe to mend", "true", default=False)
+    search: StudyPlace = StudyPlace()
+    paths: PathSettings = PathSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def run(settings: TrainJob, context: Context) -> None:
     name, key = lineage.run_name(training), run_key(training, dataset.manifest.digest)
     made_with = {**lineage.origin(), **environment()}
     recipe = dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
-    store = open_store(settings.tracking, dataset.manifest.dataset)
+    store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
     tags = {"run_key": key, **made_with, **recipe}
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
         record = RunRecord(tracked.run_id, name, made_with)
@@ -87,7 +87,7 @@ def around(sweep: Sweep) -> Iterator[None]:
     reach_store(sweep.jobs[0].settings.tracking)
     for job in sweep.jobs:
         settings, dataset = settled(job.settings, Context(sweep.folder, chosen=job.chosen))
-    store = open_store(settings.tracking, dataset.manifest.dataset)
+    store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
     with store.start_run(f"sweep {sweep.title}", tags={**origin(), "sweep": str(sweep.folder)}) as parent:
         os.environ[PARENT] = parent.run_id
         try:

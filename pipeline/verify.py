@@ -14,21 +14,22 @@ from pipeline.settings import VerifyJob
 
 def run(settings: VerifyJob, context: Context) -> None:
     """Rebuild, compare, tag."""
-    from mlpsweep.data.dataset import load_dataset
     from mlpsweep.errors import NoResultError
     from mlpsweep.tracking.store import open_store
     from mlpsweep.tracking.training_runs import run_of
     from mlpsweep.training.folder import TrainingFolder
     from mlpsweep.training.proof import TOLERANCE, differences
     from mlpsweep.training.run import run_training
+    from pipeline.inputs import own_dataset
     from pipeline.progress import TrainBar
 
     folder = TrainingFolder(Path(settings.model_dir))
     model, training = folder.load()
     folder.history()  # a damaged file is reported before the training, which may take an hour
-    prepared = Path(settings.paths.prepared) / model.data_folder
-    dataset = load_dataset(prepared, training.data, with_test=training.monitor == "test")
-    store = open_store(settings.tracking, dataset.manifest.dataset)
+    dataset = own_dataset(model, training, settings.paths, with_test=training.monitor == "test")
+    manifest = dataset.manifest
+    # A tag alone is written: that is right in a copy of a project, too.
+    store = open_store(settings.tracking, manifest.dataset, stands_in=bool(manifest.stands_in_for), adds_files=False)
     with TrainBar(f"verify {folder.path}", training.batch_size) as bar:
         result = run_training(training, dataset, on_progress=bar.update)
     is_same = result.model.weights_hash == model.weights_hash

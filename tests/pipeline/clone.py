@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.pipeline.doors import ROOT, tracked
+from tests.pipeline.doors import ROOT, repoint, tracked
 
 # Nobody listens there: what the mirrors of a clone are, and what MNIST_MIRROR says, unless a test wants the files.
 NOBODY = "https://127.0.0.1:9/"
@@ -95,6 +95,8 @@ class Clone:
         shutil.copytree(self.folder, folder, symlinks=True)
         (folder / ".dvc/config.local").unlink()
         copy = Clone(folder)
+        if (folder / "mlflow.db").exists():
+            repoint(folder)
         copy.set_up()
         return copy
 

@@ -1,5 +1,6 @@
 """Runs doors and MLflow's pages as a user does: as processes, in a folder of their own, on the digits."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlpsweep.tracking.relocate import relocate
 from tests.forked import Forked, forked_door
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +88,14 @@ def tracked(folder: Path, query: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query on the folder's MLflow store."""
     with sqlite3.connect(f"file:{folder / 'mlflow.db'}?mode=ro", uri=True) as store:
         return store.execute(query).fetchall()
+
+
+def repoint(folder: Path) -> Path:
+    """Let a copy of a project look for its artifacts in itself, as the doctor does, and return it."""
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as store:
+        known = store.execute("select experiment_id, artifact_location from experiments").fetchall()
+    relocate(f"sqlite:///{folder}/mlflow.db", {str(number): place for number, place in known}, folder).unlink()
+    return folder
 
 
 def tree(folder: Path) -> set[str]:

@@ -13,7 +13,7 @@ from mlpsweep.tracking.queue import RecordQueue, RunHandle
 from mlpsweep.tracking.run import Run
 from mlpsweep.training.folder import TrainingFolder
 from pipeline.evaluate import register
-from tests.pipeline.doors import TINY, door, tracked
+from tests.pipeline.doors import TINY, door, repoint, tracked
 
 pytestmark = pytest.mark.slow
 SEARCH = (
@@ -112,7 +112,7 @@ def test_searching_without_the_test_split_gives_the_same_weights(
     evaluated: Path, without_test_split: Path, tmp_path: Path
 ) -> None:
     hashes = []
-    for folder in (shutil.copytree(evaluated, tmp_path / "copy"), without_test_split):
+    for folder in (repoint(shutil.copytree(evaluated, tmp_path / "copy")), without_test_split):
         done = door(folder, "search", *SEARCH)
         assert done.returncode == 0, done.stderr
         trials = list(csv.DictReader((folder / "artifacts/search/trials.csv").read_text().splitlines()))
@@ -130,7 +130,7 @@ def test_a_model_is_registered_if_that_is_asked(evaluated: Path) -> None:
 
 
 def test_a_registry_that_refuses_loses_no_evaluation(evaluated: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(evaluated, tmp_path / "copy")
+    folder = repoint(shutil.copytree(evaluated, tmp_path / "copy"))
     with sqlite3.connect(folder / "mlflow.db") as store:
         store.execute("alter table registered_models rename to gone")
     done = door(folder, "evaluate", "model_dir=model", "output_dir=again", "register=true")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.doors import door, tracked, tree
+from tests.pipeline.doors import door, repoint, tracked, tree
 
 pytestmark = pytest.mark.slow
 SEARCH = (
@@ -39,7 +39,7 @@ def test_the_first_trial_is_the_published_baseline(searched: Path) -> None:
 
 
 def test_the_same_command_runs_nothing_and_a_higher_target_the_difference(searched: Path, tmp_path: Path) -> None:
-    searched = shutil.copytree(searched, tmp_path / "copy")
+    searched = repoint(shutil.copytree(searched, tmp_path / "copy"))
     before = (searched / "artifacts/search/summary.json").read_bytes()
     assert door(searched, "search", *SEARCH, "search.n_trials=4").returncode == 0
     assert tracked(searched, CHILDREN) == [(4,)]

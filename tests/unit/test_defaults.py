@@ -15,6 +15,7 @@ from pipeline import settings as jobs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ROOTS: dict[str, type[Settings]] = {
     "compare": jobs.CompareJob,
+    "doctor": jobs.DoctorJob,
     "evaluate": jobs.EvaluateJob,
     "prepare": jobs.DataJob,
     "recipes": jobs.RecipesJob,

@@ -19,7 +19,7 @@ LAYERS = (
     {"training"},
     {"evaluation", "tracking", "search"},
     {"figures"},
-    {"report"},
+    {"report", "upkeep"},
 )
 # Parts of one layer that stand side by side: none imports another.
 APART = {"evaluation", "tracking", "search"}
@@ -147,7 +147,18 @@ def test_the_list_of_private_names_holds_modules_that_exist() -> None:
 
 
 def test_the_doors_are_found() -> None:
-    assert {"download", "prepare", "train", "evaluate", "search", "report", "verify", "compare", "recipes"} == {*DOORS}
+    assert {
+        "download",
+        "prepare",
+        "train",
+        "evaluate",
+        "search",
+        "report",
+        "verify",
+        "compare",
+        "recipes",
+        "doctor",
+    } == {*DOORS}
 
 
 @pytest.mark.parametrize("door", DOORS)

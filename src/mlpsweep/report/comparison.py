@@ -93,7 +93,8 @@ class Comparison:
     @property
     def shared(self) -> dict[str, Any]:
         """Settings that all runs have in common."""
-        return {name: value for name, value in self.groups[0].settings.items() if name not in self.names}
+        settings = next(group.settings for group in self.groups if group.settings)
+        return {name: value for name, value in settings.items() if name not in self.names}
 
     def table(self, n_rows: int | None = None, *, names_runs: bool = True) -> Table:
         """Return the rows as a table.
@@ -157,22 +158,24 @@ def compare(runs: Sequence[TrackedRun], metric: str) -> Comparison:
     runs = list({run.run_id: run for run in runs}.values())
     _check(runs, metric)
     groups = _groups(runs)
-    names = varying([group.settings for group in groups], dict.fromkeys(n for g in groups for n in g.settings))
+    # A run of earlier times that failed has no settings: it is a row, and differs in nothing that is known.
+    told = [group.settings for group in groups if group.settings]
+    names = varying(told, dict.fromkeys(name for settings in told for name in settings))
     sign = -metric_named(metric).sign
     ranked = sorted(groups, key=lambda g: (g.mean(metric) is None, sign * (g.mean(metric) or 0.0)))
-    return Comparison(runs[0].params[DATA], metric, names, tuple(ranked))
+    return Comparison(next(run.params[DATA] for run in runs if DATA in run.params), metric, names, tuple(ranked))
 
 
 def _check(runs: Sequence[TrackedRun], metric: str) -> None:
     """Raise for runs that cannot be compared."""
     if len(runs) < 2:
         raise SettingsError(f"compare: {len(runs)} runs; expected at least two. Name a sweep, or more of run_ids")
-    foreign = [run for run in runs if DATA not in run.params]
+    foreign = [run for run in runs if DATA not in run.params and not run.is_training]
     if foreign:
         raise SettingsError(
             *(f"run_ids: {run.run_id} ({run.name}) is no training; expected the ids of jobs" for run in foreign)
         )
-    datasets = sorted({run.params[DATA] for run in runs})
+    datasets = sorted({run.params[DATA] for run in runs if DATA in run.params})
     if len(datasets) > 1:
         raise DataError(
             f"compare: the runs are of {' and '.join(datasets)}; expected one data set, because figures on different "

@@ -182,6 +182,22 @@ class Ledger:
             self._note(session, new.trial_id, {OWNER: owner})
             return Claim(new.trial_id, new.number, owner)
 
+    def deserted(self, is_alive: Callable[[str | None], bool]) -> list[int]:
+        """Return the numbers of trials that are RUNNING and whose owner does not live."""
+        running = (trial for trial in self.trials() if trial.state == TrialState.RUNNING)
+        return [trial.number for trial in running if not is_alive(trial.user_attrs.get(OWNER))]
+
+    def leave(self, is_alive: Callable[[str | None], bool]) -> None:
+        """Leave deserted trials WAITING for the next worker; each has then lost one more worker."""
+        with self._transaction() as session:
+            query = select(models.TrialModel).filter_by(study_id=self.study_id, state=TrialState.RUNNING)
+            trials: list[Any] = list(session.scalars(query))
+            for trial in trials:
+                notes = _notes(trial)
+                if not is_alive(notes.get(OWNER)):
+                    trial.state = TrialState.WAITING
+                    self._note(session, trial.trial_id, {OWNER: None, RETRIES: notes.get(RETRIES, 0) + 1})
+
     def _adopt(self, session: Session, trial: Any, owner: str, retries: int, is_surplus: bool) -> Claim:
         # A trial that was interrupted lies WAITING; one that is still RUNNING lost its worker.
         retries += trial.state == TrialState.RUNNING

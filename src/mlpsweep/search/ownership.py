@@ -33,6 +33,15 @@ def remove_stale(folder: Path) -> None:
         is_alive(folder, file.stem)
 
 
+def is_held(file: Path) -> bool:
+    """Return whether a process holds a lock; its file stays."""
+    try:
+        with file.open("r") as stream:
+            return not lock(stream, wait=False)
+    except FileNotFoundError:
+        return False
+
+
 def is_alive(folder: Path, name: str | None) -> bool:
     """Return whether the worker called ``name`` still holds its lock; a dead one's file is removed."""
     if name is None:

@@ -39,6 +39,9 @@ def _storage() -> Rule:
     return Rule("an address sqlite:///<file>", parse)
 
 
+STORAGE = _storage()
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(Settings):
     """A study, and how much work it gets."""
@@ -51,7 +54,7 @@ class SearchSettings(Settings):
         identity=False,
     )
     storage: str | None = key(
-        rules.optional(_storage()),
+        rules.optional(STORAGE),
         "database of the study; null: mlruns/optuna.db",
         "sqlite:///mlruns/optuna.db",
         default=None,

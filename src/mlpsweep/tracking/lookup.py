@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.schema import nearest
+from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
-from mlpsweep.tracking.run import Run
+from mlpsweep.tracking.relocate import store_file
+from mlpsweep.tracking.run import REASON, Run
 from mlpsweep.tracking.settings import TrackingSettings
-from mlpsweep.tracking.store import PARENT_TAG, quoted, reach_store, tracking_uri, work_tree
+from mlpsweep.tracking.store import PARENT_TAG, deleted_run, quoted, reach_store, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 PER_EPOCH: Final = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 """Metrics of which a run that stopped early shows the epoch that its weights are of, not the last one."""
 
-SQLITE: Final = "sqlite:///"
 PAGE: Final = 1000
 
 
@@ -30,11 +31,13 @@ class TrackedRun:
     Parameters
     ----------
     run_id, name, status : str
-        Its identity, and how it ended.
+        Its identity, and how it ended: MLflow's word, or ``diverged``.
     params : mapping of str to str
-        Its settings, as texts.
+        Its settings, as texts; a run of earlier times that failed has none.
     metrics : mapping of str to float
         Its figures, those of the epoch whose weights it kept.
+    is_training : bool
+        Whether it is known as one even without settings.
     """
 
     run_id: str
@@ -42,6 +45,7 @@ class TrackedRun:
     status: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    is_training: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,19 +66,50 @@ class Runs:
     experiment_ids: tuple[str, ...]
     where: str
 
+    def get(self, run_id: str) -> Any:
+        """Return a run as the store tells it, a deleted one too, or None where there is none of this id."""
+        from mlflow.exceptions import MlflowException
+
+        with answered(self.where):
+            try:
+                return self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+    def with_tags(self, tags: Mapping[str, str]) -> list[Any]:
+        """Return all runs with these tags as the store tells them, the newest first, deleted ones last."""
+        words = " and ".join(f"tags.`{name}` = '{quoted(value)}'" for name, value in tags.items())
+        there, deleted = (list(self._search(words, is_deleted=is_deleted)) for is_deleted in (False, True))
+        return [*reversed(there), *reversed(deleted)]
+
+    def experiments(self) -> list[Any]:
+        """Return the experiments as the store tells them."""
+        with answered(self.where):
+            return [self.client.get_experiment(number) for number in self.experiment_ids]
+
     def of_ids(self, run_ids: Iterable[str]) -> list[TrackedRun]:
         """Return the runs of these ids.
 
         Raises
         ------
         SettingsError
-            With one message for each id that is not there.
+            With one message for each id that is not there, or was deleted.
         """
-        found = {run_id: self._get(run_id) for run_id in run_ids}
-        lost = [run_id for run_id, run in found.items() if run is None]
-        if lost:
-            raise SettingsError(*(f"run_ids: {one} is not in {self.where}; `mlflow ui` shows the ids" for one in lost))
+        found = {run_id: self.get(run_id) for run_id in run_ids}
+        faults = [f"run_ids: {fault}" for run_id, run in found.items() if (fault := self._fault(run_id, run))]
+        if faults:
+            raise SettingsError(*faults)
         return [self._told(run) for run in found.values()]
+
+    def _fault(self, run_id: str, run: Any) -> str | None:
+        if run is None:
+            return (
+                f"{run_id} is not in {self.where}; `mlflow ui` shows the ids, and `python -m pipeline.doctor` what the "
+                "store lacks"
+            )
+        return deleted_run(run_id) if _is_deleted(run) else None
 
     def of_sweep(self, name: str) -> list[TrackedRun]:
         """Return all jobs of a multirun, or all trials of a search, in order of their start.
@@ -89,39 +124,36 @@ class Runs:
         SettingsError
             If there is none of this name; tells the nearest one.
         """
-        parent = self._get(name) or self._parent(name)
+        parent = self.get(name) or self._parent(name)
+        if parent is None and (deleted := self._parent(name, is_deleted=True)):
+            parent = deleted
+        if parent is not None and _is_deleted(parent):
+            raise SettingsError(f"sweep: {name!r}: {deleted_run(parent.info.run_id)}")
         if parent is None:
             known = list(dict.fromkeys(run.data.tags["sweep"] for run in self._search("tags.sweep LIKE '%'")))
             latest = f", such as {known[-1]}" if known else ""
             raise SettingsError(
                 f"sweep: {name!r} is not in {self.where}; expected a multirun's folder, a study's name or the "
-                f"parent's run id{latest}{nearest(name, known)}. `mlflow ui` shows them all"
+                f"parent's run id{latest}{nearest(name, known)}. `mlflow ui` shows them all, and "
+                "`python -m pipeline.doctor` what the store lacks"
             )
         return [self._told(run) for run in self._search(f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")]
 
-    def _parent(self, name: str) -> Any:
+    def _parent(self, name: str, *, is_deleted: bool = False) -> Any:
         words = [f"tags.sweep = '{quoted(one)}'" for one in dict.fromkeys((name, str(Path(name))))]
         words.append(f"attributes.run_name = '{quoted(name)}'")
-        found = (run for word in words for run in self._search(word) if PARENT_TAG not in run.data.tags)
+        all_found = (run for word in words for run in self._search(word, is_deleted=is_deleted))
+        found = (run for run in all_found if PARENT_TAG not in run.data.tags)
         return max(found, key=lambda run: int(run.info.start_time), default=None)
 
-    def _get(self, run_id: str) -> Any:
-        from mlflow.exceptions import MlflowException
+    def _search(self, words: str, *, is_deleted: bool = False) -> Iterator[Any]:
+        from mlflow.entities import ViewType
 
-        with answered(self.where):
-            try:
-                return self.client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    return None
-                raise
-
-    def _search(self, words: str) -> Iterator[Any]:
-        token = None
+        view, token = ViewType.DELETED_ONLY if is_deleted else ViewType.ACTIVE_ONLY, None
         while True:
             with answered(self.where):
                 page = self.client.search_runs(
-                    list(self.experiment_ids), words, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+                    list(self.experiment_ids), words, view, PAGE, order_by=["start_time ASC"], page_token=token
                 )
             yield from page
             token = page.token
@@ -137,7 +169,14 @@ class Runs:
             )
             kept = {name: one.value_at(name, epoch) for name in PER_EPOCH if name in metrics}
             metrics |= {name: value for name, value in kept.items() if value is not None}
-        return TrackedRun(run.info.run_id, run.info.run_name, run.info.status, params, metrics)
+        tags = run.data.tags
+        has_diverged = run.info.status == "FAILED" and tags.get(REASON, "").startswith("DivergenceError")
+        ended = "diverged" if has_diverged else run.info.status
+        return TrackedRun(run.info.run_id, run.info.run_name, ended, params, metrics, is_training="run_key" in tags)
+
+
+def _is_deleted(run: Any) -> bool:
+    return bool(run.info.lifecycle_stage != "active")
 
 
 def open_runs(settings: TrackingSettings) -> Runs:
@@ -149,8 +188,8 @@ def open_runs(settings: TrackingSettings) -> Runs:
         If it is not there, cannot be reached or is damaged.
     """
     uri = tracking_uri(settings)
-    where, file = hide_passwords(uri), uri.removeprefix(SQLITE).partition("?")[0]
-    if uri.startswith(SQLITE) and not Path(file).exists():
+    where, file = hide_passwords(uri), store_file(uri)
+    if file is not None and not file.exists():
         raise StorageError(
             f"tracking.uri: {where} is not there; expected a store with runs. Run a sweep first, "
             "type the command in the folder that holds mlflow.db, or set tracking.uri."

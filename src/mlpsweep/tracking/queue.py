@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlpsweep.errors import reason_of
 from mlpsweep.files import storage_errors
+from mlpsweep.tracking.project import RunningLock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,10 +58,13 @@ class RunHandle:
         Empty until the queue has created the run.
     needs_check : bool
         Whether the store may hold points of this run that are sent again, or lack points that were dropped here.
+    lock : RunningLock or None
+        Held while this process works on the run.
     """
 
     run_id: str = ""
     needs_check: bool = False
+    lock: RunningLock | None = None
 
 
 @dataclass
@@ -246,6 +250,13 @@ def send_points(client: "MlflowClient", run_id: str, points: list[Point]) -> Non
 
 def send_missing(client: "MlflowClient", run_id: str, points: list[Point]) -> int:
     """Log those points whose step the store lacks, and return how many; a point is its run, name and step."""
+    missing = missing_points(client, run_id, points)
+    send_points(client, run_id, missing)
+    return len(missing)
+
+
+def missing_points(client: "MlflowClient", run_id: str, points: list[Point]) -> list[Point]:
+    """Return those points whose step the store lacks, each step once."""
     known = {name: _steps(client, run_id, name) for name in dict.fromkeys(point[0] for point in points)}
     missing: list[Point] = []
     for point in points:
@@ -253,8 +264,7 @@ def send_missing(client: "MlflowClient", run_id: str, points: list[Point]) -> in
         if step not in known[name]:
             known[name].add(step)
             missing.append(point)
-    send_points(client, run_id, missing)
-    return len(missing)
+    return missing
 
 
 def _steps(client: "MlflowClient", run_id: str, name: str) -> set[int]:

@@ -12,9 +12,9 @@ from typing import Final
 from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
 from mlpsweep.tracking.model import log_model
+from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import Run
-from mlpsweep.tracking.store import work_tree
 from mlpsweep.training.model import Model
 
 CHAMPION: Final = "champion"
@@ -68,9 +68,22 @@ def _make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str:
 
 
 def _version_of(run: Run, name: str, run_key: str) -> str | None:
-    """Return the newest version that an equal training made."""
+    """Return the newest version that an equal training made whose run has not been deleted."""
     found = run.client.search_model_versions(f"name = '{name}' and tags.run_key = '{run_key}'")
-    return max((str(version.version) for version in found), key=int, default=None)
+    return max((str(version.version) for version in found if _is_there(run, version.run_id)), key=int, default=None)
+
+
+def _is_there(run: Run, run_id: str | None) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return False
+    try:
+        return bool(run.client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mlpsweep.tracking.completion import recorded_points
+from mlpsweep.tracking.project import hold_running, work_tree
 from mlpsweep.tracking.queue import Point, RecordQueue, RunHandle, answered
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 REASON = "reason"
+# Tags a run that lacks records, until they are sent.
+INCOMPLETE = "incomplete"
 # Tags a run that has all files of its training.
 OUTPUTS = "outputs"
 
@@ -123,7 +126,13 @@ class Run:
         if reason:
             self.set_tags({REASON: reason[:5000]})
         ended = _now_ms()
-        self.queue.put(self.handle, lambda: self.client.set_terminated(self.run_id, status, ended))
+
+        def send() -> None:
+            self.client.set_terminated(self.run_id, status, ended)
+            if self.handle.lock:
+                self.handle.lock.release()
+
+        self.queue.put(self.handle, send)
         self.queue.drain(gives_up=True)
 
     def metrics(self) -> dict[str, float]:
@@ -162,7 +171,12 @@ class Run:
     def reopen(self) -> None:
         """Set an ended run RUNNING again, to be continued; what it holds already is not logged again."""
         self.handle.needs_check = True
+        self.hold()
         self.queue.put(self.handle, lambda: reopen(self.client, self.run_id))
+
+    def hold(self) -> None:
+        """Show, until the run's end is sent, that this process works on it."""
+        self.handle.lock = hold_running(self.run_id, work_tree())
 
     def value_at(self, metric: str, step: int) -> float | None:
         """Return a metric's value at a step, or None if it was not logged there."""

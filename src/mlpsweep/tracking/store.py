@@ -2,27 +2,31 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
 from ssl import SSLError
 from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from mlpsweep.errors import StorageError, hide_passwords
+from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
+from mlpsweep.tracking.abandoned import close_abandoned
+from mlpsweep.tracking.project import project_tags, starting, work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
+from mlpsweep.tracking.relocate import location_fault
 from mlpsweep.tracking.run import Run, reopen
-from mlpsweep.tracking.settings import TrackingSettings
+from mlpsweep.tracking.settings import TrackingSettings, is_lasting
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
+URI_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 # MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no bars for files of a few
 # kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
 QUIET = {
@@ -37,19 +41,23 @@ QUIET = {
 HELLO, HELLO_S = "/health", 5
 
 
-def work_tree(folder: Path | None = None) -> Path:
-    """Return the folder that holds the stores: the current one, or the main tree of a DVC experiment's copy."""
-    folder = (folder or Path.cwd()).resolve()
-    parts = folder.parts
-    for i in range(len(parts) - 1):
-        if parts[i : i + 2] == (".dvc", "tmp"):
-            return Path(*parts[:i])
-    return folder
-
-
 def tracking_uri(settings: TrackingSettings) -> str:
-    """Return the store's address: the setting, else ``MLFLOW_TRACKING_URI``, else the work tree's SQLite file."""
-    return settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{work_tree()}/mlflow.db"
+    """Return the store's address: the setting, else ``MLFLOW_TRACKING_URI``, else the work tree's SQLite file.
+
+    Raises
+    ------
+    SettingsError
+        If the environment names a store that would be gone with the process.
+    """
+    named = os.environ.get(URI_VARIABLE)
+    if not settings.uri and named and not is_lasting(named):
+        raise SettingsError(f"{URI_VARIABLE}: {named!r} keeps nothing; expected sqlite:///FILE, or http://HOST:PORT")
+    return settings.uri or named or f"sqlite:///{work_tree()}/mlflow.db"
+
+
+def experiment_name(settings: TrackingSettings, dataset: str) -> str:
+    """Return the experiment: the setting, else ``MLFLOW_EXPERIMENT_NAME``, else the data set's name."""
+    return settings.experiment or os.environ.get(EXPERIMENT_VARIABLE) or dataset
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,14 @@ class Store:
         Of the experiment.
     queue : RecordQueue
         What all its runs are written through; closed when the store's block ends.
+    place_fault : str or None
+        Why no run can be made: its files would not come into this project.
     """
 
     client: "MlflowClient"
     experiment_id: str
     queue: RecordQueue
+    place_fault: str | None = None
 
     def start_run(
         self,
@@ -81,11 +92,9 @@ class Store:
     ) -> Run:
         """Create a run, RUNNING until its :meth:`Run.end`; its params are logged in the same breath."""
         parent = {PARENT_TAG: parent_id} if parent_id else {}
+        run = self._run("")
         with answered(self.queue.where):
-            created = self.client.create_run(
-                self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
-            )
-        run = self._run(created.info.run_id)
+            self._create(run, name, {**tags, **parent}, start_time_ms)
         if params:
             run.log_params(params)
         return run
@@ -101,12 +110,15 @@ class Store:
         return self._run(runs[0].info.run_id) if runs else None
 
     def open_run(self, run_id: str) -> Run | None:
-        """Return the run of this id, or None where this store has none."""
+        """Return the run of this id, or None where this store has none; one deleted in MLflow's page is told of."""
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.get_run(run_id)
+            known = self.client.get_run(run_id)
         except MlflowException:
+            return None
+        if known.info.lifecycle_stage != "active":
+            sys.stderr.write(f"note: {deleted_run(run_id)}. Until then it counts as absent.\n")
             return None
         return self._run(run_id)
 
@@ -130,16 +142,26 @@ class Store:
             found = self.find_run(mine)
             if found is not None:
                 run.handle.run_id, run.handle.needs_check = found.run_id, True
+                run.hold()
                 reopen(self.client, found.run_id)
                 return
-            created = self.client.create_run(
-                self.experiment_id, run_name=name, tags={**mine, **tags, PARENT_TAG: parent_id}
-            )
-            run.handle.run_id = created.info.run_id
+            self._create(run, name, {**mine, **tags, PARENT_TAG: parent_id})
 
         self.queue.put(run.handle, create)
         run.log_params(params)
         return run
+
+    def _create(self, run: Run, name: str, tags: Mapping[str, str], start_time_ms: int | None = None) -> None:
+        """Create a run in the store; it is at work here until its end is sent."""
+        root = work_tree()
+        if self.place_fault:
+            raise StorageError(self.place_fault)
+        with starting(root):
+            created = self.client.create_run(
+                self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **project_tags(root)}
+            )
+            run.handle.run_id = created.info.run_id
+            run.hold()
 
     def _run(self, run_id: str) -> Run:
         return Run(self.client, RunHandle(run_id), self.queue)
@@ -149,6 +171,11 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.queue.close()
+
+
+def deleted_run(run_id: str) -> str:
+    """Return what to say of a run that was deleted in MLflow's page."""
+    return f"run {run_id} is deleted; `mlflow runs restore --run-id {run_id}` brings it back"
 
 
 def quoted(value: str) -> str:
@@ -164,7 +191,7 @@ def _be_quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def open_store(settings: TrackingSettings, dataset: str) -> Store:
+def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = False, adds_files: bool = True) -> Store:
     """Open the tracking store, making its schema and the experiment if need be.
 
     Simultaneous first starts would each make the schema, and all but one die: so one process at a time.
@@ -174,14 +201,20 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
     settings : TrackingSettings
         Address and experiment.
     dataset : str
-        The manifest's name of the data set: the experiment, unless the settings name one.
+        The manifest's name of the data set: the experiment, unless the settings or the environment name one.
+    stands_in : bool
+        Whether the data stand in for another set: their runs are never among those of the set that was asked for.
+
+    adds_files : bool
+        Whether files go into runs that are there: into the right place, or not at all.
 
     Raises
     ------
     StorageError
-        If the store cannot be reached or is damaged; names its address without a password.
+        If the store cannot be reached or is damaged, or the project lay elsewhere; names its address without a
+        password.
     """
-    uri, name = tracking_uri(settings), settings.experiment or dataset
+    uri, name = tracking_uri(settings), "digits" if stands_in else experiment_name(settings, dataset)
     where = hide_passwords(uri)
     reach_store(settings)
     with locked(work_tree() / "mlruns" / ".lock"), answered(where):
@@ -197,7 +230,12 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
             f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
         )
-    return Store(client, experiment.experiment_id, RecordQueue(client, where))
+    fault = location_fault(uri, name, experiment.artifact_location, work_tree())
+    if fault and adds_files:
+        raise StorageError(fault)
+    with suppress(StorageError), answered(where):  # a store that has just answered is not waited for here
+        close_abandoned(client, [experiment.experiment_id], work_tree())
+    return Store(client, experiment.experiment_id, RecordQueue(client, where), fault)
 
 
 def reach_store(settings: TrackingSettings) -> None:

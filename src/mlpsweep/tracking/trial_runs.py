@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.run import Run, Status
-from mlpsweep.tracking.store import Store
+from mlpsweep.tracking.store import PARENT_TAG, Store
+from mlpsweep.tracking.trial_record import TrialRecord, forget
 from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ class TrialRun:
         Its run, open.
     folder : TrainingFolder
         Its folder in the study.
+    record : TrialRecord
+        What the folder keeps of the run when the trial has ended.
     """
 
     run: Run
     folder: TrainingFolder
+    record: TrialRecord
 
     def log_epoch(self, record: "EpochRecord") -> None:
         """Log an epoch; one that the run of a continued trial holds already is passed over."""
@@ -61,9 +65,12 @@ class TrialRun:
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
-        self.run.log_metrics({name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"})
-        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED}
-        self.run.set_tags({**tags, "trial_state": status})
+        metrics = {name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"}
+        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED} | {"trial_state": status}
+        ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
+        replace(ended, status=STATUSES[status]).save(self.folder.path)
+        self.run.log_metrics(metrics)
+        self.run.set_tags(tags)
         if histories := self.folder.histories():
             self.run.log_files(histories)
             self.run.complete(self.folder)
@@ -111,14 +118,16 @@ class TrialRecorder:
         self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
     ) -> TrialRun:
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
-        run = self.store.later_run(
-            {"study": self.study, **mine},
-            f"{title}: {lineage.run_name(settings)}",
-            {**tags, "sweep": self.study, "folder": str(folder), **self.tags},
-            lineage.params(settings, n_parameters(sizes)),
-            self.parent_id,
+        params = lineage.params(settings, n_parameters(sizes))
+        record = TrialRecord(
+            mine={"study": self.study, **mine},
+            name=f"{title}: {lineage.run_name(settings)}",
+            tags={**tags, "sweep": self.study, "folder": str(folder), **self.tags, PARENT_TAG: self.parent_id},
+            params={name: str(value) for name, value in params.items()},
         )
-        return TrialRun(run, TrainingFolder(folder))
+        forget(folder)
+        run = self.store.later_run(record.mine, record.name, record.tags, record.params, self.parent_id)
+        return TrialRun(run, TrainingFolder(folder), record)
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
         """Return an equal training outside the study: where, the metric of its weights' epoch, and its facts."""

@@ -5,7 +5,7 @@ Only this module knows the names of the files. People may edit or damage a file,
 
 import csv
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -80,6 +80,12 @@ class TrainingFolder:
     """
 
     path: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> Iterator[Self]:
+        """Yield the folders below this one that hold a model, in order."""
+        for weights in sorted(folder.rglob(cls(folder).weights.name)):
+            yield cls(weights.parent)
 
     @property
     def weights(self) -> Path:

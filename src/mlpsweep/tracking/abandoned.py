@@ -1,0 +1,69 @@
+"""Runs whose process is gone, killed or switched off: they are RUNNING for ever unless somebody closes them."""
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mlpsweep.tracking.project import is_running, judging, project_id
+from mlpsweep.tracking.run import OUTPUTS, REASON, Status
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KILLED: Final = "killed"
+"""The reason of a run whose process ended without a word."""
+TRIAL_ENDS: Final[Mapping[str, Status]] = {
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "failed": "FAILED",
+}
+"""Status of a trial's run by the state in which the trial ended, which is a tag of it."""
+PAGE: Final = 1000
+
+
+def running(client: "MlflowClient", experiment_ids: Sequence[str], words: str = "") -> Iterator[Any]:
+    """Yield the runs that are RUNNING, as the store tells them; ``words`` narrow the question."""
+    token = None
+    question = " and ".join(filter(None, ("attributes.status = 'RUNNING'", words)))
+    while True:
+        page = client.search_runs(list(experiment_ids), question, max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def is_of(run: Any, root: Path) -> bool:
+    """Return whether a run is of the project in ``root`` and of this host."""
+    tags = run.data.tags
+    return bool(tags.get("project") == project_id(root) and tags.get("host") == socket.gethostname())
+
+
+def is_at_work(run: Any, root: Path) -> bool:
+    """Return whether a process holds the run, in this folder or in that where it was started."""
+    run_id, started_in = run.info.run_id, Path(run.data.tags.get("project_folder", root))
+    return is_running(run_id, root) or is_running(run_id, started_in)
+
+
+def close_abandoned(client: "MlflowClient", experiment_ids: Sequence[str], root: Path) -> list[str]:
+    """Close this project's runs on this host whose process is gone, and return their ids.
+
+    One whose training had ended gets the status that it had earned; any other is FAILED, its reason ``killed``.
+    """
+    closed = []
+    with judging(root):
+        mine = f"tags.project = '{project_id(root)}'"
+        for run in list(running(client, experiment_ids, mine)):
+            if is_of(run, root) and not is_at_work(run, root):
+                _close(client, run)
+                closed.append(run.info.run_id)
+    return closed
+
+
+def _close(client: "MlflowClient", run: Any) -> None:
+    tags, run_id = run.data.tags, run.info.run_id
+    earned = TRIAL_ENDS.get(tags.get("trial_state", "")) or ("FINISHED" if tags.get(OUTPUTS) == "true" else None)
+    if earned is None:
+        client.set_tag(run_id, REASON, KILLED)
+    client.set_terminated(run_id, earned or "FAILED")

@@ -1,0 +1,172 @@
+"""One project among others on a machine or a server: its folder and id, and which runs are at work; asks no store."""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from mlpsweep.errors import StorageError
+
+ID: Final = Path("mlruns", ".project")
+RUNNING: Final = Path("mlruns", ".running")
+GATE: Final = ".gate"
+"""A file of ``RUNNING`` that is no run: held while a run is created, until its own lock is taken."""
+
+
+def work_tree(folder: Path | None = None) -> Path:
+    """Return the folder that holds the stores: the current one, or the main tree of a DVC experiment's copy."""
+    folder = (folder or Path.cwd()).resolve()
+    parts = folder.parts
+    for i in range(len(parts) - 1):
+        if parts[i : i + 2] == (".dvc", "tmp"):
+            return Path(*parts[:i])
+    return folder
+
+
+def project_id(root: Path) -> str:
+    """Return the project's random id, 32 hexadecimal digits, made at first use in ``mlruns/.project``.
+
+    Raises
+    ------
+    StorageError
+        If the file holds something else.
+    """
+    file = root / ID
+    if not file.exists():
+        _make_id(file)
+    known = file.read_text(errors="replace").strip()
+    if not re.fullmatch("[0-9a-f]{32}", known):
+        raise StorageError(
+            f"{file}: {known[:40]!r}; expected an id of 32 hexadecimal digits. Delete it: a new one is made"
+        )
+    return known
+
+
+def _make_id(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".project.", suffix=".part", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(f"{uuid.uuid4().hex}\n")
+        # Of several processes that start at once the first one names the project.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, file)
+    finally:
+        os.unlink(temporary)
+
+
+def project_tags(root: Path) -> dict[str, str]:
+    """Return the tags by which a run is known as this project's, on this host.
+
+    A copy of the project has its id too; the folder tells where the lock of a run that is at work lies.
+    """
+    return {"project": project_id(root), "project_folder": str(root), "host": socket.gethostname()}
+
+
+class RunningLock:
+    """Shows that a run is at work, until it is released or the process ends, however it ends.
+
+    Several processes may hold the lock of one run, such as the workers of a search that of its parent.
+
+    Parameters
+    ----------
+    file : Path
+        Made if it is not there.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            # A bare descriptor: a run that is dropped without an end is at work until its process ends.
+            self._descriptor: int | None = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            if _is_at(self._descriptor, file):
+                return
+            os.close(self._descriptor)  # its last holder has just removed it
+
+    def release(self) -> None:
+        """Let go, and remove the file if nobody else holds it; a second time nothing happens."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            if _is_free(descriptor):
+                self._file.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def hold_running(run_id: str, root: Path) -> RunningLock:
+    """Show that a run of the project in ``root`` is at work in this process; also a context manager."""
+    return RunningLock(root / RUNNING / run_id)
+
+
+def is_running(run_id: str, root: Path) -> bool:
+    """Return whether a process holds the run."""
+    try:
+        with (root / RUNNING / run_id).open() as stream:
+            return not _is_free(stream.fileno())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def left_running(root: Path) -> list[Path]:
+    """Return the locks that no process holds any more."""
+    files = sorted(file for file in (root / RUNNING).glob("[!.]*") if file.is_file())
+    return [file for file in files if not is_running(file.name, root)]
+
+
+def remove_left(file: Path) -> None:
+    """Remove a lock unless a process has taken it by now."""
+    with contextlib.suppress(FileNotFoundError), file.open() as stream:
+        if _is_free(stream.fileno()):
+            file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def starting(root: Path) -> Iterator[None]:
+    """Go around the creation of a run and the taking of its lock: nobody takes it for abandoned in between."""
+    with _gate(root, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def judging(root: Path) -> Iterator[None]:
+    """Go around the question which runs are abandoned; waits for those that are being created."""
+    with _gate(root, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def _gate(root: Path, kind: int) -> Iterator[None]:
+    file = root / RUNNING / GATE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as stream:
+        fcntl.flock(stream, kind)
+        yield
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_free(descriptor: int) -> bool:
+    """Return whether no other process has the file locked; it is then locked by us until it is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""The store's copy of what folders record: a run for each training and trial, with its points, files and end."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlpsweep.errors import DataError
+from mlpsweep.tables import counted
+from mlpsweep.tracking.abandoned import is_at_work
+from mlpsweep.tracking.completion import recorded_points
+from mlpsweep.tracking.lookup import Runs
+from mlpsweep.tracking.project import project_tags
+from mlpsweep.tracking.queue import answered, missing_points, send_points
+from mlpsweep.tracking.run import INCOMPLETE, REASON
+from mlpsweep.tracking.store import PARENT_TAG, open_store
+from mlpsweep.tracking.training_runs import run_of
+from mlpsweep.tracking.trial_record import NAME, TrialRecord
+from mlpsweep.training.folder import TrainingFolder
+from mlpsweep.upkeep.finding import FIX, MISSING, STALE, Finding
+from mlpsweep.upkeep.project import Project, fault_of, record_of
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What a run lacks.
+
+    Parameters
+    ----------
+    points : tuple
+        Points of metrics.
+    files : tuple of Path
+        Files of the folder.
+    has_end : bool
+        Whether it has the status that its folder tells, and is not marked as incomplete.
+    """
+
+    points: tuple[tuple[str, float, int, int], ...]
+    files: tuple[Path, ...]
+    has_end: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.points or self.files or not self.has_end)
+
+    def __str__(self) -> str:
+        parts = [counted(len(self.points), "point")] * bool(self.points)
+        parts += [counted(len(self.files), "file")] * bool(self.files) + ["its end"] * (not self.has_end)
+        return f"its run lacks {', '.join(parts)}"
+
+
+def missing_trainings(project: Project) -> Iterator[Finding]:
+    """Yield trainings without a run in the store, and those whose run lacks something."""
+    runs = project.runs()
+    for folder in project.trainings():
+        if fault_of(folder):
+            continue  # told among the damaged ones
+        record, place = record_of(folder), project.shown(folder.path)
+        run = runs.get(record.run_id) if runs and record else None
+        if run is None:
+            key = folder.load()[0].metadata["run_key"]
+            if runs is None or not runs.with_tags({"run_key": key}):
+                mend = functools.partial(_restore, project, folder)
+                yield Finding(MISSING, place, "the store has no run of this training", f"{FIX} makes one", mend)
+        elif runs and run.info.lifecycle_stage == "active" and not is_at_work(run, project.root):
+            files = [file for file in folder.outputs if file.exists()]
+            yield from _incomplete(runs, run, folder, files, "FINISHED", place)
+
+
+def missing_trials(project: Project) -> Iterator[Finding]:
+    """Yield trials that ended and have no run in the store, or one that lacks something."""
+    runs = project.runs()
+    for path in project.trials():
+        if not (path / NAME).exists():
+            continue
+        with contextlib.suppress(DataError):  # told among the damaged ones
+            record, folder, place = TrialRecord.read(path), TrainingFolder(path), project.shown(path)
+            found = runs.with_tags(record.mine) if runs else []
+            if not found:
+                mend = functools.partial(_create, project, folder, record)
+                yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)
+            elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
+                tags = {name: value for name, value in record.tags.items() if name == "trial_state"}
+                yield from _incomplete(
+                    runs, found[0], folder, folder.histories(), record.status, place, record.reason, tags
+                )
+
+
+def _incomplete(
+    runs: Runs,
+    run: Any,
+    folder: TrainingFolder,
+    files: Sequence[Path],
+    status: str,
+    place: str,
+    reason: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[Finding]:
+    """Yield a run that lacks something, with what sends it."""
+    lack = _lack(runs, run, folder, files, status)
+    if lack:
+        state = MISSING if lack.points or lack.files else STALE
+        mend = functools.partial(_send, runs, run.info.run_id, lack, status, reason, tags or {})
+        yield Finding(state, place, str(lack), f"{FIX} sends it", mend)
+
+
+def _lack(runs: Runs, run: Any, folder: TrainingFolder, files: Sequence[Path], status: str) -> Lack:
+    run_id, points = run.info.run_id, recorded_points(folder) if folder.histories() else []
+    with answered(runs.where):
+        there = {file.path for file in runs.client.list_artifacts(run_id)}
+        missing = missing_points(runs.client, run_id, points)
+    has_end = run.info.status == status and INCOMPLETE not in run.data.tags
+    return Lack(tuple(missing), tuple(file for file in files if file.name not in there), has_end)
+
+
+def _send(runs: Runs, run_id: str, lack: Lack, status: str, reason: str | None, tags: Mapping[str, str]) -> None:
+    """Send what a run lacks, its end last."""
+    client = runs.client
+    with answered(runs.where):
+        send_points(client, run_id, list(lack.points))
+        for file in lack.files:
+            client.log_artifact(run_id, str(file))
+        known = client.get_run(run_id)
+        for name, value in ({REASON: reason} if reason else {}).items() | tags.items():
+            client.set_tag(run_id, name, value)
+        for name in ([] if reason else [REASON]) + [INCOMPLETE]:
+            if name in known.data.tags:
+                client.delete_tag(run_id, name)
+        if known.info.status != status:
+            client.set_terminated(run_id, status)
+
+
+def _restore(project: Project, folder: TrainingFolder) -> None:
+    """Make a run of a training whose folder is whole."""
+    model, settings = folder.load()
+    dataset, wanted = str(model.metadata["dataset"]), model.metadata.get("stands_in_for")
+    with open_store(project.tracking, dataset, stands_in=bool(wanted)) as store:
+        run = run_of(store, folder, model, settings)
+        run.queue.put_points(run.handle, recorded_points(folder))
+        if record := record_of(folder):
+            folder.write_record(replace(record, run_id=run.run_id))
+
+
+def _create(project: Project, folder: TrainingFolder, record: TrialRecord) -> None:
+    """Make the run of a trial that ended."""
+    with open_store(project.tracking, record.params["data.name"]) as store, answered(store.queue.where):
+        parent, runs, at_ms = None, project.runs(), folder.written_ms()
+        if runs and PARENT_TAG in record.tags:
+            parent = runs.get(record.tags[PARENT_TAG])
+        experiment_id = parent.info.experiment_id if parent else store.experiment_id
+        run_id = record.create(store.client, experiment_id, at_ms, project_tags(project.root))
+        send_points(store.client, run_id, recorded_points(folder) if folder.histories() else [])
+        for file in folder.histories():
+            store.client.log_artifact(run_id, str(file))
+        store.client.set_terminated(run_id, record.status, at_ms)

@@ -1,0 +1,78 @@
+"""One thing that is not as it should be, and the table of all; nothing is looked for here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mlpsweep.tables import Column, Table
+
+FIX: Final = "python -m pipeline.doctor fix=true"
+MISSING, ORPHANED, STALE, MOVED, DAMAGED = "missing", "orphaned", "stale", "moved", "damaged"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Parameters
+    ----------
+    state : str
+        missing, orphaned, stale, moved or damaged.
+    place : str
+        Where: a folder, a file, or a run.
+    what : str
+        What is seen there.
+    remedy : str
+        What puts it right: a command or a sentence.
+    mend : callable or None
+        Puts it right without risk; None where a person has to decide.
+    is_ours : bool
+        Whether it is this project's, on this host; what is not is told and left alone.
+    """
+
+    state: str
+    place: str
+    what: str
+    remedy: str
+    mend: Callable[[], object] | None = None
+    is_ours: bool = True
+
+
+@dataclass(frozen=True)
+class Treated:
+    """A finding, and what became of it.
+
+    Parameters
+    ----------
+    finding : Finding
+    is_fixed : bool
+        Whether it is put right.
+    fault : str or None
+        Why mending failed.
+    """
+
+    finding: Finding
+    is_fixed: bool = False
+    fault: str | None = None
+
+    @property
+    def remains(self) -> bool:
+        """Whether somebody still has to do something."""
+        return self.finding.is_ours and not self.is_fixed
+
+    @property
+    def outcome(self) -> str:
+        """What to tell of the remedy."""
+        return (
+            "fixed" if self.is_fixed else f"{self.fault}. {self.finding.remedy}" if self.fault else self.finding.remedy
+        )
+
+
+def findings_table(treated: Sequence[Treated]) -> Table:
+    """Return a row for each finding."""
+    columns = (Column("state", ""), Column("place", "where"), Column("what", "what"), Column("outcome", "remedy"))
+    rows = tuple(
+        {"state": t.finding.state, "place": t.finding.place, "what": t.finding.what, "outcome": t.outcome}
+        for t in treated
+    )
+    return Table("What is not as it should be", columns, rows)

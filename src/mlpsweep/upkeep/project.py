@@ -1,0 +1,121 @@
+"""The project that is looked through: its folders, its store and its study; nothing is judged here."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mlpsweep.errors import DataError, MlpsweepError
+from mlpsweep.tracking.lookup import Runs, open_runs
+from mlpsweep.tracking.project import work_tree
+from mlpsweep.tracking.relocate import store_file
+from mlpsweep.tracking.settings import TrackingSettings
+from mlpsweep.tracking.store import tracking_uri
+from mlpsweep.training.folder import RunRecord, TrainingFolder
+
+OUTPUTS: Final = ("outputs", "multirun")
+STORE: Final = "mlruns"
+STUDY: Final = "optuna.db"
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder: the main work tree, where the command is typed in a copy that DVC made.
+    folders : tuple of Path
+        Where trainings and searches are.
+    data : tuple of Path
+        Where raw and prepared data are.
+    tracking : TrackingSettings
+        Where runs are tracked.
+    study_file : Path
+        Database of the studies; their folders lie beside it.
+    """
+
+    root: Path
+    folders: tuple[Path, ...]
+    data: tuple[Path, ...]
+    tracking: TrackingSettings
+    study_file: Path
+
+    @classmethod
+    def here(
+        cls, artifacts: str, data: Sequence[str], tracking: TrackingSettings, storage: str | None = None
+    ) -> "Project":
+        """Return the project of the current folder.
+
+        Parameters
+        ----------
+        artifacts : str
+            What the DVC pipeline makes, relative to the project.
+        data : sequence of str
+            Folders of the data, relative to the project.
+        tracking : TrackingSettings
+        storage : str or None
+            Address of the study, ``sqlite:///FILE``; None for the default one.
+        """
+        root = work_tree()
+        study = Path(storage.removeprefix("sqlite:///")) if storage else root / STORE / STUDY
+        folders, inputs = ([root / name for name in names] for names in ((artifacts, *OUTPUTS), data))
+        return cls(root, tuple(folders), tuple(inputs), tracking, study)
+
+    @property
+    def studies(self) -> Path:
+        """Folder of the studies' folders."""
+        return self.study_file.parent / "studies"
+
+    @property
+    def uri(self) -> str:
+        """Address of the store."""
+        return tracking_uri(self.tracking)
+
+    def runs(self) -> Runs | None:
+        """Return all runs of the store, or None where there is no store yet.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be read.
+        """
+        file = store_file(self.uri)
+        return None if file is not None and not file.exists() else open_runs(self.tracking)
+
+    def trainings(self) -> Iterator[TrainingFolder]:
+        """Yield the folders that hold a model."""
+        for folder in self.folders:
+            yield from TrainingFolder.below(folder)
+
+    def trials(self) -> Iterator[Path]:
+        """Yield the folders of trials and of finalists' trainings."""
+        for kind in ("trials", "finalists"):
+            yield from sorted(path for path in self.studies.glob(f"*/{kind}/*") if path.is_dir())
+
+    def shown(self, path: Path) -> str:
+        """Return a path as one would type it in the project's folder."""
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+
+def record_of(folder: TrainingFolder) -> RunRecord | None:
+    """Return what lies beside a folder about a training that ended well; None if that is not known."""
+    with contextlib.suppress(DataError):
+        record = folder.record()
+        if record and (record.seconds is not None or record.reused_from):
+            return record
+    return None
+
+
+def fault_of(folder: TrainingFolder) -> str | None:
+    """Return what is wrong with a training's folder, as its reader says it; None if it is whole."""
+    try:
+        folder.load()
+        folder.history()
+        folder.batches()
+        folder.record()
+    except MlpsweepError as error:
+        return str(error)
+    return None
