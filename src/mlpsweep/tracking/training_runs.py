@@ -2,9 +2,9 @@
 
 The folder is the record and the run its copy; a search's trials have their runs in ``trial_runs``.
 """
+
 import hashlib
 import tempfile
-
 from collections.abc import Mapping
 from pathlib import Path
 
