@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -139,14 +140,26 @@ def read_json(path: Path, remedy: str = MAKE_AGAIN) -> Any:
     Raises
     ------
     DataFormatError
-        If it is not JSON, too.
+        If it is not JSON, too; NaN, infinities and numbers beyond all floats are none.
     """
     try:
-        return json.loads(read_bytes(path, remedy))
+        content = read_bytes(path, remedy)
+        return json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataFormatError(f"{path}: not JSON ({error}). Delete it. {remedy}") from error
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return number
+
+
+def _integer(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def sha256_file(path: Path) -> str:

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 from mlpsweep.errors import StorageError, hide_passwords
 from mlpsweep.files import locked
+from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.mirror import Mirror, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
@@ -155,6 +156,7 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
     uri, name = tracking_uri(settings), settings.experiment or dataset
     where = hide_passwords(uri)
     reach_store(settings)
+    check_sqlite(uri)
     with locked(work_tree() / "mlruns" / ".lock"), answered(where):
         from mlflow import MlflowClient
 
