@@ -151,7 +151,7 @@ class _Composer:
         return Job(settings, words, folder, tuple(o.key_or_group for o in groups))
 
     def options(self, group: str) -> list[str]:
-        """Return the choices of a group, those of ``--config-dir`` and of Hydra's plugins too; none: it is no group."""
+        """Return a group's choices, with those of ``--config-dir`` and Hydra's plugins; none if it is no group."""
         if group not in self._options:
             folders = [folder / group for folder in (CONF, self._config_dir) if folder]
             files = {file.name for folder in folders for file in folder.glob("*.yaml")}
@@ -192,19 +192,19 @@ class _Composer:
 
 
 def oversized(settings: Settings) -> Iterator[str]:
-    """Yield why a training would not fit the data or this machine."""
+    """Yield a message for each way in which a training does not fit the data or this machine."""
     if not isinstance(settings, TrainSettings):
         return
-    facts, data = SPECS[settings.data.name], settings.data
-    n_rows = facts.n_train - data.n_validation
+    spec, data = SPECS[settings.data.name], settings.data
+    n_rows = spec.n_train - data.n_validation
     if n_rows < max(1, data.n_train or 1):
         yield (
-            f"data.n_validation: {data.n_validation} of {facts.n_train} rows leave {n_rows} to train on; "
+            f"data.n_validation: {data.n_validation} of {spec.n_train} rows leave {n_rows} to train on; "
             f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
         )
     elif settings.batch_size > (data.n_train or n_rows):
         yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows to train on"
-    sizes = (math.prod(facts.image_shape), *settings.hidden_sizes, len(facts.class_names))
+    sizes = (math.prod(spec.image_shape), *settings.hidden_sizes, len(spec.class_names))
     needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
@@ -215,7 +215,7 @@ def oversized(settings: Settings) -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """Return a text as one value of the command line, whatever stands in it."""
+    """Return a text quoted, so that the command line takes it as one value."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
@@ -243,7 +243,7 @@ def _length(values: RangeSweep) -> float:
 
 
 def _refused(override: Override, *, multirun: bool) -> Iterator[str]:
-    """Yield why an override is refused before it is looked up."""
+    """Yield a message if an override is refused before its key is looked up."""
     name, word = override.key_or_group, override.input_line
     if override.type is not OverrideType.CHANGE:
         yield f"{word}: the leading sign adds or removes a setting, but all settings are there. Write {name}=VALUE"

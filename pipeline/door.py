@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
 from mlpsweep.files import FOLDER_WANTED, read_json, write_json
 from mlpsweep.schema import Settings
+from mlpsweep.tables import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,7 +36,7 @@ BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
 SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, LOST, 0)
 OUTCOME = "outcome.json"
 ERROR = "error: "
-# The environment variable with the id of the run that trainings are children of, in whichever process they run.
+# Environment variable with the id of the parent run; trainings in any process become that run's children.
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
 # Errors of the environment, such as a full disk or missing permissions: exit code 4, not bugs.
 NO_ROOM = {
@@ -49,7 +50,7 @@ class Terminated(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Context:
-    """What a door knows beside its settings.
+    """What a door is told beside its settings.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ class JobsFailed(NoResultError):
     """Some jobs of a multirun failed; carries the worst job's exit code."""
 
     def __init__(self, n_failed: int, n_jobs: int, exit_code: int) -> None:
-        super().__init__(f"{n_failed} of {n_jobs} jobs failed; the table says which and why.")
+        super().__init__(f"{n_failed} of {counted(n_jobs, 'job')} failed; the table says which and why.")
         self.exit_code = exit_code
 
 
@@ -195,7 +196,7 @@ def _bug(error: Exception) -> Outcome:
 def launched(module: str, config: "DictConfig") -> None:
     """Run one job of a multirun, in whatever process the launcher chose; leave its outcome in its folder.
 
-    It does not raise for a fault: Hydra would drop the jobs after it.
+    A fault is not raised: Hydra would drop the jobs that follow.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -274,7 +275,9 @@ def _multirun(door: Door, jobs: "list[Job]", args: "Namespace") -> None:
     from pipeline.compose import quoted
 
     if not door.shares_folder and any(job.settings.output_dir for job in jobs):
-        raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
+        raise SettingsError(
+            f"output_dir: one folder for {counted(len(jobs), 'job')}. Leave it out with -m: each job gets its own"
+        )
     assert door.around
     with new_folder(Path(jobs[0].folder)) as folder:
         sweep = Sweep(folder, tuple(args.overrides), tuple(jobs))

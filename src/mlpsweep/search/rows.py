@@ -12,7 +12,7 @@ from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.files import read_text
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import Difference
-from mlpsweep.tables import Column, Table, finite, is_number, varying
+from mlpsweep.tables import Column, Table, counted, finite, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 RESULTS: Final = ("number", "state", "value", "n_epochs")
@@ -62,7 +62,7 @@ class TrialRow:
 
     @property
     def seconds(self) -> float | None:
-        """How long it ran."""
+        """Wall time of the trial; None if start or end is unknown."""
         return None if self.start is None or self.end is None else self.end - self.start
 
 
@@ -109,7 +109,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Search:
-    """The trials of one study and what they were to improve.
+    """The trials of one study, and the metric that they compete in.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Search:
             Column("epochs", "epochs", "count"),
             Column("seconds", "time", "seconds"),
         )
-        return Table(f"{len(rows)} trials of {self.study}, the best first", columns, rows)
+        return Table(f"{counted(len(rows), 'trial')} of {self.study}, the best first", columns, rows)
 
     def _kind(self, name: str) -> str:
         values = [trial.params[name] for trial in self.trials if name in trial.params]
