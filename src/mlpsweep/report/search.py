@@ -21,7 +21,7 @@ def finalists_section(data: ReportData) -> Section | None:
         return None
     tied = [str(finalist.number) for finalist in search.finalists if finalist.is_tied]
     text = (
-        f"Trials {', '.join(tied)} are tied: their means are within {BAND:g} standard errors of the best mean, over the "
+        f"Trials {', '.join(tied)} are tied: their means are within {BAND:g} standard errors of the best, over the "
         "same seeds and validation rows. The tied trial with the smallest network wins."
         if len(tied) > 1
         else f"No other mean is within {BAND:g} standard errors of the winner's, over the same seeds and rows."
