@@ -29,7 +29,7 @@ def check_sqlite(url: str) -> None:
         If what lies there is no database, or a damaged one. Its file is left as it is.
     """
     path = Path(url.removeprefix(PREFIX).partition("?")[0])
-    if not url.startswith(PREFIX) or not path.exists():
+    if not url.startswith(PREFIX) or not (path.exists() or path.is_symlink()):
         return
     if not path.is_file():
         raise StorageError(f"{path}: unable to open database file, it is no regular file. Move it away")

@@ -62,6 +62,11 @@ def as_folder(path: Path) -> None:
     KINDS["a folder"](path, random.Random(0))
 
 
+def as_dead_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 def edited(old: str, new: str) -> Callable[[Path], None]:
     def edit(path: Path) -> None:
         text = path.read_text()
@@ -173,11 +178,13 @@ CASES: dict[str, Case] = {
         OPTUNA, sql("DELETE FROM trial_user_attributes WHERE key = 'weights_hash'"), SEARCH, 4),
     "optuna.db: the loss a list": (
         OPTUNA, sql("UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'validation/loss'"), SEARCH, 4),
+    "optuna.db: a number that is no integer": (OPTUNA, sql("UPDATE trials SET number = 1e308"), SEARCH, 4),
     "optuna.db: noise on a page": (OPTUNA, noise_on_page(2), SEARCH, 4),
     "optuna.db: no database": (OPTUNA, as_bytes(b"text" * 999), SEARCH, 4),
     "mlflow.db: noise on a page": (MLFLOW, noise_on_page(2), TRAIN, 4),
     "mlflow.db: noise on a page (compare)": (MLFLOW, noise_on_page(2), COMPARE, 4),
     "mlflow.db a folder": (MLFLOW, as_folder, TRAIN, 4),
+    "mlflow.db a link to nowhere": (MLFLOW, as_dead_link, TRAIN, 4),
     "mlflow.db a FIFO": (MLFLOW, lambda path: KINDS["a FIFO"](path, random.Random(0)), TRAIN, 4),
 }  # fmt: skip
 

@@ -220,6 +220,8 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
 
 def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf]) -> Iterator[str]:
     """Yield what is strange about a trial: values outside the space, facts that are missing or of another type."""
+    if not isinstance(trial.number, int):  # SQLite keeps any type in any column
+        yield "has a number that is none of a trial"
     for name, value in trial.params.items():
         if name not in leaves or not leaves[name].contains(value):
             yield f"has {name} = {value!r}"
