@@ -24,6 +24,10 @@ def run(settings: EvaluateJob, context: Context) -> None:
 
     training = TrainingFolder(Path(settings.model_dir))
     model, trained = training.load()
+    if "settings_digest" not in model.metadata:
+        sys.stderr.write(
+            f"note: {training.path}: made before models held the digest of their settings; taken at its word\n"
+        )
 
     from mlpsweep.evaluation.folder import EvaluationFolder
     from mlpsweep.evaluation.metrics import evaluate_model

@@ -101,7 +101,7 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
     """
     try:
         values = OmegaConf.to_container(OmegaConf.create(text))
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         told = " ".join(str(error).split())
         raise SettingsError(
             f"{source}: not a YAML mapping ({told}). Write it anew with the command that made it."

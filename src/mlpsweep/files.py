@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -145,14 +146,27 @@ def read_json(path: Path, remedy: str = MAKE_AGAIN) -> Any:
     Raises
     ------
     DataFormatError
-        If the file is not JSON; further errors are those of :func:`read_bytes`.
+        If the file is not JSON, or holds NaN, an infinity or a number beyond all floats; further errors are those of
+        :func:`read_bytes`.
     """
     try:
-        return json.loads(read_bytes(path, remedy))
+        content = read_bytes(path, remedy)
+        return json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataFormatError(f"{path}: not JSON ({error}). Delete it. {remedy}") from error
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return number
+
+
+def _integer(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def sha256_file(path: Path) -> str:

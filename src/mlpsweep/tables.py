@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -160,6 +161,20 @@ def _raw(value: Any) -> Any:
 def is_number(value: object) -> bool:
     """Return whether a value is an amount; true and false are names."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def finite(text: str) -> float:
+    """Return the number that a cell holds.
+
+    Raises
+    ------
+    ValueError
+        If it holds none, NaN, or what is beyond all floats.
+    """
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return number
 
 
 def varying(rows: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> tuple[str, ...]:

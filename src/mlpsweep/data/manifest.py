@@ -3,16 +3,21 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError
 from mlpsweep.files import read_json, sha256_file, write_json
+from mlpsweep.tables import is_number
 
 MANIFEST_NAME: Final = "manifest.json"
 SPLIT_NAME: Final = "split.npy"
+FILES: Final = ("train", "test")
+ARRAYS: Final = (SPLIT_NAME, *(f"{file}_{kind}.npy" for file in FILES for kind in ("images", "labels")))
 REPAIR: Final = "`dvc repro -f prepare` makes it again."
 
 
@@ -98,7 +103,7 @@ class Manifest:
         DataError
             If the folder holds no manifest.
         DataFormatError
-            If the file is not JSON, or has other keys.
+            If the file is not JSON, has other keys, or a value out of its range.
         ChecksumError
             If the digest of the contents is not the one in the file.
         """
@@ -114,6 +119,8 @@ class Manifest:
             raise ChecksumError(
                 f"{path}: the file is damaged, its contents have digest {_digest(values)}; expected {stated}. {REPAIR}"
             )
+        if fault := next((name for name, fits in CHECKS.items() if not fits(values[name])), None):
+            raise DataFormatError(f"{path}: {fault} is {str(values[fault])[:80]}, which no data set has. {REPAIR}")
         tuples = {name: tuple(values[name]) for name in ("image_shape", "class_names")}
         return cls(**(values | tuples))
 
@@ -136,6 +143,37 @@ class Manifest:
                 f"{path}: the file is damaged, its SHA-256 is {actual}; expected {self.arrays[name]}. {REPAIR}"
             )
         return path
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_mapping(value: Any, keys: Iterable[str], fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and value.keys() >= set(keys) and all(map(fits, value.values()))
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        "dataset": lambda value: isinstance(value, str) and value in SPECS,
+        "stands_in_for": lambda value: value is None or (isinstance(value, str) and value in SPECS),
+        "sources": lambda value: _is_mapping(value, (), lambda item: isinstance(item, dict)),
+        "arrays": lambda value: _is_mapping(value, ARRAYS, lambda item: isinstance(item, str)),
+        "counts": lambda value: _is_mapping(value, FILES, _is_count),
+        "class_counts": lambda value: _is_mapping(value, FILES, lambda item: _is_list(item, int)),
+        "distinct_pixel_values": lambda value: _is_mapping(value, FILES, _is_count),
+        "image_shape": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
+        "max_value": _is_count,
+        "pixel_mean": is_number,
+        "pixel_std": lambda value: is_number(value) and value > 0,
+        "class_names": lambda value: _is_list(value, str) and value != [],
+    }
+)
+"""What each value must be, or a training would meet it as a puzzle; a digest that fits proves only who wrote it."""
 
 
 def _digest(values: dict[str, Any]) -> str:

@@ -6,9 +6,10 @@ changes nothing.
 
 import contextlib
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,12 +17,15 @@ import numpy as np
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.evaluation.metrics import Evaluation
 from mlpsweep.files import read_bytes, read_json, read_text, write_atomic, write_json
-from mlpsweep.tables import Column, Table
+from mlpsweep.tables import Column, Table, finite, is_number
 from mlpsweep.types import FloatArray, LabelArray
 
 REMEDY: Final = "Evaluate the model again, with `dvc repro` or `python -m pipeline.evaluate`."
 METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
 """Keys of ``metrics.json`` that every folder has."""
+
+PAIR: Final = MappingProxyType({"first": str, "second": str, "first_as_second": int, "second_as_first": int})
+"""What the metrics say of two classes that are confused."""
 
 TRUE: Final = "true"
 PREDICTED: Final = "predicted "
@@ -131,9 +135,7 @@ class EvaluationFolder:
             missing = [name for name in METRICS if name not in metrics]
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)}")
-            for split in ("train", "test"):
-                if not isinstance(metrics[split]["accuracy"], int | float):
-                    raise TypeError(f"{split} accuracy is {metrics[split]['accuracy']!r}")
+            _check_metrics(metrics)
         return dict(metrics)
 
     def f1(self) -> tuple[float, ...]:
@@ -147,14 +149,14 @@ class EvaluationFolder:
     def by_class(self) -> tuple[dict[str, Any], ...]:
         """Return scikit-learn's precision, recall and F1 of each class, ROC-AUC and the commonest confusion."""
         path = self.path / "per_class.csv"
-        kinds: Mapping[str, type] = {"class": str, "taken_for": str, "support": int, "n_taken_for": int}
+        kinds: Mapping[str, Callable[[str], Any]] = {"class": str, "taken_for": str, "support": int, "n_taken_for": int}
         with _parsing(path):
             lines = list(csv.DictReader(read_text(path, REMEDY).splitlines()))
             if not lines or not {column.key for column in PER_CLASS} <= lines[0].keys():
                 raise ValueError("it has not the columns of a table by class")
             return tuple(
                 {
-                    column.key: kinds.get(column.key, float)(cell) if (cell := line[column.key]) else None
+                    column.key: kinds.get(column.key, finite)(cell) if (cell := line[column.key]) else None
                     for column in PER_CLASS
                 }
                 for line in lines
@@ -170,7 +172,10 @@ class EvaluationFolder:
             rows, labels, predicted = (
                 np.array([int(line[key]) for line in lines], dtype=np.int64) for key in ("row", "label", "predicted")
             )
-            return Predictions(rows, labels, predicted, np.array([float(line["probability"]) for line in lines]))
+            confidence = np.array([finite(line["probability"]) for line in lines])
+            if min(rows.min(), labels.min(), predicted.min(), confidence.min()) < 0 or confidence.max() > 1:
+                raise ValueError("a number is out of range")
+            return Predictions(rows, labels, predicted, confidence)
 
     def confusion(self) -> tuple[tuple[str, ...], LabelArray]:
         """Return class names, and test samples by true (row) and predicted (column) class."""
@@ -181,6 +186,8 @@ class EvaluationFolder:
             counts = np.array([[int(cell) for cell in line[1:]] for line in lines], dtype=np.int64)
             if counts.shape != (len(names), len(names)):
                 raise ValueError(f"{len(names)} classes and counts of shape {counts.shape}")
+            if counts.min() < 0:
+                raise ValueError("a count below 0")
             return names, counts
 
     def pictures(self) -> dict[str, bytes]:
@@ -195,8 +202,23 @@ def _parsing(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, csv.Error) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, csv.Error) as error:
         raise DataFormatError(f"{path}: not what its name says ({error!r}). Delete it. {REMEDY}") from error
+
+
+def _check_metrics(metrics: Mapping[str, Any]) -> None:
+    """Raise a TypeError or KeyError unless each part of the metrics is of its type."""
+    kinds: Mapping[str, Any] = {"dataset": str, "stands_in_for": str | None, "title": str, "model": dict}
+    for name, kind in kinds.items():
+        if not isinstance(metrics[name], kind):
+            raise TypeError(f"{name} is {metrics[name]!r}")
+    for split in {"train", "validation", "test"} & metrics.keys():
+        for name, value in {"accuracy": None, **metrics[split]}.items():
+            if not is_number(value):
+                raise TypeError(f"{split} {name} is {value!r}")
+    for pair in metrics["confused_pairs"]:
+        if not all(isinstance(pair[name], kind) for name, kind in PAIR.items()):
+            raise TypeError(f"confused_pairs holds {pair!r}")
 
 
 def metrics_json(evaluation: Evaluation) -> dict[str, Any]:

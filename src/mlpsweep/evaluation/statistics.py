@@ -1,13 +1,12 @@
 """The uncertainty of a figure: intervals, calibration, and comparisons of two models on the same rows."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, norm
+from scipy.stats import binom, binomtest
 
 from mlpsweep.errors import ShapeError
 from mlpsweep.types import FloatArray, LabelArray
@@ -40,12 +39,8 @@ def wilson_interval(n_correct: int, n_samples: int, confidence: float = 0.95) ->
     >>> round(low, 4), round(high, 4)
     (0.9771, 0.9826)
     """
-    z = float(norm.ppf(0.5 + confidence / 2))
-    share = n_correct / n_samples
-    centre = share + z * z / (2 * n_samples)
-    half = z * math.sqrt(share * (1 - share) / n_samples + z * z / (4 * n_samples**2))
-    scale = 1 + z * z / n_samples
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    interval = binomtest(n_correct, n_samples).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def spread_of(values: Sequence[float]) -> float:
@@ -150,8 +145,7 @@ def mcnemar(first_correct: LabelArray, second_correct: LabelArray) -> McNemar:
     only_first = int(np.sum((first_correct == 1) & (second_correct == 0)))
     only_second = int(np.sum((first_correct == 0) & (second_correct == 1)))
     n, smaller = only_first + only_second, min(only_first, only_second)
-    # Twice the tail counts the middle twice when both are equal.
-    p_exact = min(1.0, 2 * float(binom.cdf(smaller, n, 0.5)))
+    p_exact = float(binomtest(smaller, n).pvalue) if n else 1.0
     p_mid = 1.0 if only_first == only_second else p_exact - float(binom.pmf(smaller, n, 0.5))
     return McNemar(only_first, only_second, p_exact, p_mid)
 
@@ -195,6 +189,9 @@ def paired_bootstrap(
     -----
     Only the multiplicity of each distinct difference matters, so a resample is one multinomial draw over the distinct
     values: three for right and wrong, whatever the number of rows.
+
+    Of right and wrong only the rows count on which the two differ. From about ten such rows on an interval of 95 %
+    covers 0.93 to 0.96; with five 0.92 at worst, with two 0.73 (``python -m benchmarks.intervals``, 10,000 rows).
     """
     _require_equal_length(first, second)
     values, counts = np.unique(np.asarray(first, np.float64) - second, return_counts=True)

@@ -9,6 +9,7 @@ from mlpsweep.figures import search as figures
 from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Picture, Section, picture
 from mlpsweep.report.results import ReportData
+from mlpsweep.search.choice import BAND
 from mlpsweep.search.rows import Finalist, Search
 from mlpsweep.tables import FORMATS, Column, Table, counted, duration
 
@@ -20,10 +21,10 @@ def finalists_section(data: ReportData) -> Section | None:
         return None
     tied = [str(finalist.number) for finalist in search.finalists if finalist.is_tied]
     text = (
-        f"Trials {', '.join(tied)} are tied: their means are within half a standard error of the best mean, over the "
+        f"Trials {', '.join(tied)} are tied: their means are within {BAND:g} standard errors of the best, over the "
         "same seeds and validation rows. The tied trial with the smallest network wins."
         if len(tied) > 1
-        else "No other mean is within half a standard error of the winner's, over the same seeds and validation rows."
+        else f"No other mean is within {BAND:g} standard errors of the winner's, over the same seeds and rows."
     )
     return Section("finalists", "Seeds and ties", (text,), (finalists_table(search),))
 

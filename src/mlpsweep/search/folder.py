@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from mlpsweep.errors import DataFormatError
 from mlpsweep.files import read_json, write_atomic, write_json
 from mlpsweep.search.choice import Difference
 from mlpsweep.search.rows import Finalist, Search, TrialRow, read_trials, times_csv, trials_csv
 
+T = TypeVar("T")
 TIMED: Final = ("times.csv", "timeline.png")
 """Files with wall times in them: they lie beside the folder, so that equal studies write equal folders."""
 
@@ -61,18 +62,18 @@ class SearchFolder:
         DataFormatError
             If a file is not what its name says.
         """
-        summary = self.summary()
+        summary, trials = self.summary(), self.trials()
         try:
             return Search(
-                study=summary["study"],
-                metric=summary["metric"],
-                trials=self.trials(),
-                importances=summary.get("importances", {}),
+                study=_of(str, summary["study"]),
+                metric=_of(str, summary["metric"]),
+                trials=trials,
+                importances={name: float(share) for name, share in summary.get("importances", {}).items()},
                 finalists=tuple(map(_finalist, summary.get("finalists", ()))),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataFormatError(
-                f"{self.file('summary.json')}: {error!r} is missing. Run `dvc repro -f search`."
+                f"{self.file('summary.json')}: not the summary of a search ({error!r}). Run `dvc repro -f search`."
             ) from error
 
     def summary(self) -> dict[str, Any]:
@@ -89,14 +90,25 @@ class SearchFolder:
         return read_trials(self.file("trials.csv"), self.file("times.csv"))
 
 
+def _of(kind: type[T], value: Any) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} instead of {kind.__name__}")
+    return value
+
+
 def _finalist(values: Mapping[str, Any]) -> Finalist:
     behind = values.get("behind")
+    if behind is not None:
+        mean, error, low, high = (float(behind[name]) for name in ("mean", "standard_error", "low", "high"))
+        behind = Difference(mean, error, (low, high))
+    if not values["values"]:
+        raise ValueError("a finalist without values")
     return Finalist(
-        number=values["trial"],
-        values=tuple(values["values"]),
-        n_parameters=values["n_parameters"],
-        is_tied=values["is_tied"],
-        is_winner=values["is_winner"],
-        params=values["settings"],
-        behind=behind and Difference(behind["mean"], behind["standard_error"]),
+        number=_of(int, values["trial"]),
+        values=tuple(map(float, values["values"])),
+        n_parameters=_of(int, values["n_parameters"]),
+        is_tied=_of(bool, values["is_tied"]),
+        is_winner=_of(bool, values["is_winner"]),
+        params=_of(dict, values["settings"]),
+        behind=behind,
     )

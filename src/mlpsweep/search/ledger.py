@@ -33,10 +33,11 @@ from sqlalchemy.pool import NullPool
 
 from mlpsweep.errors import StorageError
 from mlpsweep.files import locked, storage_errors
+from mlpsweep.sqlite import PATIENCE_S, PREFIX, check_sqlite
 
 # A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind: its
 # write-ahead log can corrupt a database in versions before 3.51.3.
-ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": 120}}
+ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": PATIENCE_S}}
 # Optuna reads constraints under this prefix. A trial that has it is over the bound: never trained nor counted.
 EXCESS = "constraints:n_parameters"
 # OWNER is cleared when a trial ends; WORKER remembers who ended it, for the timeline.
@@ -46,7 +47,8 @@ database_errors = functools.partial(
     storage_errors,
     expected="a study database that can be read and written. "
     "Free space or restore the file, then start the same command again: it goes on where it was",
-    kinds=(SQLAlchemyError, StorageInternalError),
+    # The last three are what Optuna says of values that it cannot have written.
+    kinds=(SQLAlchemyError, StorageInternalError, ValueError, LookupError, TypeError),
 )
 """Wraps each use of the database at an address, so that its exceptions become StorageError."""
 
@@ -88,7 +90,7 @@ class LostClaimError(Exception):
 
 def database(url: str) -> Path:
     """Return the file of a storage."""
-    return Path(url.removeprefix("sqlite:///"))
+    return Path(url.removeprefix(PREFIX))
 
 
 def open_storage(url: str, lock: Path) -> RDBStorage:
@@ -103,18 +105,12 @@ def open_storage(url: str, lock: Path) -> RDBStorage:
     database(url).parent.mkdir(parents=True, exist_ok=True)
     try:
         with locked(lock), database_errors(url):
-            storage = RDBStorage(url, engine_kwargs=dict(ARGUMENTS))
-            with storage.engine.connect() as connection:
-                (verdict,) = connection.exec_driver_sql("PRAGMA quick_check(1)").one()
+            check_sqlite(url)
+            return RDBStorage(url, engine_kwargs=dict(ARGUMENTS))
     except RuntimeError as error:
         raise StorageError(
             f"{url}: made by another Optuna ({error}). Move the file away, or use that version"
         ) from error
-    if verdict != "ok":
-        raise StorageError(
-            f"{url}: damaged ({verdict}). Put a backup in its place, or move it away to start a new study"
-        )
-    return storage
 
 
 class Ledger:

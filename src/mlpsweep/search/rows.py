@@ -9,9 +9,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.files import read_text
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import Difference
-from mlpsweep.tables import Column, Table, counted, is_number, varying
+from mlpsweep.tables import Column, Table, counted, finite, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 RESULTS: Final = ("number", "state", "value", "n_epochs")
@@ -212,10 +213,10 @@ def read_trials(path: Path, times: Path | None = None) -> tuple[TrialRow, ...]:
 
 def _parse(path: Path, parse: Callable[[Mapping[str, str]], T]) -> tuple[T, ...]:
     try:
-        return tuple(map(parse, csv.DictReader(path.read_text(encoding="utf-8").splitlines())))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. `dvc repro` makes it.") from error
-    except (KeyError, ValueError, TypeError) as error:
+        return tuple(map(parse, csv.DictReader(read_text(path).splitlines())))
+    except DataError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise DataFormatError(
             f"{path}: not a table of trials ({error!r}); expected what the search writes. "
             "Delete it and run `dvc repro`."
@@ -235,20 +236,25 @@ def _trial(line: Mapping[str, str]) -> TrialRow:
     return TrialRow(
         number=int(line["number"]),
         state=line["state"],
-        value=float(line["value"]) if line["value"] else None,
+        value=finite(line["value"]) if line["value"] else None,
         params={name: _scalar(cell) for name, cell in params},
-        intermediate=tuple((int(epoch), float(value)) for epoch, value in pairs),
+        intermediate=tuple((int(epoch), finite(value)) for epoch, value in pairs),
     )
 
 
 def _times(line: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    start, end = (float(line[key]) if line[key] else None for key in ("start", "end"))
+    start, end = (finite(line[key]) if line[key] else None for key in ("start", "end"))
     return int(line["number"]), {"start": start, "end": end, "worker": line["worker"] or None}
+
+
+def _whole(cell: str) -> int:
+    finite(cell)
+    return int(cell)
 
 
 def _scalar(cell: str) -> Any:
     """Return a parameter's value: an int, a float, true or false, or else the text itself."""
-    for parse in (int, float, {"true": True, "false": False}.__getitem__):
+    for parse in (_whole, finite, {"true": True, "false": False}.__getitem__):
         try:
             return parse(cell)
         except (KeyError, ValueError):

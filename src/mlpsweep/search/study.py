@@ -3,19 +3,22 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.config import flat
 from mlpsweep.data.manifest import Manifest
-from mlpsweep.errors import SettingsError
+from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.metric import metric_named
-from mlpsweep.search.ledger import EXCESS, Ledger, database, database_errors, open_storage
+from mlpsweep.search.dimensions import Leaf
+from mlpsweep.search.ledger import EXCESS, WORKER, Ledger, database, database_errors, open_storage
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
@@ -25,6 +28,8 @@ from mlpsweep.training.identity import identity_of, numeric_sources_digest
 
 STORE = Path("mlruns")
 IDENTITY = "identity"
+FACTS: Final = MappingProxyType({"validation/loss": float | int, "weights_hash": str, "run_key": str, "seed": int})
+"""What is known of each complete trial, and its type."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,22 @@ class Study:
         return self.folder / "trials" / f"{number:04d}"
 
     def trials(self) -> list[FrozenTrial]:
-        """Return every trial that was or will be trained, by number."""
-        return [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
+        """Return every trial that was or will be trained, by number.
+
+        Raises
+        ------
+        StorageError
+            If a trial holds what no search has written.
+        """
+        trials = [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
+        leaves = self.plan.space.leaves()
+        for trial in trials:
+            if fault := next(_faults(trial, leaves), None):
+                raise StorageError(
+                    f"{self.ledger.storage.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
+                    "wrote. Put a backup of the file in its place, or take another search.study"
+                )
+        return trials
 
     def counted(self) -> list[FrozenTrial]:
         """Return the trials that count towards the target."""
@@ -151,7 +170,8 @@ class Study:
 
         def rank(trial: FrozenTrial) -> tuple[float, float, int]:
             assert trial.value is not None
-            return -self.plan.sign * trial.value, trial.user_attrs["validation/loss"], trial.number
+            # A trial that somebody added has no loss: the last of its equals.
+            return -self.plan.sign * trial.value, trial.user_attrs.get("validation/loss", math.inf), trial.number
 
         return sorted((trial for trial in self.trials() if trial.state == TrialState.COMPLETE), key=rank)
 
@@ -173,22 +193,43 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     SettingsError
         If a study of this name searches something else, with the difference; if the sampler cannot sample the space.
     StorageError
-        If the database cannot be used.
+        If the database cannot be used, or holds what no search has written.
     """
     SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
     url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
     storage = open_storage(url, root / STORE / ".lock")
     with database_errors(url):
-        study = optuna.create_study(study_name=name, storage=storage, direction=plan.direction, load_if_exists=True)
-        known = study.user_attrs.get(IDENTITY)
+        opened = optuna.create_study(study_name=name, storage=storage, direction=plan.direction, load_if_exists=True)
+        known = opened.user_attrs.get(IDENTITY)
         if known is None:
-            study.set_user_attr(IDENTITY, plan.identity())
+            opened.set_user_attr(IDENTITY, plan.identity())
+    if not isinstance(known, dict | None):
+        raise StorageError(
+            f"{url}: the {IDENTITY} of study {name} is {known!r}; expected a mapping. "
+            "Put a backup of the file in its place, or take another search.study"
+        )
     if known is not None and (difference := list(_difference(known, plan.identity()))):
         raise SettingsError(
             f"search.study: {name!r} searches something else: {'; '.join(difference)}. "
             "Take another name, or search.study=null for one made of what is searched"
         )
-    return Study(plan, Ledger(storage, name), database(url).parent / "studies" / name)
+    study = Study(plan, Ledger(storage, name), database(url).parent / "studies" / name)
+    study.trials()
+    return study
+
+
+def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf]) -> Iterator[str]:
+    """Yield what is strange about a trial: values outside the space, facts that are missing or of another type."""
+    if not isinstance(trial.number, int):  # SQLite keeps any type in any column
+        yield "has a number that is none of a trial"
+    for name, value in trial.params.items():
+        if name not in leaves or not leaves[name].contains(value):
+            yield f"has {name} = {value!r}"
+    # Only a trial that a worker of ours ended has all the facts.
+    if trial.state == TrialState.COMPLETE and WORKER in trial.user_attrs:
+        for name, kind in FACTS.items():
+            if not isinstance(trial.user_attrs.get(name), kind):
+                yield f"has {name} = {trial.user_attrs.get(name)!r}"
 
 
 def _difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

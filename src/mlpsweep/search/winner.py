@@ -115,10 +115,10 @@ def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
         "winner": {
             "trial": winner.number,
             "value": winner.value,
-            "validation/loss": winner.user_attrs["validation/loss"],
+            "validation/loss": winner.user_attrs.get("validation/loss"),
             "settings": study.plan.space.overrides(winner.params),
             "n_parameters": _n_parameters(study, winner),
-            "weights_hash": winner.user_attrs["weights_hash"],
+            "weights_hash": winner.user_attrs.get("weights_hash"),
             **next(({"mean": one.mean, "standard_deviation": one.spread} for one in finalists if one.is_winner), {}),
         },
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.schema import nearest
+from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 from mlpsweep.tracking.relocate import store_file
@@ -195,6 +196,7 @@ def open_runs(settings: TrackingSettings) -> Runs:
             "type the command in the folder that holds mlflow.db, or set tracking.uri."
         )
     reach_store(settings)
+    check_sqlite(uri)
     with locked(work_tree() / "mlruns" / ".lock"), answered(where):
         from mlflow import MlflowClient
 

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
+from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.abandoned import close_abandoned
 from mlpsweep.tracking.project import project_tags, starting, work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
@@ -217,6 +218,7 @@ def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = Fa
     uri, name = tracking_uri(settings), "digits" if stands_in else experiment_name(settings, dataset)
     where = hide_passwords(uri)
     reach_store(settings)
+    check_sqlite(uri)
     with locked(work_tree() / "mlruns" / ".lock"), answered(where):
         from mlflow import MlflowClient
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mlpsweep.errors import DataFormatError
-from mlpsweep.files import write_atomic
+from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.files import read_bytes, write_atomic
 from mlpsweep.training.arrays import pack_arrays, unpack_arrays
 
 MAGIC: Final = b"mlpsweep checkpoint 1\n"
@@ -88,7 +88,7 @@ class CheckpointStore:
         for path in self._newest_first():
             try:
                 checkpoint = _parse(path)
-            except (DataFormatError, OSError) as error:
+            except (DataError, OSError) as error:
                 skipped.append(f"{path.name}: passed over, {error}")
                 continue
             if checkpoint.run_key == run_key:
@@ -111,7 +111,7 @@ class CheckpointStore:
 
 
 def _parse(path: Path) -> Checkpoint:
-    content = path.read_bytes()
+    content = read_bytes(path)
     head, payload = content[: len(MAGIC) + 65], content[len(MAGIC) + 65 :]
     digest = hashlib.sha256(payload).hexdigest()
     if head != MAGIC + digest.encode() + b"\n":

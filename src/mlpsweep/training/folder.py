@@ -14,6 +14,7 @@ from mlpsweep import config
 from mlpsweep.errors import DataError, DataFormatError, SettingsError
 from mlpsweep.files import read_json, read_text, write_atomic, write_json
 from mlpsweep.settings import TrainSettings
+from mlpsweep.tables import finite, is_number
 from mlpsweep.training.history import History
 from mlpsweep.training.identity import settings_digest
 from mlpsweep.training.model import Model
@@ -66,6 +67,8 @@ class RunRecord:
         for name, kind in {**kinds, "reused_from": str | None}.items():
             if not isinstance(getattr(record, name), kind):
                 raise ValueError(f"{name} is {getattr(record, name)!r}")
+        if strange := [name for name, value in record.metrics.items() if not is_number(value)]:
+            raise ValueError(f"metrics: {', '.join(strange)} is no number")
         return record
 
 
@@ -159,7 +162,8 @@ class TrainingFolder:
             If a file is missing or damaged, or the two files do not belong together.
         """
         model, settings = Model.load(self.weights), self.settings()
-        if lost := [name for name in ("dataset", "data_digest", "run_key") if name not in model.metadata]:
+        told = model.metadata
+        if lost := [name for name in ("dataset", "data_digest", "run_key") if not isinstance(told.get(name), str)]:
             raise DataFormatError(f"{self.weights}: the model does not say its {', '.join(lost)}. {REMEDY}")
         stated = model.metadata.get("settings_digest")
         if stated not in (None, settings_digest(settings)):
@@ -212,7 +216,7 @@ class TrainingFolder:
         try:
             if counter not in (lines.fieldnames or ()):
                 raise ValueError(f"it has no column {counter}")
-            rows = tuple({key: float(cell) if cell else None for key, cell in line.items()} for line in lines)
+            rows = tuple({key: finite(cell) if cell else None for key, cell in line.items()} for line in lines)
             if any(row[counter] is None for row in rows):
                 raise ValueError(f"a row has no {counter}")
         except (ValueError, TypeError, AttributeError, csv.Error) as error:

@@ -158,7 +158,7 @@ class Model:
         content = read_bytes(path, "Train a model: python -m pipeline.train")
         try:
             return cls._from_arrays(unpack_arrays(content, "the file"))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise DataFormatError(
                 f"{path}: not a model of format {FORMAT} ({error}); expected the file that training wrote. "
                 "Train again, or restore the file."

@@ -122,5 +122,7 @@ def test_a_search_without_its_summary_is_refused(tmp_path, search):
     folder = tmp_path / "search"
     write_search(folder, search)
     write_json(folder / "summary.json", {"metric": "validation/accuracy"})
-    with pytest.raises(DataFormatError, match=r"summary\.json: .*study.* is missing"):
+    with pytest.raises(
+        DataFormatError, match=r"summary\.json: not the summary of a search \(KeyError\('study'\)\)\. Run `dvc repro"
+    ):
         SearchFolder(folder).read()
