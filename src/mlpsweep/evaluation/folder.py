@@ -15,7 +15,7 @@ import numpy as np
 
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.evaluation.metrics import Evaluation
-from mlpsweep.files import read_bytes, read_json, read_text, write_atomic, write_json
+from mlpsweep.files import beside, read_bytes, read_json, read_text, write_atomic, write_json
 from mlpsweep.tables import Column, Table
 from mlpsweep.types import FloatArray, LabelArray
 
@@ -78,7 +78,7 @@ class EvaluationFolder:
     @classmethod
     def beside(cls, training: Path) -> Self:
         """Return the evaluation that lies beside a training's folder, unless another place was named."""
-        return cls(training.with_name(f"{training.name}.evaluation"))
+        return cls(beside(training, ".evaluation"))
 
     @property
     def exists(self) -> bool:
