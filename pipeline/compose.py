@@ -190,7 +190,7 @@ class _Composer:
         return Job(settings, said, folder, tuple(o.key_or_group for o in groups))
 
     def options(self, group: str) -> list[str]:
-        """Return the choices of a group, those of ``--config-dir`` and of Hydra's plugins too; none: it is no group."""
+        """Return a group's choices, with those of ``--config-dir`` and Hydra's plugins; none if it is no group."""
         if group not in self._options:
             folders = [folder / group for folder in (CONF, self._config_dir) if folder]
             files = {file.name for folder in folders for file in folder.glob("*.yaml")}
@@ -252,7 +252,7 @@ class _Composer:
 
 
 def quoted(text: str) -> str:
-    """Return a text as one value of the command line, whatever stands in it."""
+    """Return a text quoted, so that the command line takes it as one value."""
     return QuotedString(text, Quote.single).with_quotes()
 
 

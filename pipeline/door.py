@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
 from mlpsweep.files import FOLDER_WANTED, read_json
 from mlpsweep.schema import Settings
+from mlpsweep.tables import counted
 from pipeline.folders import new_folder
 from pipeline.process import Terminated, end_in_order, outlive_readers
 
@@ -30,7 +31,7 @@ BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
 SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, LOST, 0)
 OUTCOME = "outcome.json"
 ERROR = "error: "
-# The environment variable with the id of the run that trainings are children of, in whichever process they run.
+# Environment variable with the id of the parent run; trainings in any process become that run's children.
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
 # What asks for tracebacks; the second one speaks for the user while Hydra is made to raise instead of to print.
 FULL_ERROR, ASKED = "HYDRA_FULL_ERROR", "MLPSWEEP_FULL_ERROR"
@@ -42,7 +43,7 @@ NO_ROOM = {
 
 @dataclass(frozen=True)
 class Context:
-    """What a door knows beside its settings.
+    """What a door is told beside its settings.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ class JobsFailed(NoResultError):
     """Some jobs of a multirun failed; carries the worst job's exit code."""
 
     def __init__(self, n_failed: int, n_jobs: int, exit_code: int) -> None:
-        super().__init__(f"{n_failed} of {n_jobs} jobs failed; the table says which and why.")
+        super().__init__(f"{n_failed} of {counted(n_jobs, 'job')} failed; the table says which and why.")
         self.exit_code = exit_code
 
 
@@ -242,8 +243,8 @@ def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
     if not args.multirun:
         return lambda: _run(door, planned.jobs[0])
     if not door.shares_folder and any(job.settings.output_dir for job in planned.jobs):
-        n_jobs = len(planned.jobs)
-        raise SettingsError(f"output_dir: one folder for {n_jobs} jobs. Leave it out with -m: each job gets its own")
+        n_jobs = counted(len(planned.jobs), "job")
+        raise SettingsError(f"output_dir: one folder for {n_jobs}. Leave it out with -m: each job gets its own")
     return lambda: launch(door, planned, args)
 
 

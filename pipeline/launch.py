@@ -71,7 +71,7 @@ def answer(door: Door, words: Sequence[str]) -> None:
 def launched(module: str, config: DictConfig) -> None:
     """Run one job of a multirun, in whatever process the launcher chose; leave its outcome in its folder.
 
-    It does not raise for a fault: Hydra would drop the jobs after it.
+    A fault is not raised: Hydra would drop the jobs that follow.
     """
     if threading.current_thread() is threading.main_thread():
         end_in_order(signal.SIGINT)

@@ -27,17 +27,17 @@ def impossible(settings: Settings) -> Iterator[str]:
 
 
 def _oversized(settings: TrainSettings) -> Iterator[str]:
-    """Yield why a training would not fit the data or this machine."""
-    facts, data = SPECS[settings.data.name], settings.data
-    n_rows = facts.n_train - data.n_validation
+    """Yield a message for each way in which a training does not fit the data or this machine."""
+    spec, data = SPECS[settings.data.name], settings.data
+    n_rows = spec.n_train - data.n_validation
     if n_rows < max(1, data.n_train or 1):
         yield (
-            f"data.n_validation: {data.n_validation} of {facts.n_train} rows leave {n_rows} to train on; "
+            f"data.n_validation: {data.n_validation} of {spec.n_train} rows leave {n_rows} to train on; "
             f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
         )
     elif settings.batch_size > (data.n_train or n_rows):
         yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows to train on"
-    sizes = (math.prod(facts.image_shape), *settings.hidden_sizes, len(facts.class_names))
+    sizes = (math.prod(spec.image_shape), *settings.hidden_sizes, len(spec.class_names))
     needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:

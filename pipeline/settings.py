@@ -61,7 +61,7 @@ class TrainJob(TrainSettings):
     tracking: TrackingSettings = TrackingSettings()
 
     def training(self) -> TrainSettings:
-        """Return what decides the training alone, with the number of epochs settled."""
+        """Return the settings of the training alone, with its number of epochs."""
         names = TrainSettings.__dataclass_fields__
         return TrainSettings(**{name: getattr(self, name) for name in names} | {"n_epochs": self.total_epochs})
 
@@ -130,7 +130,7 @@ class CompareJob(Settings):
     tracking: TrackingSettings = TrackingSettings()
 
     def conflicts(self) -> Iterable[str]:
-        """Return that no runs are named."""
+        """Yield a message if no runs are named."""
         if not self.sweep and not self.run_ids:
             yield (
                 "sweep: not given, and run_ids is empty; expected at least one of them. "

@@ -54,7 +54,7 @@ def parse(words: Sequence[str]) -> tuple[list[Override], list[str]]:
 
 
 def refused(override: Override, *, multirun: bool) -> Iterator[str]:
-    """Yield why an override is refused before it is looked up."""
+    """Yield a message if an override is refused before its key is looked up."""
     name, word = override.key_or_group, override.input_line
     if override.type is not OverrideType.CHANGE:
         yield f"{word}: the leading sign adds or removes a setting, but all settings are there. Write {name}=VALUE"

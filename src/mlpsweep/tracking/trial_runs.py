@@ -12,6 +12,7 @@ from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.run import Run, Status
 from mlpsweep.tracking.store import Store
+from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
@@ -67,8 +68,7 @@ class TrialRun:
         self.run.log_metrics({name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"})
         tags = {name: str(value) for name, value in facts.items() if name not in MEASURED}
         self.run.set_tags({**tags, "trial_state": status})
-        history = self.folder / "history.csv"
-        if history.exists():
+        if history := TrainingFolder(self.folder).saved_history():
             self.run.log_files([history])
         self.run.end(STATUSES[status], reason)
 
