@@ -205,12 +205,13 @@ class _Composer:
             names = value.filter(self.options(override.key_or_group))
             return [name if re.fullmatch(r"[\w.-]+", name) else quoted(name) for name in names]
         if not override.is_sweep_override():
-            values = [override.get_value_element_as_str()]
+            # As typed: written anew, a reference may lose its meaning.
+            values = ["null" if value is None else str(override.input_line).partition("=")[2]]
         else:
             # In floating point a range may not get on, whatever its length.
             values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
         is_delta = override.key_or_group in DELTAS
-        return ["[]" if is_delta and value == "null" else value for value in values]
+        return ["[]" if is_delta and text == "null" else text for text in values]
 
     def _count(self, override: Override) -> float:
         value = override.value()

@@ -231,8 +231,10 @@ def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
     from pipeline.launch import answer, launch
 
     args = parse(words)
-    if args.shell_completion or args.hydra_help or args.version:
-        return lambda: answer(door, words)
+    if args.hydra_help or args.version:
+        return lambda: answer(door, ["--hydra-help" if args.hydra_help else "--version"])
+    if args.shell_completion:
+        return lambda: answer(door, ["--shell-completion", *args.overrides])
     if args.multirun and not door.around:
         raise SettingsError(f"-m: {door.module} does one thing; only train and search take several jobs. Leave -m out")
     from pipeline.compose import plan
