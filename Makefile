@@ -36,7 +36,7 @@ test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if th
 	python -m pytest -q -m 'not network'
 
 mnist: setup ## tests on the real files; MNIST_MIRROR names a folder with them, if there is no connection
-	python -m pytest -q -n 2 --dist loadscope -m 'mnist and not dvc'
+	python -m pytest -q -n 2 --dist loadscope -m 'mnist and not dvc and not fault'
 
 browser: setup ## MLflow's pages and the report in Chromium
 	python -m pytest -q -m browser

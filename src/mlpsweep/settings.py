@@ -1,7 +1,7 @@
-"""The settings of data and training as frozen, range-checked values; search and tracking have theirs beside them.
+"""The settings of data and training; ``search.settings`` and ``tracking.settings`` hold the others.
 
-Every key is one line: its type, its rule, its meaning, an example and its default, which ``conf/`` repeats for the
-command line. No NumPy and no omegaconf here: the help page reads these classes, and :mod:`mlpsweep.config` fills them.
+A key has a type, a rule, a meaning, an example and a default, which ``conf/`` repeats for the command line. The help
+page reads these classes without loading NumPy or omegaconf, and :mod:`mlpsweep.config` fills them.
 """
 
 from collections.abc import Iterable
@@ -28,13 +28,13 @@ _OWN_CONF = (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf")
 
 
 def _kind(name: str, meaning: str) -> Any:
-    """Declare the name that tells a member of a family from the others."""
+    """Declare the ``name`` of a member of a family."""
     return key(rules.one_of((name,)), meaning, name, default=name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(Settings):
-    """Which data set, from where, and which of its rows; a file of ``conf/data/`` gives every value."""
+    """The data set, its files and its rows; a file of ``conf/data/`` gives every value."""
 
     name: str = key(rules.one_of(DATASETS), "data set", "mnist")
     mirrors: tuple[str, ...] = key(
@@ -63,15 +63,15 @@ class DataSettings(Settings):
         name : str
             Name of the file, such as ``digits``.
         folders : iterable of Path
-            Configuration folders to look into first, as ``--config-dir`` names them. Then come ``conf/`` of the current
-            folder or the nearest one above it, and the data sets that this package brings.
+            Configuration folders to search first, such as that of ``--config-dir``; then come ``conf/`` of the current
+            folder and of the folders above it, and the data sets of this package.
 
         Raises
         ------
         SettingsError
-            If there is no such file, or one of its values does not fit.
+            If no file has this name, or one of its values does not fit.
         """
-        from mlpsweep.config import read_yaml  # not above: the help page needs no omegaconf
+        from mlpsweep.config import read_yaml  # imported here, because the help page needs no omegaconf
         from mlpsweep.files import read_text
 
         places = (*folders, *(folder / "conf" for folder in (Path.cwd(), *Path.cwd().parents)), *_OWN_CONF)
@@ -192,7 +192,7 @@ class OriginSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(Settings):
-    """Everything that decides what one training learns."""
+    """The settings of one training."""
 
     activation: str | tuple[str, ...] = key(
         rules.one_or_list_of(rules.one_of(ACTIVATIONS)),
@@ -254,7 +254,7 @@ class TrainSettings(Settings):
     augment: AugmentSettings = AugmentSettings()
 
     def conflicts(self) -> Iterable[str]:
-        """Return what does not fit together, each with the way out."""
+        """Return a message for each conflict between fields, with its remedy."""
         n_layers = len(self.hidden_sizes)
         if isinstance(self.activation, tuple) and len(self.activation) != n_layers:
             yield (
