@@ -8,6 +8,7 @@ import itertools
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,9 @@ def plan(
         raise SettingsError(*faults)
     if config_dir is not None and not os.path.isdir(config_dir):
         raise SettingsError(f"--config-dir: {config_dir} is no folder. Name one with configuration files in it")
-    with _hydra():
+    with _hydra(), warnings.catch_warnings():
+        # Its warnings of a value say less than the message about it.
+        warnings.filterwarnings("ignore", module="omegaconf")
         composer = _Composer(config_name, Path(config_dir).resolve() if config_dir else None, multirun=multirun)
         swept = composer.swept(overrides)
         jobs = _composed(composer, list(itertools.product(*swept)), kind)

@@ -18,7 +18,19 @@ from mlpsweep.config import load
 from mlpsweep.errors import MlpsweepError, SettingsError
 from mlpsweep.files import write_json
 from pipeline.compose import CONF, NONE_OF_A_GROUP, Plan, named, quoted
-from pipeline.door import ASKED, ERROR, FULL_ERROR, INTERRUPTED, OUTCOME, TERMINATED, Context, Door, Sweep, guarded
+from pipeline.door import (
+    ASKED,
+    ERROR,
+    FULL_ERROR,
+    INTERRUPTED,
+    NO_ROOM,
+    OUTCOME,
+    TERMINATED,
+    Context,
+    Door,
+    Sweep,
+    guarded,
+)
 from pipeline.flags import passed_on
 from pipeline.folders import new_folder
 from pipeline.process import Terminated, end_in_order
@@ -56,9 +68,9 @@ def answer(door: Door, words: Sequence[str]) -> None:
     os.environ.update({ASKED: asked_before, FULL_ERROR: "1"})
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=door.config)(task)()
-    except (MlpsweepError, OSError):
-        raise
-    except Exception as error:  # noqa: BLE001 - Hydra's, or that of a launcher, which we do not know
+    except Exception as error:  # Hydra's, or that of a launcher, which we do not know
+        if isinstance(error, MlpsweepError) or getattr(error, "errno", None) in NO_ROOM:
+            raise
         told = " ".join(str(error).split())[:500]
         raise SettingsError(
             f"hydra: {type(error).__name__}: {told}. Leave Hydra's own settings and flags out"

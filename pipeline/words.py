@@ -32,6 +32,8 @@ HYDRA_KEYS: Final[Mapping[str, Rule | None]] = MappingProxyType(
         f"{_JOBLIB}batch_size": rules.matching(r"auto|[1-9]\d{0,5}", "auto or a number of jobs"),
         f"{_JOBLIB}max_nbytes": rules.optional(rules.matching(r"\d{1,6}[KMG]?", "a size as in 10M")),
         f"{_JOBLIB}mmap_mode": rules.optional(rules.one_of(("r", "r+", "w+", "c"))),
+        f"{_JOBLIB}prefer": rules.one_of(("processes", "threads")),
+        f"{_JOBLIB}require": rules.optional(rules.matching("(?!)", "no memory that processes would have to share")),
         f"{_JOBLIB}verbose": rules.integer(0, 100),
     }
 )

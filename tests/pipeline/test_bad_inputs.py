@@ -87,7 +87,7 @@ CASES: list[tuple[str, list[str]]] = [
     ("train -m hydra.sweep.dir=a,b", ["hydra.sweep.dir=a,b", "expected one"]),
     ("train -m hydra/launcher=joblib,basic", ["hydra/launcher=joblib,basic", "expected one"]),
     ("train -m hydra/launcher=joblib hydra.launcher.pre_dispatch=nope", ["pre_dispatch: 'nope'", "2*n_jobs"]),
-    ("train -m hydra/launcher=joblib hydra.launcher.require=sharedmem seed=1,2", ["hydra: ", "sharedmem"]),
+    ("train -m hydra/launcher=joblib hydra.launcher.require=sharedmem seed=1,2", ["require: 'sharedmem'", "null"]),
     ("train lambda=0.1 --cfg job", ["lambda: no such setting", "did you mean l2_lambda?"]),
     ("train lambda=0.1 --info", ["lambda: no such setting", "did you mean l2_lambda?"]),
     ("train --config-dir headless recipe=mine", ["mine.yaml lacks its first line", "# @package _global_"]),
