@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlpsweep.errors import SettingsError
 from pipeline.compose import CONF, check, plan
-from pipeline.settings import TrainJob
+from pipeline.settings import SearchJob, TrainJob
 
 MANUAL = ["manual_relu", "manual_sigmoid", "manual_tanh"]
 
@@ -160,3 +160,10 @@ def test_a_hydra_that_runs_goes_on_afterwards() -> None:
         running = GlobalHydra.instance().hydra
         assert overrides("seed=1,2") == ["seed=1", "seed=2"]
         assert GlobalHydra.instance().hydra is running is not None
+
+
+@pytest.mark.parametrize("word", ["search.n_workers=100000", "search.timeout_s=1e300", "winner.n_seeds=1000000000"])
+def test_amounts_of_a_search_have_upper_ends(word: str) -> None:
+    # Only checked: a process that took it would start that many.
+    with pytest.raises(SettingsError, match=f"{word.partition('=')[0]}: .* does not fit"):
+        check("search", SearchJob, [word], multirun=False)
