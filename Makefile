@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults screenshots check ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ browser: setup ## MLflow's pages and the report in Chromium
 
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
 	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network'
+
+mutations: setup ## damaged command lines, 500 for each command; N=100 and SEED=1 change that
+	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)
 
 screenshots: setup ## docs/images/*.png from a small run, or from FOLDER=<a folder with runs and a report>
 	python -m tests.browser.screenshots $(FOLDER)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlpsweep import rules
 from mlpsweep.rules import key
@@ -61,14 +60,6 @@ class TrainJob(TrainSettings):
     paths: PathSettings = PathSettings()
     tracking: TrackingSettings = TrackingSettings()
 
-    def conflicts(self) -> Iterable[str]:
-        """Yield a message for each conflict between settings, and for an output folder that is a file."""
-        yield from super().conflicts()
-        wanted = Path(self.output_dir or ".")
-        for path in (wanted, *wanted.parents):
-            if path.is_file():
-                yield f"output_dir: {path} is a file; expected a folder, or a name that is free"
-
     def training(self) -> TrainSettings:
         """Return the settings of the training alone, with its number of epochs."""
         names = TrainSettings.__dataclass_fields__
@@ -80,7 +71,7 @@ class SearchJob(TrainJob):
     """Settings of ``search``: those of a training, and what is searched in which way."""
 
     worker: int | None = key(
-        rules.optional(rules.integer(0)),
+        rules.optional(rules.integer(0, 1000)),
         "worker number, set by a launcher: -m worker=range(4) starts four",
         "0",
         default=None,
@@ -192,7 +183,7 @@ class RecipesJob(Settings):
         "[0,1,2]",
         default=(0, 1, 2),
     )
-    n_workers: int = key(rules.integer(1), "processes", "2", default=2)
+    n_workers: int = key(rules.integer(1, 256), "processes", "2", default=2)
     reuse: bool = key(rules.BOOLEAN, "take the outputs of an equal training that is there", "true", default=True)
     output_dir: str = key(rules.TEXT, "folder for models and evaluations", "outputs/recipes", default="outputs/recipes")
     page: str = key(rules.TEXT, "file to write", "docs/results.md", default="docs/results.md")

@@ -201,6 +201,12 @@ def lock(stream: IO[Any], *, wait: bool = True) -> bool:
     return True
 
 
+def beside(folder: Path, ending: str) -> Path:
+    """Return what has a folder's name with ``ending`` behind it, and lies beside it, also if it is typed as ``.``."""
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    return named.with_name(f"{named.name}{ending}")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

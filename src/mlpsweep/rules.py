@@ -57,6 +57,16 @@ def integer(low: int, high: int | None = None) -> Rule:
     return Rule(f"an integer >= {low}" if high is None else f"an integer, {low} .. {high}", parse)
 
 
+def positive(high: float) -> Rule:
+    """Return the rule of a float above 0, ``high`` at most: beyond it no training is meant, or memory ends."""
+    return real(f"> 0, at most {high:g}", lambda v: 0 < v <= high)
+
+
+def non_negative(high: float) -> Rule:
+    """Return the rule of a float from 0 to ``high``."""
+    return real(f">= 0, at most {high:g}", lambda v: 0 <= v <= high)
+
+
 def one_of(names: Iterable[str]) -> Rule:
     """Return the rule of a name out of a list."""
     known = tuple(names)
@@ -112,8 +122,6 @@ BOOLEAN = Rule("true or false", lambda v: v if isinstance(v, bool) else _reject(
 TEXT = Rule("a text", lambda v: v if isinstance(v, str) and v.strip() else _reject(v))
 HTTPS = matching(r"https://[^\s/]+(/\S*)?", "an https address of a folder")
 ANYTHING = Rule("a value", lambda v: v)
-POSITIVE = real("> 0", lambda v: v > 0)
-NON_NEGATIVE = real(">= 0", lambda v: v >= 0)
 FRACTION = real(">= 0 and < 1", lambda v: 0 <= v < 1)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.evaluation.metrics import Evaluation
-from mlpsweep.files import read_bytes, read_json, read_text, write_atomic, write_json
+from mlpsweep.files import beside, read_bytes, read_json, read_text, write_atomic, write_json
 from mlpsweep.tables import Column, Table, finite, is_number
 from mlpsweep.types import FloatArray, LabelArray
 
@@ -88,7 +88,7 @@ class EvaluationFolder:
     @classmethod
     def beside(cls, training: Path) -> Self:
         """Return the default folder of an evaluation, which lies beside the training's folder."""
-        return cls(training.with_name(f"{training.name}.evaluation"))
+        return cls(beside(training, ".evaluation"))
 
     @property
     def exists(self) -> bool:

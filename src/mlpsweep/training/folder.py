@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from mlpsweep import config
 from mlpsweep.errors import DataError, DataFormatError, SettingsError
-from mlpsweep.files import read_json, read_text, write_atomic, write_json
+from mlpsweep.files import beside, read_json, read_text, write_atomic, write_json
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import finite, is_number
 from mlpsweep.training.history import History
@@ -114,7 +114,7 @@ class TrainingFolder:
 
     @property
     def _record(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.run.json")
+        return beside(self.path, ".run.json")
 
     def save(self, result: TrainingResult, settings: TrainSettings, curves: bytes) -> None:
         """Write all outputs, each whole or not at all.
