@@ -85,7 +85,7 @@ def around(sweep: Sweep) -> Iterator[None]:
 
     reach_store(sweep.jobs[0].settings.tracking)
     for job in sweep.jobs:
-        settings, dataset = settled(job.settings, Context(sweep.folder, chosen=job.chosen))
+        settings, dataset = settled(job.settings, Context(sweep.folder, job.overrides, job.chosen))
     store = open_store(settings.tracking, dataset.manifest.dataset)
     with store.start_run(f"sweep {sweep.title}", tags={**origin(), "sweep": str(sweep.folder)}) as parent:
         os.environ[PARENT] = parent.run_id
