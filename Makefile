@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults screenshots check ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,17 +26,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@install -d -m 700 .dvc/site-cache
 	@dvc config --quiet --local core.site_cache_dir '$(CURDIR)/.dvc/site-cache'
 
-repro: setup ## data -> baselines -> search -> winner -> report
+repro: setup ## environment, data, baselines, search, winner, evaluation, report
 	dvc repro
 
-test: setup ## tests that need no browser, no real files, no long kill and no whole pipeline
+test: setup ## tests that need no browser, no real files, no long kill and no DVC
 	python -m pytest -q -n auto --dist loadscope -m 'not network and not mnist and not browser and not fault and not dvc'
 
 test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if there is no connection
 	python -m pytest -q -m 'not network'
 
 mnist: setup ## tests on the real files; MNIST_MIRROR names a folder with them, if there is no connection
-	python -m pytest -q -n 2 --dist loadscope -m 'mnist and not dvc'
+	python -m pytest -q -n 2 --dist loadscope -m 'mnist and not dvc and not fault'
 
 browser: setup ## MLflow's pages and the report in Chromium
 	python -m pytest -q -m browser
@@ -44,7 +44,10 @@ browser: setup ## MLflow's pages and the report in Chromium
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
 	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network'
 
-screenshots: setup ## docs/images/*.png, of a small run of its own or of FOLDER=<a folder with runs and a report>
+mutations: setup ## damaged command lines, 500 for each command; N=100 and SEED=1 change that
+	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)
+
+screenshots: setup ## docs/images/*.png from a small run, or from FOLDER=<a folder with runs and a report>
 	python -m tests.browser.screenshots $(FOLDER)
 
 check: setup ## formatting, lint, types
@@ -58,13 +61,13 @@ gradcheck: setup ## every gradient against central differences, in float64
 recipes: setup ## every published result again, three seeds each; writes docs/results.md
 	python -m pipeline.recipes
 
-sweep: setup ## three activations, to compare in `make ui`
+sweep: setup ## train three activations, to compare in `make ui`
 	python -m pipeline.train -m activation=sigmoid,tanh,relu
 
 ui: setup ## MLflow's pages on http://127.0.0.1:5000
 	mlflow ui --host 127.0.0.1
 
-bench: setup ## training speed beside what one would pick instead
+bench: setup ## training speed beside scikit-learn, and PyTorch and JAX if installed
 	python -m benchmarks.training
 
 clean: ## remove what can be made again, except data, runs and studies

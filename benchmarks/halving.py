@@ -1,4 +1,4 @@
-"""The program of scikit-learn's side: successive halving over epochs, each training noted as it ends."""
+"""Run scikit-learn's successive halving over epochs, and note each training as it ends."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def default_dataset() -> Dataset:
 
 
 class NotedClassifier(MLPClassifier):  # type: ignore[misc]
-    """Writes when it was trained and what it reached."""
+    """A classifier that writes when it was trained and what it reached."""
 
     def fit(self, X: Any, y: Any) -> "NotedClassifier":
         self.begin_ = time.time()

@@ -1,10 +1,10 @@
-"""A pruning rule put to the learning curves of a search that pruned nothing, one trial after the other.
+"""Replay pruning rules on the learning curves of a search that pruned nothing, one trial after the other.
 
-It tells what the rule alone saves: the proposals stay as they were, which in a search they do not.
+The figures show what a rule alone saves: here the proposals stay as they were, in a search they change.
 
     python -m benchmarks.replay [--target SHARE] FOLDER ...
 
-Each FOLDER is a search's, such as artifacts/search, made with search.pruner=none and its times beside it.
+Each FOLDER is the output of a search with search.pruner=none, such as artifacts/search, with times.csv beside it.
 """
 
 import argparse

@@ -1,10 +1,11 @@
 """Searches side by side: ours with and without pruning, scikit-learn's successive halving, Hydra's Optuna sweeper.
 
-All search conf/space/card.yaml with as many trials and epochs as the default search, the same rows and plain SGD, on
-two cores; each by its own means: ours a cosine schedule and pruning, halving its rungs. The sweeper gets an environment
-of its own with PyTorch, or is left out, with the reason. Systems take turns, so that a busy machine meets all alike.
+All systems search conf/space/card.yaml with the trials and epochs of the default search, the same rows and plain SGD,
+on two cores. Each uses its own means: ours a cosine schedule and pruning, halving its rungs. The sweeper gets an
+environment of its own with PyTorch, or is left out and the reason printed. Systems take turns, so that a busy machine
+meets all alike.
 
-A time counts from the start of the program, imports included. Within one of our trials epochs are taken as evenly long.
+A time counts from the start of the program, imports included. The epochs of one of our trials count as equally long.
 ``idle`` is the share of the two workers' time, first start to last end, in which they trained nothing.
 
     python -m benchmarks.search [--json FILE] [--rounds N] [--seed N] [--only NAME,...] [--trials N] [--epochs N]
@@ -82,7 +83,7 @@ def summarize(system: str, seconds: float, events: list[Event], points: list[tup
 
 
 def spent(event: Event, at: float) -> float:
-    """Return the epochs of a training that are over at a time."""
+    """Return how many epochs of a training are over at a given time."""
     share = (at - event.start) / max(event.end - event.start, 1e-9)
     return event.n_epochs * min(1.0, max(0.0, share))
 

@@ -1,4 +1,4 @@
-"""One trial of the sweeper's side, in its own environment: Hydra, PyTorch and NumPy only; notes when it ran."""
+"""Run one trial of Hydra's Optuna sweeper and note when it ran; its environment has Hydra, PyTorch and NumPy only."""
 
 import json
 import time

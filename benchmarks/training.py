@@ -72,7 +72,7 @@ def work(connection: Connection, system: str, case: Case, n_rows: int) -> None:
 
 
 def resident_mb() -> float:
-    """Return this process's memory now."""
+    """Return how much memory this process holds now, MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 

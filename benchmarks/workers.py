@@ -1,9 +1,9 @@
 """What a second worker gains, and what a trial costs beside its training.
 
-``speed-up`` is how many times as many trials a minute two workers finish as one, first start to last end, on MNIST,
-each trial one epoch of some seconds. ``overhead`` is what a 15-epoch trial of a small network on the digits takes
-beside its training: to propose, report, checkpoint, record, and log. It is the time of two workers that no training
-fills, over the number of trials; the trainings are timed alone, in this process, afterwards.
+``speed-up`` is the trials a minute of two workers over those of one, from first start to last end, on MNIST; each
+trial is one epoch of some seconds. ``overhead`` is the time that a 15-epoch trial of a small network on the digits
+takes beside its training: to propose, report, checkpoint, record, and log. The overhead is the time of two workers
+that no training fills, over the number of trials; afterwards this process times the trainings alone.
 
     python -m benchmarks.workers [--rounds N] [--trials N]
 

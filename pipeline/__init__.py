@@ -1,4 +1,4 @@
-"""The doors: one module per stage of the pipeline, each a thin path from settings to the library to outputs."""
+"""The doors, one module per command, each a thin path from settings to the library to outputs; and what they share."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Compare tracked runs over the settings that differ between them; seeds become mean and spread.
 
-Reads the tracking store, of which tracking.experiment names a part; writes comparison.csv, comparison.html and
-comparison.png into output_dir.
+Reads the tracking store, or only the experiment that tracking.experiment names; writes comparison.csv,
+comparison.html and comparison.png into output_dir.
 Exit codes: 2 no such runs, 3 runs of different data sets, 4 tracking store.
 """
 

@@ -7,9 +7,9 @@ import contextlib
 import itertools
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,25 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, OverrideType, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mlpsweep.config import load
-from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import SettingsError
 from mlpsweep.schema import Settings, nearest
-from mlpsweep.settings import TrainSettings
+from pipeline.folders import unusable
+from pipeline.limits import impossible
+from pipeline.words import DELTAS, length, parse, refused
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000
-# Memory holds the weights, the best ones so far and a checkpoint, each number in 4 bytes.
-N_COPIES, BYTES = 3, 4
-MAY_BE_NULL = ("recipe",)
-# Hydra's own settings that a command line may change: they cannot name code.
-HYDRA_KEYS = ("hydra/launcher", "hydra.launcher.", "hydra.run.dir", "hydra.sweep.dir", "hydra.verbose")
+# Hydra takes no null for a group, but a list of none.
+NONE_OF_A_GROUP = frozenset(f"{group}={none}" for group in DELTAS for none in ("[]", "null"))
+# What a composition raises for a configuration file or a value, whoever wrote it.
+FAULTS = (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -60,33 +60,70 @@ class Job:
     chosen: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: its jobs, and the words for Hydra that give the same ones in the same order."""
+
+    jobs: tuple[Job, ...]
+    words: tuple[str, ...]
+
+
 def check(
     config_name: str, kind: type[Settings], words: Sequence[str], *, multirun: bool, config_dir: str | None = None
 ) -> list[Job]:
-    """Return the jobs that a command line asks for.
+    """Return the jobs that a command line asks for; errors as :func:`plan`."""
+    return list(plan(config_name, kind, words, multirun=multirun, config_dir=config_dir).jobs)
+
+
+def plan(
+    config_name: str, kind: type[Settings], words: Sequence[str], *, multirun: bool, config_dir: str | None = None
+) -> Plan:
+    """Return the jobs that a command line asks for, each composed and checked.
 
     Raises
     ------
     SettingsError
         With one message for each fault of any job.
     """
-    overrides, faults = _parse(words)
-    faults += [fault for override in overrides for fault in _refused(override, multirun=multirun)]
+    overrides, faults = parse(words)
+    faults += [fault for override in overrides for fault in refused(override, multirun=multirun)]
     if faults:
         raise SettingsError(*faults)
-    if config_dir and not Path(config_dir).is_dir():
+    if config_dir is not None and not os.path.isdir(config_dir):
         raise SettingsError(f"--config-dir: {config_dir} is no folder. Name one with configuration files in it")
-    jobs: list[Job] = []
     with _hydra():
         composer = _Composer(config_name, Path(config_dir).resolve() if config_dir else None, multirun=multirun)
-        for combination in composer.combinations(overrides):
-            try:
-                jobs.append(composer.job(combination, kind))
-            except SettingsError as error:
-                faults += error.messages
+        swept = composer.swept(overrides)
+        jobs = _composed(composer, list(itertools.product(*swept)), kind)
+    # A word and its values, as one of Hydra's sweeper; the folder comes from us.
+    asked = [",".join([first, *(word.partition("=")[2] for word in more)]) for first, *more in swept]
+    return Plan(tuple(jobs), tuple(word for word in asked if not word.startswith("hydra.sweep.dir=")))
+
+
+def _composed(composer: "_Composer", combinations: Sequence[tuple[str, ...]], kind: type[Settings]) -> list[Job]:
+    jobs: list[Job] = []
+    faults: dict[str, list[int]] = {}
+    for number, words in enumerate(combinations):
+        try:
+            jobs.append(composer.job(words, kind))
+        except SettingsError as error:
+            for message in error.messages:
+                faults.setdefault(message, []).append(number)
     if faults:
-        raise SettingsError(*dict.fromkeys(faults))
+        raise SettingsError(
+            *(
+                message
+                if len(numbers) == len(combinations)
+                else f"{named(numbers[0], combinations[numbers[0]])}{message}"
+                for message, numbers in faults.items()
+            )
+        )
     return jobs
+
+
+def named(number: int, words: Sequence[str]) -> str:
+    """Return what a message about one job of several begins with."""
+    return f"job {number} ({' '.join(words)}): "
 
 
 @contextlib.contextmanager
@@ -109,13 +146,14 @@ class _Composer:
         self._composed: dict[tuple[str, ...], DictConfig] = {}
         self._options: dict[str, list[str]] = {}
 
-    def combinations(self, overrides: Sequence[Override]) -> list[tuple[str, ...]]:
-        """Return the words of each job, the last key's values changing fastest, as Hydra's sweeper does."""
-        if not self._multirun:
-            return [tuple(str(override.input_line) for override in overrides)]
+    def swept(self, overrides: Sequence[Override]) -> list[list[str]]:
+        """Return for each key its words, one per value; their product are the jobs, the last key changing fastest.
+
+        So Hydra's sweeper has it, which gets these words: what is drawn, as by ``shuffle``, is drawn once.
+        """
         # If a key is given twice, its last values count.
-        swept = {override.get_key_element(): override for override in overrides}
-        counts = {override.input_line: self._count(override) for override in swept.values()}
+        by_key = {override.get_key_element(): override for override in overrides}
+        counts = {override.input_line: self._count(override) for override in by_key.values()}
         empty = [f"{word}: no value to run; expected one at least" for word, count in counts.items() if not count]
         if empty:
             raise SettingsError(*empty)
@@ -124,34 +162,35 @@ class _Composer:
                 f"command line: {n_jobs} jobs; expected at most {MAX_JOBS}. "
                 "Narrow the lists, or let `python -m pipeline.search` choose among them."
             )
-        words = ([f"{key}={value}" for value in self._values(override)] for key, override in swept.items())
-        return list(itertools.product(*words))
+        return [[f"{key}={value}" for value in self._values(override)] for key, override in by_key.items()]
 
     def job(self, words: tuple[str, ...], kind: type[Settings]) -> Job:
         """Return one job, composed and checked."""
         overrides = OverridesParser.create().parse_overrides(list(words))
         groups = [o for o in overrides if "/" in o.key_or_group or self.options(o.key_or_group)]
-        unknown = {o.key_or_group: fault for o in groups for fault in self._unknown_option(o)}
-        # Hydra takes no null for a group; to leave the group out says the same.
-        chosen = [o for o in groups if o.key_or_group not in unknown and o.value() is not None]
+        unknown = {o.key_or_group: fault for o in groups for fault in self._unfit_choice(o)}
+        chosen = [o for o in groups if o.key_or_group not in unknown]
         config = self._compose(tuple(str(o.input_line) for o in chosen)).copy()
         faults = [*unknown.values(), *(fault for o in overrides if o not in groups for fault in _set(config, o))]
         place = "hydra.sweep.dir" if self._multirun else "hydra.run.dir"
+        folder = ""
         try:
             folder = OmegaConf.select(config, place, throw_on_missing=True)
+            faults += unusable(place, folder)
         except OmegaConfBaseException as error:
             faults.append(f"{place}: {str(error).splitlines()[0]}; expected a folder. Example: {place}=outputs/mine")
         try:
             settings = load(config, kind)
         except SettingsError as error:
             raise SettingsError(*faults, *error.messages) from error
-        faults += oversized(settings)
+        faults += impossible(settings)
         if faults:
             raise SettingsError(*faults)
-        return Job(settings, words, folder, tuple(o.key_or_group for o in groups))
+        said = tuple(word for word in words if word not in NONE_OF_A_GROUP)
+        return Job(settings, said, folder, tuple(o.key_or_group for o in groups))
 
     def options(self, group: str) -> list[str]:
-        """Return the choices of a group, those of ``--config-dir`` and of Hydra's plugins too; none: it is no group."""
+        """Return a group's choices, with those of ``--config-dir`` and Hydra's plugins; none if it is no group."""
         if group not in self._options:
             folders = [folder / group for folder in (CONF, self._config_dir) if folder]
             files = {file.name for folder in folders for file in folder.glob("*.yaml")}
@@ -163,98 +202,62 @@ class _Composer:
     def _values(self, override: Override) -> list[str]:
         value = override.value()
         if isinstance(value, Glob):
-            return value.filter(self.options(override.key_or_group))
-        is_sweep = override.is_sweep_override()
-        return list(override.sweep_string_iterator()) if is_sweep else [override.get_value_element_as_str()]
+            names = value.filter(self.options(override.key_or_group))
+            return [name if re.fullmatch(r"[\w.-]+", name) else quoted(name) for name in names]
+        if not override.is_sweep_override():
+            # As typed: written anew, a reference may lose its meaning.
+            values = ["null" if value is None else str(override.input_line).partition("=")[2]]
+        else:
+            # In floating point a range may not get on, whatever its length.
+            values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+        is_delta = override.key_or_group in DELTAS
+        return ["[]" if is_delta and text == "null" else text for text in values]
 
     def _count(self, override: Override) -> float:
         value = override.value()
         # A range may be too long to be listed.
-        return _length(value) if isinstance(value, RangeSweep) else len(self._values(override))
+        count = length(value) if isinstance(value, RangeSweep) else 1
+        return len(self._values(override)) if 0 < count <= MAX_JOBS else count
 
-    def _unknown_option(self, override: Override) -> Iterator[str]:
-        options, choice = self.options(override.key_or_group), override.value()
-        may_be_null = override.key_or_group in MAY_BE_NULL and not self._multirun
-        if choice not in options and not (choice is None and may_be_null):
-            known = f"{', '.join(options)}{nearest(choice, options)}"
-            yield f"{override.key_or_group}: {choice!r} is not known; expected one of {known}"
+    def _unfit_choice(self, override: Override) -> Iterator[str]:
+        group, value = override.key_or_group, override.value()
+        options = self.options(group)
+        choices: Sequence[Any] = value if isinstance(value, list) and group in DELTAS else [value]
+        for choice in choices:
+            if choice not in options:
+                known = f"{', '.join(options)}{nearest(choice, options)}"
+                yield f"{group}: {choice!r} is not known; expected one of {known}"
+            elif group in DELTAS and not _HEADER.search(self._text(group, choice)):
+                yield (
+                    f"{group}: {choice}.yaml lacks its first line, `# @package _global_`; without it its keys are no "
+                    "settings. Add that line"
+                )
+
+    def _text(self, group: str, choice: str) -> str:
+        """Return the file of a choice as far as it can be read; what cannot be is told when it is composed."""
+        for folder in (CONF, self._config_dir):
+            if folder and (file := folder / group / f"{choice}.yaml").is_file():
+                return file.read_text(errors="replace")
+        return ""
 
     def _compose(self, groups: tuple[str, ...]) -> DictConfig:
         if groups not in self._composed:
             more = [f"hydra.searchpath=[{quoted(f'file://{self._config_dir}')}]"] if self._config_dir else []
             try:
                 config = compose(self._config_name, [*more, *groups], return_hydra_config=True)
-            except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            except FAULTS as error:
                 message = " ".join(str(error).split())
                 raise SettingsError(f"configuration: {message}. Put that file right: conf/ holds examples") from error
             self._composed[groups] = config
         return self._composed[groups]
 
 
-def oversized(settings: Settings) -> Iterator[str]:
-    """Yield why a training would not fit the data or this machine."""
-    if not isinstance(settings, TrainSettings):
-        return
-    facts, data = SPECS[settings.data.name], settings.data
-    n_rows = facts.n_train - data.n_validation
-    if n_rows < max(1, data.n_train or 1):
-        yield (
-            f"data.n_validation: {data.n_validation} of {facts.n_train} rows leave {n_rows} to train on; "
-            f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
-        )
-    elif settings.batch_size > (data.n_train or n_rows):
-        yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows to train on"
-    sizes = (math.prod(facts.image_shape), *settings.hidden_sizes, len(facts.class_names))
-    needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        yield (
-            f"hidden_sizes: {list(settings.hidden_sizes)} needs {needed / 1e9:,.0f} GB; expected at most the "
-            f"{memory / 1e9:,.0f} GB of this machine. Example: hidden_sizes=[500,250,100]"
-        )
-
-
 def quoted(text: str) -> str:
-    """Return a text as one value of the command line, whatever stands in it."""
+    """Return a text quoted, so that the command line takes it as one value."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def _parse(words: Sequence[str]) -> tuple[list[Override], list[str]]:
-    parser, overrides, faults = OverridesParser.create(), [], []
-    for word in words:
-        try:
-            overrides += parser.parse_overrides([word])
-        except HydraException as error:
-            reason = str(error.__cause__ or error).splitlines()[0]
-            faults.append(
-                f"{word}: not understood ({reason}); expected key=value, lists as key=[1,2]. "
-                "In a shell, put the whole word in quotes."
-            )
-    return overrides, faults
-
-
-def _length(values: RangeSweep) -> float:
-    """Return how many values a range has; infinity where it has no end, 0 where it takes no steps."""
-    try:
-        start, stop, step = (Fraction(number or 0) for number in (values.start, values.stop, values.step))
-    except (OverflowError, ValueError):
-        return math.inf
-    return max(0, math.ceil((stop - start) / step)) if step else 0
-
-
-def _refused(override: Override, *, multirun: bool) -> Iterator[str]:
-    """Yield why an override is refused before it is looked up."""
-    name, word = override.key_or_group, override.input_line
-    if override.type is not OverrideType.CHANGE:
-        yield f"{word}: the leading sign adds or removes a setting, but all settings are there. Write {name}=VALUE"
-    elif name == "hydra/sweeper":
-        yield f"{word}: the search has a door of its own, which prunes and resumes. Run python -m pipeline.search"
-    elif name.startswith(("hydra.", "hydra/")) and (not name.startswith(HYDRA_KEYS) or "_target_" in name):
-        yield f"{word}: configuration may not name code; of Hydra's settings only {', '.join(HYDRA_KEYS)} are taken"
-    elif override.is_sweep_override() and not multirun:
-        yield f"{word}: several values for one run. Add -m to sweep over them, or write a list as [1,2]"
-    elif override.is_sweep_override() and not override.is_discrete_sweep():
-        yield f"{word}: a range has no values to run; expected a list, {name}=1,2. Or run python -m pipeline.search"
+_HEADER = re.compile(r"^\s*#\s*@package:?\s+_global_\s*$", re.MULTILINE)
 
 
 def _set(config: DictConfig, override: Override) -> Iterator[str]:

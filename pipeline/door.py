@@ -5,29 +5,25 @@ answers at once. No door imports another one: what two of them need lies in the 
 """
 
 import contextlib
-import dataclasses
 import errno
 import importlib
-import itertools
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
-from mlpsweep.files import FOLDER_WANTED, read_json, write_json
+from mlpsweep.files import FOLDER_WANTED, read_json
 from mlpsweep.schema import Settings
+from mlpsweep.tables import counted
+from pipeline.folders import new_folder
+from pipeline.process import Terminated, end_in_order, outlive_readers
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from omegaconf import DictConfig
-
     from pipeline.compose import Job
 
 BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
@@ -35,21 +31,19 @@ BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
 SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, LOST, 0)
 OUTCOME = "outcome.json"
 ERROR = "error: "
-# The environment variable with the id of the run that trainings are children of, in whichever process they run.
+# Environment variable with the id of the parent run; trainings in any process become that run's children.
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
+# What asks for tracebacks; the second one speaks for the user while Hydra is made to raise instead of to print.
+FULL_ERROR, ASKED = "HYDRA_FULL_ERROR", "MLPSWEEP_FULL_ERROR"
 # Errors of the environment, such as a full disk or missing permissions: exit code 4, not bugs.
 NO_ROOM = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
 }  # fmt: skip
 
 
-class Terminated(KeyboardInterrupt):
-    """Raised on SIGTERM; a KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does."""
-
-
 @dataclass(frozen=True)
 class Context:
-    """What a door knows beside its settings.
+    """What a door is told beside its settings.
 
     Parameters
     ----------
@@ -111,6 +105,10 @@ class Outcome:
     messages: tuple[str, ...] = ()
 
 
+KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
+NOT_BEGUN = Outcome(LOST, ("the job never began: the sweep ended before its turn. Run it alone, or the sweep again.",))
+
+
 @dataclass(frozen=True)
 class Sweep:
     """A multirun: its folder, the command line's words, and its checked jobs, in order."""
@@ -125,10 +123,17 @@ class Sweep:
         return hide_passwords(" ".join(self.words))[:200]
 
     def outcomes(self) -> list[Outcome]:
-        """Return each job's outcome; a job that left none was killed."""
-        lost = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
-        files = [self.folder / str(number) / OUTCOME for number in range(len(self.jobs))]
-        return [Outcome(**read_json(file)) if file.exists() else lost for file in files]
+        """Return each job's outcome; a job that left none was killed, or never began."""
+        return [self._outcome(self.folder / str(number)) for number in range(len(self.jobs))]
+
+    def has_begun(self) -> bool:
+        """Whether any job has; Hydra makes a job's folder first."""
+        return any((self.folder / str(number)).exists() for number in range(len(self.jobs)))
+
+    def _outcome(self, folder: Path) -> Outcome:
+        if (folder / OUTCOME).exists():
+            return Outcome(**read_json(folder / OUTCOME))
+        return KILLED if folder.exists() else NOT_BEGUN
 
     def check(self) -> None:
         """Raise for the worst of the outcomes.
@@ -147,36 +152,48 @@ class JobsFailed(NoResultError):
     """Some jobs of a multirun failed; carries the worst job's exit code."""
 
     def __init__(self, n_failed: int, n_jobs: int, exit_code: int) -> None:
-        super().__init__(f"{n_failed} of {n_jobs} jobs failed; the table says which and why.")
+        super().__init__(f"{n_failed} of {counted(n_jobs, 'job')} failed; the table says which and why.")
         self.exit_code = exit_code
 
 
 def enter(module: str) -> NoReturn:
     """Run the door ``module`` with this process's command line, and exit with its code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    outcome = guarded(lambda: _enter(importlib.import_module(module).DOOR, sys.argv[1:]))
-    sys.exit(outcome.exit_code)
+    end_in_order(signal.SIGINT, signal.SIGTERM)
+    outlive_readers()
+
+    def work() -> None:
+        asked(importlib.import_module(module).DOOR, sys.argv[1:])()
+        sys.stdout.flush()
+
+    sys.exit(guarded(work).exit_code)
 
 
-def guarded(work: Callable[[], None]) -> Outcome:
-    """Run ``work`` and return how it ended; the one place where exceptions become messages and codes."""
+def guarded(work: Callable[[], object], where: str = "") -> Outcome:
+    """Run ``work`` and return how it ended; the one place where exceptions become messages and codes.
+
+    Parameters
+    ----------
+    work : callable
+    where : str
+        What the messages on stderr begin with, such as the job of a sweep.
+    """
     try:
         work()
     except MlpsweepError as error:
-        return _fault(error)
+        return _fault(error, where)
     except OSError as error:
-        return _fault(_storage_error(error)) if error.errno in NO_ROOM else _bug(error)
+        return _fault(_storage_error(error), where) if error.errno in NO_ROOM else _bug(error, where)
     except KeyboardInterrupt as error:
         return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",))
     except Exception as error:  # noqa: BLE001 - a bug
-        return _bug(error)
+        return _bug(error, where)
     return Outcome(0)
 
 
-def _fault(error: MlpsweepError) -> Outcome:
+def _fault(error: MlpsweepError, where: str) -> Outcome:
     messages = tuple(map(hide_passwords, error.messages))
-    sys.stderr.write("".join(f"{ERROR}{message}\n" for message in messages))
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    sys.stderr.write("".join(f"{ERROR}{hide_passwords(where)}{message}\n" for message in messages))
+    if os.environ.get(ASKED, os.environ.get(FULL_ERROR)) == "1":
         traceback.print_exception(error)
     return Outcome(error.exit_code, messages)
 
@@ -187,50 +204,10 @@ def _storage_error(error: OSError) -> StorageError:
     return translated
 
 
-def _bug(error: Exception) -> Outcome:
+def _bug(error: Exception, where: str) -> Outcome:
+    sys.stderr.write(hide_passwords(where) and f"{hide_passwords(where)}\n")
     traceback.print_exc()
     return Outcome(BUG, (f"{type(error).__name__}: {error}",))
-
-
-def launched(module: str, config: "DictConfig") -> None:
-    """Run one job of a multirun, in whatever process the launcher chose; leave its outcome in its folder.
-
-    It does not raise for a fault: Hydra would drop the jobs after it.
-    """
-    from hydra.core.hydra_config import HydraConfig
-
-    from mlpsweep.config import load
-
-    door, hydra = importlib.import_module(module).DOOR, HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    words = tuple(hydra.overrides.task)
-    # Hydra knows every group's choice; the command line made some of them.
-    chosen = tuple(group for group in hydra.runtime.choices if any(word.startswith(f"{group}=") for word in words))
-    context = Context(folder, words, chosen, int(hydra.job.num))
-    outcome = guarded(lambda: door.run(load(config, door.settings), context))
-    write_json(folder / OUTCOME, dataclasses.asdict(outcome))
-    if outcome.exit_code in (INTERRUPTED, TERMINATED):
-        raise Terminated if outcome.exit_code == TERMINATED else KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def new_folder(wanted: Path) -> Iterator[Path]:
-    """Make ``wanted``, or the first of ``wanted-1``, ``wanted-2`` ... that does not exist; remove it if it stays empty.
-
-    Two commands that start within the same second get two folders.
-    """
-    for number in itertools.count():
-        folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        break
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            os.removedirs(folder)
 
 
 def shown(folder: Path) -> Path:
@@ -238,66 +215,44 @@ def shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def _enter(door: Door, words: Sequence[str]) -> None:
+def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
+    """Return the work that a command line asks for; all of it is checked, and nothing has been touched yet.
+
+    Raises
+    ------
+    SettingsError
+        With one message for each fault.
+    """
     if {"--help", "-h"} & set(words):
         from pipeline.help import page
 
-        sys.stdout.write(page(door))
-        return
-    from pipeline.flags import parse
+        return lambda: sys.stdout.write(page(door))
+    from pipeline.flags import parse, passed_on
+    from pipeline.launch import answer, launch
 
     args = parse(words)
-    if args.experimental_rerun or args.config_path or args.config_name:
-        raise SettingsError(
-            "command line: a door has one configuration. Change values with key=value, or add files with --config-dir"
-        )
-    if args.cfg or args.info or args.shell_completion or args.hydra_help or args.version:
-        _hydra(door, list(words))
-        return
+    if args.hydra_help or args.version:
+        return lambda: answer(door, ["--hydra-help" if args.hydra_help else "--version"])
+    if args.shell_completion:
+        return lambda: answer(door, ["--shell-completion", *args.overrides])
     if args.multirun and not door.around:
         raise SettingsError(f"-m: {door.module} does one thing; only train and search take several jobs. Leave -m out")
-    from pipeline.compose import check
+    from pipeline.compose import plan
 
-    jobs = check(door.config, door.settings, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
-    if args.multirun:
-        _multirun(door, jobs, args)
-        return
-    (job,) = jobs
+    planned = plan(door.config, door.settings, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
+    if args.cfg or args.info:
+        return lambda: answer(door, [*passed_on(args), *planned.words])
+    if not args.multirun:
+        return lambda: _run(door, planned.jobs[0])
+    if not door.shares_folder and any(job.settings.output_dir for job in planned.jobs):
+        n_jobs = counted(len(planned.jobs), "job")
+        raise SettingsError(f"output_dir: one folder for {n_jobs}. Leave it out with -m: each job gets its own")
+    return lambda: launch(door, planned, args)
+
+
+def _run(door: Door, job: "Job") -> None:
     output_dir = getattr(job.settings, "output_dir", None)
     wanted = Path(output_dir or job.folder)
     is_new = door.makes_folder and not output_dir
     with new_folder(wanted) if is_new else contextlib.nullcontext(wanted) as folder:
         door.run(job.settings, Context(folder, job.overrides, job.chosen))
-
-
-def _multirun(door: Door, jobs: "list[Job]", args: "Namespace") -> None:
-    from pipeline.compose import quoted
-
-    if not door.shares_folder and any(job.settings.output_dir for job in jobs):
-        raise SettingsError(f"output_dir: one folder for {len(jobs)} jobs. Leave it out with -m: each job gets its own")
-    assert door.around
-    with new_folder(Path(jobs[0].folder)) as folder:
-        sweep = Sweep(folder, tuple(args.overrides), tuple(jobs))
-        place = f"hydra.sweep.dir={quoted(str(folder))}"
-        more = ["--config-dir", args.config_dir] if args.config_dir else []
-        with door.around(sweep):
-            _hydra(door, [*more, "-m", *args.overrides, place, "hydra.sweep.subdir=${hydra.job.num}"])
-            sweep.check()
-
-
-def _hydra(door: Door, words: list[str]) -> None:
-    import hydra
-
-    from pipeline.compose import CONF
-
-    module = door.module
-
-    def task(config: "DictConfig") -> None:
-        launched(module, config)
-
-    sys.argv = [module, *words]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name=door.config)(task)()
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated

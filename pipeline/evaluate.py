@@ -1,8 +1,8 @@
-"""Measure a trained model on train, validation and test; the only door that opens the test split.
+"""Measure a trained model on train, validation and test.
 
 Reads model_dir and data/prepared/<name>; writes metrics.json, predictions.csv, the confusion matrix, the classification
 report and misclassified.png into output_dir, and into the training's own run. With register=true the model becomes
-the champion of MLflow's model registry. Exit code 3 if data or model do not fit.
+the champion of MLflow's model registry. Exit code 3 if the data, the model and its config.yaml do not belong together.
 """
 
 import sys
@@ -52,7 +52,7 @@ def run(settings: EvaluateJob, context: Context) -> None:
 
 
 def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
-    """Make a model the champion of its data set; return what to say of it."""
+    """Make a model the champion of its data set; return a line that says whether it is."""
     from mlpsweep.tracking.registry import CHAMPION, make_champion
     from mlpsweep.tracking.training_runs import origin_tags
 

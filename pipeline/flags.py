@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from mlpsweep.errors import SettingsError
 
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -20,18 +22,38 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     SettingsError
         If a flag is unknown, or lacks its value.
     """
-    parser = _Parser(add_help=False)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--config-dir", "-cd")
-    for flags in (("--multirun", "-m"), ("--run", "-r"), ("--resolve",)):
-        parser.add_argument(*flags, action="store_true")
+    # One command line does one of these; what train and search do unless told otherwise is --run.
+    modes = parser.add_mutually_exclusive_group()
+    for flags in (
+        ("--multirun", "-m"),
+        ("--run", "-r"),
+        ("--shell-completion", "-sc"),
+        ("--hydra-help",),
+        ("--version",),
+    ):
+        modes.add_argument(*flags, action="store_true")
     # Hydra answers these itself.
-    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
-    parser.add_argument("--info", "-i", const="all", nargs="?")
+    modes.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+    modes.add_argument("--info", "-i", const="all", nargs="?", choices=INFO)
     parser.add_argument("--package", "-p")
-    for flags in (("--shell-completion", "-sc"), ("--hydra-help",), ("--version",)):
-        parser.add_argument(*flags, action="store_true")
+    parser.add_argument("--resolve", action="store_true")
     # Hydra knows these; a door refuses them with a sentence.
     for flags in (("--config-path", "-cp"), ("--config-name", "-cn"), ("--experimental-rerun",)):
         parser.add_argument(*flags)
-    return parser.parse_intermixed_args(words)
+    args = parser.parse_intermixed_args(words)
+    if args.config_path is not None or args.config_name is not None or args.experimental_rerun is not None:
+        raise SettingsError(
+            "command line: a door has one configuration. Change values with key=value, or add files with --config-dir"
+        )
+    if (args.package is not None or args.resolve) and not args.cfg:
+        parser.error("--package and --resolve say what --cfg shows")
+    return args
+
+
+def passed_on(args: argparse.Namespace) -> list[str]:
+    """Return the flags that Hydra shall see, beside ``-m``."""
+    named = {"--config-dir": args.config_dir, "--cfg": args.cfg, "--info": args.info, "--package": args.package}
+    return [f"{name}={value}" for name, value in named.items() if value] + ["--resolve"] * args.resolve

@@ -1,4 +1,4 @@
-"""The data sets of the doors: where they lie, whether a stand-in is welcome, and what is said and drawn; no door."""
+"""How doors get their data: folders, stand-in, messages, grid of samples; shared by the doors, and no door itself."""
 
 import dataclasses
 import sys
@@ -32,8 +32,8 @@ def settled(settings: T, context: Context) -> "tuple[T, Dataset]":
 def data_folders(paths: PathSettings, context: Context) -> "Iterator[DataFolders]":
     """Yield the folders of all data sets; downloads show their progress inside the block.
 
-    A command line that names the data set, or its mirrors, gets that one, or an error. A recipe that stands for a
-    published row says ``data.fallback: null`` itself; a winner's takes what it was found on.
+    A command line that names the data set, or its mirrors, gets that one, or an error. Recipes of published
+    rows set ``data.fallback: null`` themselves; a winner's recipe takes the data that the search used.
     """
     from mlpsweep.data.ready import DataFolders
     from pipeline.progress import ByteBar
@@ -51,12 +51,12 @@ def data_folders(paths: PathSettings, context: Context) -> "Iterator[DataFolders
 
 
 def say(sentence: str) -> None:
-    """Tell it on stderr."""
+    """Write a sentence to stderr."""
     sys.stderr.write(f"{sentence}\n")
 
 
 def say_if_standing_in(raw: Path) -> None:
-    """Tell on stderr that the files of ``raw`` stand in for the data set, if they do."""
+    """Write to stderr that the files of ``raw`` are a stand-in, if they are."""
     from mlpsweep.data.download import stand_in_message
 
     message = stand_in_message(raw)

@@ -37,7 +37,7 @@ class Published:
         Number of test rows.
     updates_per_s : float or None
     remark : str
-        What the figure measures, if it is not the last epoch's accuracy.
+        What the published figure is, where it is not the last epoch's accuracy.
     """
 
     source: str

@@ -1,7 +1,7 @@
 """Train every recipe with every seed, measure each once, and write the page of results beside the published figures.
 
 Reads data/prepared/mnist; writes one folder per recipe and seed into output_dir, and docs/results.md with its figures.
-A job that fails stops no other. Exit codes: 2 configuration, 3 data, 5 a job failed.
+A job that fails stops no other. Exit codes: 2 configuration, 3 data; else the one of the job that failed worst.
 """
 
 import os
@@ -57,7 +57,7 @@ def planned(settings: RecipesJob) -> "dict[str, Job]":
 
 
 def shared_words(settings: RecipesJob) -> list[str]:
-    """Return the settings that every command of this one shares with it."""
+    """Return the paths and tracking settings, as words for the commands that are started here."""
     from mlpsweep.config import flat, plain
     from pipeline.compose import quoted
 
@@ -66,7 +66,7 @@ def shared_words(settings: RecipesJob) -> list[str]:
 
 
 def train_all(settings: RecipesJob, jobs: "Mapping[str, Job]", environment: Mapping[str, str]) -> dict[str, Outcome]:
-    """Train and evaluate in processes, with what they print in a file beside each folder; say how each ended."""
+    """Train and evaluate in processes; what they print goes into a file beside each folder. Return how each ended."""
     from pipeline.compose import quoted
 
     children, outcomes = Children(environment), dict[str, Outcome]()
@@ -158,7 +158,7 @@ class Children:
 def collected(
     settings: RecipesJob, jobs: "Mapping[str, Job]", outcomes: Mapping[str, Outcome]
 ) -> "dict[str, list[Attempt]]":
-    """Return what the jobs that ended well reached, by recipe."""
+    """Return by recipe what each job that ended well reached."""
     from mlpsweep.tracking.store import open_store
     from mlpsweep.training.folder import TrainingFolder
     from pipeline.results import load_attempt

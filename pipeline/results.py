@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mlpsweep.evaluation.folder import EvaluationFolder
 from mlpsweep.evaluation.statistics import spread_of
 from mlpsweep.figures.training import comparison
-from mlpsweep.tables import Column, Table
+from mlpsweep.tables import Column, Table, counted
 from mlpsweep.training.folder import TrainingFolder
 from pipeline.published import BOUNDS, PUBLISHED, Published
 
@@ -77,7 +77,7 @@ class Attempt:
 
 
 def load_attempt(folder: Path, samples_per_s: float | None, batch_size: int) -> Attempt:
-    """Return what a training's folder and its evaluation's say.
+    """Return the result that a training's folder and its evaluation hold.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def render_results(attempts: Mapping[str, Sequence[Attempt]], images: Sequence[s
     n_seeds = max(map(len, attempts.values()), default=0)
     parts = [
         HEAD,
-        f"Met: {n_met} of {len(PUBLISHED)} published rows. Means over {n_seeds} seeds.\n",
+        f"Met: {n_met} of {len(PUBLISHED)} published rows. Means over {counted(n_seeds, 'seed')}.\n",
         Table("results", RESULT_COLUMNS, rows).to_markdown(),
         *(f"![{Path(image).stem.replace('_', ' ')}; crosses: published]({image})\n" for image in images),
     ]

@@ -118,7 +118,7 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
 
 
 def show(study: "Study", found: "Search", folder: "SearchFolder") -> None:
-    """Draw what was found; say who won, where the outcome is, and what rebuilds the winner."""
+    """Draw the search; print the winner, the folder of the outcome, and the command that rebuilds the winner."""
     from rich.console import Console
 
     from mlpsweep.figures.search import draw_search

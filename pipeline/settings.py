@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlpsweep import rules
 from mlpsweep.rules import key
@@ -61,16 +60,8 @@ class TrainJob(TrainSettings):
     paths: PathSettings = PathSettings()
     tracking: TrackingSettings = TrackingSettings()
 
-    def conflicts(self) -> Iterable[str]:
-        """Return what does not fit together, an output folder that is a file too."""
-        yield from super().conflicts()
-        wanted = Path(self.output_dir or ".")
-        for path in (wanted, *wanted.parents):
-            if path.is_file():
-                yield f"output_dir: {path} is a file; expected a folder, or a name that is free"
-
     def training(self) -> TrainSettings:
-        """Return what decides the training alone, with the number of epochs settled."""
+        """Return the settings of the training alone, with its number of epochs."""
         names = TrainSettings.__dataclass_fields__
         return TrainSettings(**{name: getattr(self, name) for name in names} | {"n_epochs": self.total_epochs})
 
@@ -80,7 +71,7 @@ class SearchJob(TrainJob):
     """Settings of ``search``: those of a training, and what is searched in which way."""
 
     worker: int | None = key(
-        rules.optional(rules.integer(0)),
+        rules.optional(rules.integer(0, 1000)),
         "worker number, set by a launcher: -m worker=range(4) starts four",
         "0",
         default=None,
@@ -139,7 +130,7 @@ class CompareJob(Settings):
     tracking: TrackingSettings = TrackingSettings()
 
     def conflicts(self) -> Iterable[str]:
-        """Return that no runs are named."""
+        """Yield a message if no runs are named."""
         if not self.sweep and not self.run_ids:
             yield (
                 "sweep: not given, and run_ids is empty; expected at least one of them. "
@@ -170,7 +161,7 @@ class RecipesJob(Settings):
         "[0,1,2]",
         default=(0, 1, 2),
     )
-    n_workers: int = key(rules.integer(1), "processes", "2", default=2)
+    n_workers: int = key(rules.integer(1, 256), "processes", "2", default=2)
     reuse: bool = key(rules.BOOLEAN, "take the outputs of an equal training that is there", "true", default=True)
     output_dir: str = key(rules.TEXT, "folder for models and evaluations", "outputs/recipes", default="outputs/recipes")
     page: str = key(rules.TEXT, "file to write", "docs/results.md", default="docs/results.md")

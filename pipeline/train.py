@@ -1,7 +1,7 @@
 """Train one network, or with -m one for each combination of values; every run is tracked by MLflow.
 
 Reads data/prepared/<name>; writes model.npz, history.csv, config.yaml and curves.png into output_dir, and the run's
-id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training diverged or a job of -m failed.
+id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training diverged; with -m the worst job's.
 """
 
 import os
@@ -105,6 +105,7 @@ def show(sweep: Sweep) -> None:
     from mlpsweep.figures.seeds import seeds_figure
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.sweep import FinishedJob, by_value, jobs_table, seeds_table
+    from mlpsweep.tables import counted
     from mlpsweep.training.folder import TrainingFolder
 
     jobs = [
@@ -113,7 +114,9 @@ def show(sweep: Sweep) -> None:
     ]
     # Without a terminal rich would squeeze the table into 80 columns.
     console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(jobs_table(jobs, f"{len(jobs)} jobs in {sweep.folder}; compare them in `mlflow ui`").to_rich())
+    console.print(
+        jobs_table(jobs, f"{counted(len(jobs), 'job')} in {sweep.folder}; compare them in `mlflow ui`").to_rich()
+    )
     if groups := by_value(jobs):
         console.print(seeds_table(*groups).to_rich())
         save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")

@@ -1,6 +1,7 @@
 """Prove a training by training it again from its own record, and comparing the weights bit for bit.
 
-Reads model_dir and data/prepared/<name>; tags the run ``verified``. Exit code 5, with what differs, if the proof fails.
+Reads model_dir and data/prepared/<name>; tags the run ``verified``. Exit codes: 3 if the data, the model and its
+config.yaml do not belong together, 5, with what differs, if the proof fails.
 On other versions or another kind of processor bits are not promised: there the accuracies must agree within 0.5 points.
 """
 
@@ -24,7 +25,7 @@ def run(settings: VerifyJob, context: Context) -> None:
 
     folder = TrainingFolder(Path(settings.model_dir))
     model, training = folder.load()
-    folder.history()  # a damaged one is told before an hour is spent
+    folder.history()  # a damaged file is reported before the training, which may take an hour
     prepared = Path(settings.paths.prepared) / model.data_folder
     dataset = load_dataset(prepared, training.data, with_test=training.monitor == "test")
     store = open_store(settings.tracking, dataset.manifest.dataset)
@@ -36,7 +37,11 @@ def run(settings: VerifyJob, context: Context) -> None:
     run_of(store, folder, model, training).set_tags({"verified": proof})
     if faults:
         raise NoResultError(*(f"{folder.path}: {fault}" for fault in faults))
-    how = f"weights {model.weights_hash[:16]}... are equal" if is_same else f"within {100 * TOLERANCE} points"
+    how = (
+        f"weights {model.weights_hash[:16]}... are equal"
+        if is_same
+        else f"accuracies agree within {100 * TOLERANCE} points"
+    )
     sys.stdout.write(f"verified: {folder.path}: trained again from its config.yaml, {how}\n")
 
 

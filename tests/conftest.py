@@ -1,5 +1,6 @@
 """Fixtures every test may use: a seeded generator, and the embedded digits as prepared data."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,10 @@ CONF = Path(__file__).parents[1] / "conf"
 # and a failure prints how to repeat it.
 settings.register_profile("mlpsweep", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("mlpsweep")
+
+# A shell starts what it puts into the background with SIGINT ignored, and every process of a test would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

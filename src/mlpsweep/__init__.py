@@ -1,6 +1,6 @@
-"""Tracked hyperparameter sweeps of a NumPy multilayer perceptron; importing this loads nothing else.
+"""Tracked hyperparameter sweeps of a NumPy multilayer perceptron.
 
-The names of ``__all__`` are the public ones. Each is loaded when it is first used.
+The names of ``__all__`` are public. The module of a name is imported when the name is first used.
 """
 
 import importlib

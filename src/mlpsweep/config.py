@@ -1,4 +1,4 @@
-"""From a composed Hydra configuration to settings, and from settings to YAML; the only home of omegaconf and yaml."""
+"""Settings from a composed Hydra configuration or from YAML, and back to YAML; the only home of omegaconf and yaml."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from mlpsweep.errors import SettingsError
 
 
 class Fields(Protocol):
-    """Settings, as a dataclass; :mod:`mlpsweep.settings` reads files through this module, and so is not imported."""
+    """A dataclass of settings; this module cannot import :mod:`mlpsweep.settings`, which imports it to read files."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Buildable(Protocol):
-    """What :class:`mlpsweep.settings.Settings` are to this module, which they use to read files."""
+    """A class of settings, such as :class:`mlpsweep.settings.TrainSettings`, that a mapping can fill."""
 
     @classmethod
     def build(cls, values: Mapping[str, Any], path: str = "") -> Self:
@@ -29,12 +29,19 @@ S = TypeVar("S", bound=Buildable)
 
 
 def load(config: DictConfig, kind: type[S]) -> S:
-    """Return the settings that a composed configuration describes; Hydra's own node is left out.
+    """Return the settings of a composed configuration, without Hydra's own node.
+
+    Parameters
+    ----------
+    config : DictConfig
+        Composed configuration; not modified.
+    kind : type
+        Class of the settings.
 
     Raises
     ------
     SettingsError
-        With every fault at once: unknown and missing keys, values out of range, references that lead nowhere.
+        With one message for each fault: an unknown or missing key, a value out of range, a broken reference.
     """
     try:
         values = OmegaConf.to_container(
@@ -61,11 +68,11 @@ def plain(settings: Fields) -> dict[str, Any]:
 
 
 WHOLE: Final = frozenset({"data.files"})
-"""Settings that are mappings themselves, and stay whole when settings are flattened."""
+"""Settings whose values are mappings, which :func:`flat` keeps whole."""
 
 
 def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names, as one types them.
+    """Return nested settings under dotted names, as typed on the command line.
 
     Examples
     --------
@@ -90,7 +97,7 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        If the text is no YAML mapping; names ``source``.
+        If the text is not a YAML mapping; the message names ``source``.
     """
     try:
         values = OmegaConf.to_container(OmegaConf.create(text))

@@ -1,4 +1,4 @@
-"""The exceptions a user may meet, each with the exit code of the door that ends with it.
+"""The exceptions that a user may see, each with the exit code of the command.
 
 ::
 
@@ -13,7 +13,7 @@
         └── DivergenceError              non-finite loss
 
 A message reads *where: what is wrong, with the value; what was expected. How to put it right.*
-No handling here: the one handler is in ``pipeline/door.py``.
+The one handler is in ``pipeline/door.py``.
 """
 
 import re
@@ -22,7 +22,13 @@ from urllib.parse import unquote
 
 
 class MlpsweepError(Exception):
-    """An expected fault: one or more messages, without passwords, and the exit code that belongs to them."""
+    """Base of all expected errors: one or more messages, and an exit code.
+
+    Parameters
+    ----------
+    messages : str
+        One message for each fault; passwords are blotted out.
+    """
 
     exit_code: int = 1
 
@@ -78,11 +84,11 @@ class DivergenceError(NoResultError):
     epoch : int
         Epoch of the batch, from 1.
     update : int
-        Number of the update whose batch showed it, from 1, counted over the whole training.
+        Number of the update of the batch, from 1, counted over the whole training.
     learning_rate : float
-        Step size in force.
+        Learning rate of that update.
     loss : float
-        The loss as computed.
+        Loss of the batch, NaN or infinite.
     """
 
     def __init__(self, epoch: int, update: int, learning_rate: float, loss: float) -> None:
@@ -93,7 +99,7 @@ class DivergenceError(NoResultError):
         self.epoch, self.update, self.learning_rate, self.loss = epoch, update, learning_rate, loss
 
     def __reduce__(self) -> tuple[type["DivergenceError"], tuple[int, int, float, float]]:
-        # Worker processes hand exceptions on by pickling, which would call __init__ with the message.
+        # Processes pass exceptions on by pickling, which would call __init__ with the message.
         return DivergenceError, (self.epoch, self.update, self.learning_rate, self.loss)
 
 
@@ -127,7 +133,7 @@ def hide_parameters(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return in one line why something failed: what the system or the database said, as in ``Connection refused``."""
+    """Return the message of the system or the database behind an error in one line, such as ``Connection refused``."""
     told: BaseException = error
     cause: BaseException | None = error
     while cause is not None:

@@ -1,7 +1,4 @@
-"""Files that are whole or absent: atomic writes, readers that say what is wrong, checksums and locks.
-
-No formats beyond JSON.
-"""
+"""Reading and writing files: atomic writes, readers with helpful errors, JSON, checksums and locks."""
 
 import contextlib
 import fcntl
@@ -18,14 +15,14 @@ from mlpsweep.errors import DataError, DataFormatError, MlpsweepError, StorageEr
 
 @contextlib.contextmanager
 def open_atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends without an exception.
+    """Open a temporary file that replaces ``path`` when the block ends without an exception.
 
-    Missing parent folders are made. The bytes and the folder entry are on the disk before this returns.
+    Missing parent folders are created. The bytes and the folder entry are on the disk when the block is left.
 
     Raises
     ------
     OSError
-        If the folder cannot be written; ``path`` is then as it was.
+        If the folder cannot be written; ``path`` then stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -44,7 +41,13 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, whole or not at all."""
+    """Write ``data`` to ``path``, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; ``path`` then stays as it was.
+    """
     with open_atomic(path) as stream:
         stream.write(data)
 
@@ -56,6 +59,8 @@ def write_json(path: Path, value: Any) -> None:
     ------
     ValueError
         If ``value`` holds NaN or an infinity, which JSON does not know.
+    OSError
+        If the folder cannot be written.
     """
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_atomic(path, f"{text}\n".encode())
@@ -63,21 +68,21 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def storage_errors(place: Path | str, expected: str, kinds: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
-    """Turn what a file system or a database says inside the block into an error with an exit code of its own.
+    """Turn an error of the file system or a database inside the block into a StorageError.
 
     Parameters
     ----------
     place : Path or str
-        The folder, file or address, fit to be shown; an error that names its own file is told with that.
+        The folder, file or address, without a password; an error that names a file is reported with that file.
     expected : str
-        Follows "expected" in the message: what should be there, then how to put it right.
+        Text after "expected" in the message: the expected state, then its remedy.
     kinds : tuple of exception classes
-        What is translated.
+        Exceptions to translate.
 
     Raises
     ------
     StorageError
-        For one of ``kinds``; our own exceptions pass.
+        For an exception of ``kinds``; an ``MlpsweepError`` passes unchanged.
     """
     try:
         yield
@@ -98,17 +103,18 @@ def read_bytes(path: Path, remedy: str = MAKE_AGAIN) -> bytes:
     Parameters
     ----------
     path : Path
+        The file.
     remedy : str
-        A sentence that says how to get the file back.
+        Sentence that says how to get the file back.
 
     Raises
     ------
     DataError
-        If there is no such file.
+        If the file does not exist.
     DataFormatError
-        If it is no regular file; a pipe would be waited for without end.
+        If the path is not a regular file; reading a pipe could wait for ever.
     StorageError
-        If it cannot be read.
+        If the file cannot be read.
     """
     with storage_errors(path, "a file that can be read. Mend its permissions"):
         try:
@@ -120,12 +126,12 @@ def read_bytes(path: Path, remedy: str = MAKE_AGAIN) -> bytes:
 
 
 def read_text(path: Path, remedy: str = MAKE_AGAIN) -> str:
-    """Return the text of a UTF-8 file; as :func:`read_bytes`.
+    """Return the text of a UTF-8 file; the parameters are those of :func:`read_bytes`.
 
     Raises
     ------
     DataFormatError
-        If it is not UTF-8, too.
+        If the file is not UTF-8; further errors are those of :func:`read_bytes`.
     """
     try:
         return read_bytes(path, remedy).decode()
@@ -134,12 +140,12 @@ def read_text(path: Path, remedy: str = MAKE_AGAIN) -> str:
 
 
 def read_json(path: Path, remedy: str = MAKE_AGAIN) -> Any:
-    """Return the value of a JSON file; as :func:`read_bytes`.
+    """Return the value of a JSON file; the parameters are those of :func:`read_bytes`.
 
     Raises
     ------
     DataFormatError
-        If it is not JSON, too.
+        If the file is not JSON; further errors are those of :func:`read_bytes`.
     """
     try:
         return json.loads(read_bytes(path, remedy))
@@ -157,7 +163,7 @@ def sha256_file(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive ``flock`` on ``path``; the kernel lets it go when this process ends, however it ends."""
+    """Hold an exclusive ``flock`` on ``path`` inside the block; the kernel releases it if the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         lock(stream)
@@ -166,19 +172,25 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
-    """Yield whether nobody else held the lock of ``path``; it is then held inside the block, as in :func:`locked`."""
+    """Yield whether the lock of ``path`` was free; a free lock is held inside the block, as in :func:`locked`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         yield lock(stream, wait=False)
 
 
 def lock(stream: IO[Any], *, wait: bool = True) -> bool:
-    """Take the exclusive ``flock`` of an open file; return False if another process has it and we do not wait."""
+    """Take the exclusive ``flock`` of an open file; without ``wait``, return False if another process holds it."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """Return what has a folder's name with ``ending`` behind it, and lies beside it, also if it is typed as ``.``."""
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    return named.with_name(f"{named.name}{ending}")
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""What is measured: each quantity's direction, how it is shown and its unit, as one table; nothing is computed here."""
+"""The table of measured quantities, each with its direction, format and unit; ``evaluation`` computes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ class Metric:
     Parameters
     ----------
     name : str
-        As in files, MLflow and figures: ``validation/accuracy``.
+        Name in files, MLflow and figures, such as ``validation/accuracy``.
     maximize : bool
         Whether more is better.
     kind : str
-        How a value is shown, a key of :data:`mlpsweep.tables.FORMATS`.
+        Format of a value, a key of :data:`mlpsweep.tables.FORMATS`.
     unit : str
-        Of the value, for axes; empty for a share.
+        Unit of the value, for axes; empty for a share.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Metric:
 
     @property
     def sign(self) -> float:
-        """1 if more is better, else -1: ``sign * value`` is to be high."""
+        """1 if more is better, else -1, so that more ``sign * value`` is better."""
         return 1.0 if self.maximize else -1.0
 
 
@@ -56,7 +56,7 @@ QUANTITIES: Final[Mapping[str, Metric]] = MappingProxyType(
 
 
 def metric_named(name: str) -> Metric:
-    """Return a metric by its name; a quantity that the table does not know is a number of which less is better.
+    """Return a metric by its name; an unknown quantity is a plain number, and less of it is better.
 
     Examples
     --------

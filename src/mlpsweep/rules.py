@@ -1,6 +1,6 @@
-"""What one setting may hold: rules as data, read by the settings, the help page and the README's test.
+"""The rules of the values of settings, as data for the settings, the help page and the README's test.
 
-No setting is named here; no NumPy, so that ``--help`` answers at once.
+``settings`` declares the keys that use them. This module does not load NumPy, so that ``--help`` answers at once.
 """
 
 import math
@@ -12,17 +12,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Accept a value, or say what was expected.
+    """The rule of a setting's value.
 
     Parameters
     ----------
     expected : str
-        What a message says after "expected".
+        Description of a valid value, which a message has after "expected".
     parse : callable
-        Returns the value in its final type (an int where a float is due becomes one, a list a tuple);
-        raises ``ValueError`` for a value that does not fit.
+        Function from a value to the value in its final type (an int becomes a float where the rule wants one, a list a
+        tuple); it raises ``ValueError`` for a value that does not fit.
     choices : tuple of str
-        Known names, for "did you mean".
+        Valid names, for "did you mean".
     """
 
     expected: str
@@ -55,6 +55,16 @@ def integer(low: int, high: int | None = None) -> Rule:
         return int(value) if value >= low and (high is None or value <= high) else _reject(value)
 
     return Rule(f"an integer >= {low}" if high is None else f"an integer, {low} .. {high}", parse)
+
+
+def positive(high: float) -> Rule:
+    """Return the rule of a float above 0, ``high`` at most: beyond it no training is meant, or memory ends."""
+    return real(f"> 0, at most {high:g}", lambda v: 0 < v <= high)
+
+
+def non_negative(high: float) -> Rule:
+    """Return the rule of a float from 0 to ``high``."""
+    return real(f">= 0, at most {high:g}", lambda v: 0 <= v <= high)
 
 
 def one_of(names: Iterable[str]) -> Rule:
@@ -112,8 +122,6 @@ BOOLEAN = Rule("true or false", lambda v: v if isinstance(v, bool) else _reject(
 TEXT = Rule("a text", lambda v: v if isinstance(v, str) and v.strip() else _reject(v))
 HTTPS = matching(r"https://[^\s/]+(/\S*)?", "an https address of a folder")
 ANYTHING = Rule("a value", lambda v: v)
-POSITIVE = real("> 0", lambda v: v > 0)
-NON_NEGATIVE = real(">= 0", lambda v: v >= 0)
 FRACTION = real(">= 0 and < 1", lambda v: 0 <= v < 1)
 
 
@@ -123,15 +131,15 @@ def key(rule: Rule, meaning: str, example: str, *, default: Any = MISSING, ident
     Parameters
     ----------
     rule : Rule
-        What it may hold.
+        Rule of the value.
     meaning : str
-        A few words with the unit, for the help page.
+        Meaning in a few words, with the unit, for the help page.
     example : str
-        A value as one types it on the command line.
+        A value as typed on the command line.
     default : any, optional
-        The value where none is given, equal to that of ``conf/``; without one the setting must be given.
+        Default, equal to that of ``conf/``; a setting without one must be given.
     identity : bool
-        Whether it can change what is learned, and so belongs into ``run_key``.
+        Whether the setting can change what is learned, and so is part of ``run_key``.
     """
     metadata = {"rule": rule, "meaning": meaning, "example": example, "identity": identity}
     return field(default=default, metadata=metadata)

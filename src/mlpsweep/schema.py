@@ -1,4 +1,4 @@
-"""Frozen settings that check themselves, field by field and all faults at once; no setting is declared here."""
+"""The base classes of settings: frozen, checked field by field, with all faults reported at once."""
 
 import dataclasses
 import difflib
@@ -24,7 +24,7 @@ class Settings:
     Raises
     ------
     SettingsError
-        With one message for each field that does not fit, or for each combination that does not.
+        With one message for each field that does not fit or, if all do, for each conflict between fields.
     """
 
     def __post_init__(self) -> None:
@@ -37,17 +37,25 @@ class Settings:
             raise SettingsError(*faults)
 
     def conflicts(self) -> Iterable[str]:
-        """Return a message for each pair of fields that fit alone but not together."""
+        """Return a message for each conflict between fields that fit alone."""
         return ()
 
     @classmethod
     def build(cls, values: Mapping[str, Any], path: str = "") -> Self:
-        """Return settings made from a plain mapping, nested mappings included; a missing key takes its default.
+        """Return settings made from a plain, possibly nested mapping; a missing key takes its default.
+
+        Parameters
+        ----------
+        values : mapping
+            Values by key; not modified.
+        path : str
+            Prefix of the keys in messages, such as ``data.``.
 
         Raises
         ------
         SettingsError
-            With every unknown key, missing key without a default and misfit, each under its full path.
+            With one message, under the full path, for each unknown key, each missing key without a default and each
+            value that does not fit.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         parsed, faults = cls._parse(values, path)
@@ -119,13 +127,19 @@ def _expected(field: dataclasses.Field[Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Family(Settings):
-    """Base of settings that come in kinds, told apart by their ``name``."""
+    """Base of settings whose class depends on their ``name``, as the settings of each optimiser do."""
 
     members: ClassVar[dict[str, type[Settings]]]
 
     @classmethod
     def select(cls, values: Mapping[str, Any], path: str) -> type[Settings]:
-        """Return the member called ``values["name"]``."""
+        """Return the member called ``values["name"]``.
+
+        Raises
+        ------
+        SettingsError
+            If the family has no such member.
+        """
         name = values.get("name")
         if name not in cls.members:
             known = ", ".join(sorted(cls.members))

@@ -1,7 +1,7 @@
-"""The settings of data and training as frozen, range-checked values; search and tracking have theirs beside them.
+"""The settings of data and training; ``search.settings`` and ``tracking.settings`` hold the others.
 
-Every key is one line: its type, its rule, its meaning, an example and its default, which ``conf/`` repeats for the
-command line. No NumPy and no omegaconf here: the help page reads these classes, and :mod:`mlpsweep.config` fills them.
+A key has a type, a rule, a meaning, an example and a default, which ``conf/`` repeats for the command line. The help
+page reads these classes without loading NumPy or omegaconf, and :mod:`mlpsweep.config` fills them.
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,9 @@ from mlpsweep.rules import key
 from mlpsweep.schema import Family, Settings, nearest
 
 MAX_SEED = 2**32 - 1
+# Beyond these a value is a slip: no training would end, no memory would do, or single precision would overflow.
+MAX_EPOCHS, MAX_ROWS, MAX_WIDTH, MAX_TRIALS, MAX_UPDATES = 10**6, 10**7, 10**6, 10**6, 10**9
+MAX_PIXELS, MAX_RATE = 100, 1e30
 DATASETS = ("mnist", "fashion_mnist", "digits")
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "tanh")
 INITIALIZERS = ("fan_max_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "normal")
@@ -28,13 +31,13 @@ _MIRROR = rules.Rule(rules.HTTPS.expected, lambda value: kept(rules.HTTPS.parse(
 
 
 def _kind(name: str, meaning: str) -> Any:
-    """Declare the name that tells a member of a family from the others."""
+    """Declare the ``name`` of a member of a family."""
     return key(rules.one_of((name,)), meaning, name, default=name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(Settings):
-    """Which data set, from where, and which of its rows; a file of ``conf/data/`` gives every value."""
+    """The data set, its files and its rows; a file of ``conf/data/`` gives every value."""
 
     name: str = key(rules.one_of(DATASETS), "data set", "mnist")
     mirrors: tuple[str, ...] = key(
@@ -47,10 +50,12 @@ class DataSettings(Settings):
         rules.optional(rules.one_of(("digits",))), "stand-in if no mirror can be reached", "null", identity=False
     )
     scaling: str = key(rules.one_of(SCALINGS), "scaling of pixels, before the network", "standardize")
-    n_epochs: int = key(rules.integer(0), "the set's own training budget, epochs", "15", identity=False)
-    n_train: int | None = key(rules.optional(rules.integer(1)), "training rows; null: all that remain", "null")
-    n_validation: int = key(rules.integer(0), "validation rows, taken from the training file", "10000")
-    n_test: int | None = key(rules.optional(rules.integer(1)), "test rows; null: all", "null")
+    n_epochs: int = key(rules.integer(0, MAX_EPOCHS), "the set's own training budget, epochs", "15", identity=False)
+    n_train: int | None = key(
+        rules.optional(rules.integer(1, MAX_ROWS)), "training rows; null: all that remain", "null"
+    )
+    n_validation: int = key(rules.integer(0, MAX_ROWS), "validation rows, taken from the training file", "10000")
+    n_test: int | None = key(rules.optional(rules.integer(1, MAX_ROWS)), "test rows; null: all", "null")
 
     @classmethod
     def named(cls, name: str, folders: Iterable[Path] = ()) -> Self:
@@ -61,15 +66,15 @@ class DataSettings(Settings):
         name : str
             Name of the file, such as ``digits``.
         folders : iterable of Path
-            Configuration folders to look into first, as ``--config-dir`` names them. Then come ``conf/`` of the current
-            folder or the nearest one above it, and the data sets that this package brings.
+            Configuration folders to search first, such as that of ``--config-dir``; then come ``conf/`` of the current
+            folder and of the folders above it, and the data sets of this package.
 
         Raises
         ------
         SettingsError
-            If there is no such file, or one of its values does not fit.
+            If no file has this name, or one of its values does not fit.
         """
-        from mlpsweep.config import read_yaml  # not above: the help page needs no omegaconf
+        from mlpsweep.config import read_yaml  # imported here, because the help page needs no omegaconf
         from mlpsweep.files import read_text
 
         places = (*folders, *(folder / "conf" for folder in (Path.cwd(), *Path.cwd().parents)), *_OWN_CONF)
@@ -112,14 +117,17 @@ class DistortSettings(AugmentSettings):
     """Shifts, rotations, changes of size and elastic displacements, new for each image in each epoch."""
 
     name: str = _kind("distort", "augmentation")
-    shift: float = key(rules.NON_NEGATIVE, "largest shift along each axis, pixels", "2", default=1.5)
-    rotation: float = key(rules.NON_NEGATIVE, "largest rotation, degrees", "15", default=12.0)
+    shift: float = key(rules.non_negative(MAX_PIXELS), "largest shift along each axis, pixels", "2", default=1.5)
+    rotation: float = key(rules.non_negative(180), "largest rotation, degrees", "15", default=12.0)
     scaling: float = key(rules.FRACTION, "largest relative change of size", "0.15", default=0.15)
     elastic: float = key(
-        rules.NON_NEGATIVE, "elastic displacement, root mean square along each axis, pixels", "1.5", default=1.2
+        rules.non_negative(MAX_PIXELS),
+        "elastic displacement, root mean square along each axis, pixels",
+        "1.5",
+        default=1.2,
     )
     smoothness: float = key(
-        rules.POSITIVE, "standard deviation of the Gaussian that smooths it, pixels", "4", default=4.0
+        rules.positive(MAX_PIXELS), "standard deviation of the Gaussian that smooths it, pixels", "4", default=4.0
     )
 
 
@@ -139,7 +147,7 @@ class AdamSettings(OptimizerSettings):
     name: str = _kind("adam", "optimiser")
     beta_1: float = key(rules.FRACTION, "decay of the gradient's mean", "0.9", default=0.9)
     beta_2: float = key(rules.FRACTION, "decay of its squares' mean", "0.999", default=0.999)
-    epsilon: float = key(rules.POSITIVE, "added to the root", "1e-8", default=1e-8)
+    epsilon: float = key(rules.positive(1), "added to the root", "1e-8", default=1e-8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +164,8 @@ class StepSettings(ScheduleSettings):
     """A factor every few epochs."""
 
     name: str = _kind("step", "schedule")
-    every_epochs: int = key(rules.integer(1), "epochs between drops", "5", default=5)
-    factor: float = key(rules.POSITIVE, "multiplies the rate at each drop", "0.1", default=0.1)
+    every_epochs: int = key(rules.integer(1, MAX_EPOCHS), "epochs between drops", "5", default=5)
+    factor: float = key(rules.positive(1000), "multiplies the rate at each drop", "0.1", default=0.1)
 
 
 OptimizerSettings.members.update(sgd=OptimizerSettings, momentum=MomentumSettings, adam=AdamSettings)
@@ -177,13 +185,17 @@ class OriginSettings(Settings):
         identity=False,
     )
     trial: int | None = key(
-        rules.optional(rules.integer(0)), "trial of that study, written by a search", "7", default=None, identity=False
+        rules.optional(rules.integer(0, MAX_TRIALS)),
+        "trial of that study, written by a search",
+        "7",
+        default=None,
+        identity=False,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(Settings):
-    """Everything that decides what one training learns."""
+    """The settings of one training."""
 
     activation: str | tuple[str, ...] = key(
         rules.one_or_list_of(rules.one_of(ACTIVATIONS)),
@@ -192,7 +204,7 @@ class TrainSettings(Settings):
         default="sigmoid",
     )
     hidden_sizes: tuple[int, ...] = key(
-        rules.list_of(rules.integer(1), may_be_empty=True),
+        rules.list_of(rules.integer(1, MAX_WIDTH), may_be_empty=True),
         "hidden widths, units",
         "[500,250,100]",
         default=(500, 250, 100),
@@ -201,33 +213,35 @@ class TrainSettings(Settings):
         rules.one_of(INITIALIZERS), "draw of the weights", "glorot_uniform", default="glorot_uniform"
     )
     init_std: float | None = key(
-        rules.optional(rules.POSITIVE), "standard deviation of initializer=normal", "0.01", default=None
+        rules.optional(rules.positive(1000)), "standard deviation of initializer=normal", "0.01", default=None
     )
     bias_init: str = key(
         rules.one_of(("zeros", "weights")), "biases: zeros, or drawn as the weights", "zeros", default="zeros"
     )
-    learning_rate: float = key(rules.POSITIVE, "step per update", "0.01", default=0.01)
-    l2_lambda: float = key(rules.NON_NEGATIVE, "L2 coefficient, docs/adr/0001", "0.8", default=0.0)
-    batch_size: int = key(rules.integer(1), "rows per update", "64", default=64)
+    learning_rate: float = key(rules.positive(MAX_RATE), "step per update", "0.01", default=0.01)
+    l2_lambda: float = key(rules.non_negative(MAX_RATE), "L2 coefficient, docs/adr/0001", "0.8", default=0.0)
+    batch_size: int = key(rules.integer(1, MAX_ROWS), "rows per update", "64", default=64)
     drop_last: bool = key(rules.BOOLEAN, "leave out a short last batch", "false", default=False)
     shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true", default=True)
     n_epochs: int | None = key(
-        rules.optional(rules.integer(0)), "epochs; null: the data set's own budget", "15", default=None
+        rules.optional(rules.integer(0, MAX_EPOCHS)), "epochs; null: the data set's own budget", "15", default=None
     )
     dropout: float = key(rules.FRACTION, "share of hidden units dropped", "0.2", default=0.0)
     input_dropout: float = key(rules.FRACTION, "share of pixels dropped in training", "0.2", default=0.0)
     patience: int | None = key(
-        rules.optional(rules.integer(1)), "epochs without gain before stopping", "3", default=None
+        rules.optional(rules.integer(1, MAX_EPOCHS)), "epochs without gain before stopping", "3", default=None
     )
     monitor: str = key(rules.one_of(MONITORS), "split measured after each epoch", "validation", default="validation")
     monitor_every: int | None = key(
-        rules.optional(rules.integer(1)),
+        rules.optional(rules.integer(1, MAX_UPDATES)),
         "updates between measurements within an epoch; null: none",
         "200",
         default=None,
         identity=False,
     )
-    log_every: int = key(rules.integer(1), "updates between batch records", "200", default=200, identity=False)
+    log_every: int = key(
+        rules.integer(1, MAX_UPDATES), "updates between batch records", "200", default=200, identity=False
+    )
     report_cost: bool = key(
         rules.BOOLEAN,
         "record the one-vs-rest cost, to compare with sources that print it",
@@ -236,14 +250,14 @@ class TrainSettings(Settings):
         identity=False,
     )
     seed: int = key(rules.integer(0, MAX_SEED), "seed of all random draws", "0", default=0)
-    threads: int = key(rules.integer(1), "BLAS threads per process", "1", default=1)
+    threads: int = key(rules.integer(1, 1024), "BLAS threads per process", "1", default=1)
     data: DataSettings
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     augment: AugmentSettings = AugmentSettings()
 
     def conflicts(self) -> Iterable[str]:
-        """Return what does not fit together, each with the way out."""
+        """Return a message for each conflict between fields, with its remedy."""
         n_layers = len(self.hidden_sizes)
         if isinstance(self.activation, tuple) and len(self.activation) != n_layers:
             yield (

@@ -1,4 +1,4 @@
-"""The one table maker: the same rows for the terminal, as CSV and as HTML; knows no model and no study."""
+"""Tables of raw values, shown on the terminal, in Markdown, as CSV and in HTML."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 MISSING: Final = "–"
-"""Shown for a value that is not there; CSV leaves the cell empty."""
+"""Text of a missing value; CSV leaves the cell empty."""
 
 
 def _percent(value: float) -> str:
@@ -19,7 +19,7 @@ def _percent(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person reads it; fractions of a second below ten only.
+    """Return a duration as text; tenths of a second are shown below ten seconds only.
 
     Examples
     --------
@@ -73,7 +73,7 @@ FORMATS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
         "points range": lambda ends: f"{_points(ends[0])} … {_points(ends[1])}",
     }
 )
-"""How a kind of value is shown; CSV always holds the value itself."""
+"""Format of each kind of value; CSV always holds the raw value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Column:
         """Return a value as a reader sees it."""
         if value is None:
             return MISSING
-        # A text in a column of numbers is a remark, such as "pruned": shown as it is.
+        # A text in a column of numbers is a remark, such as "pruned", and has no format.
         return str(value) if isinstance(value, str) else FORMATS[self.kind](value)
 
 
@@ -104,11 +104,11 @@ class Table:
     Parameters
     ----------
     title : str
-        Caption.
+        Caption of the table.
     columns : tuple of Column
-        In order, left to right.
+        Columns from left to right.
     rows : tuple of mapping
-        In order, top to bottom; not modified.
+        Rows from top to bottom; not modified.
     """
 
     title: str
@@ -120,7 +120,7 @@ class Table:
         return [[column.text(row.get(column.key)) for column in self.columns] for row in self.rows]
 
     def to_rich(self) -> "RichTable":
-        """Return the table for a terminal; brackets in values are not taken for rich's markup."""
+        """Return the table for a terminal; brackets in values are shown, not read as rich's markup."""
         import rich.table
         from rich.text import Text
 
@@ -132,7 +132,7 @@ class Table:
         return table
 
     def to_markdown(self) -> str:
-        """Return the table for a page in Markdown; a vertical bar in a value is shown, not obeyed."""
+        """Return the table in Markdown; a vertical bar in a value is escaped."""
         lines = [[column.title for column in self.columns], *self.texts()]
         cells = [[text.replace("|", "\\|") for text in line] for line in lines]
         rule = ["---:" if column.is_numeric else "---" for column in self.columns]
@@ -148,7 +148,7 @@ class Table:
         return stream.getvalue()
 
     def sort_key(self, column: Column, row: Mapping[str, Any]) -> str:
-        """Return what a page sorts a cell by: the number in full, or an empty text for the cell's own."""
+        """Return the key by which a page sorts a cell: the full number, or an empty text if the cell is text."""
         value = row.get(column.key)
         return repr(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 

@@ -1,6 +1,6 @@
-"""Array aliases and the names of dimensions; no functions, no classes with behaviour.
+"""The aliases of array types, and the names of dimensions.
 
-Dimension names used in every docstring: ``b`` rows of a batch, ``n_samples`` rows of a split,
+Every docstring uses these names of dimensions: ``b`` rows of a batch, ``n_samples`` rows of a split,
 ``n_features`` pixels of an image, ``n_classes``, ``fan_in``/``fan_out`` inputs and outputs of a layer.
 """
 

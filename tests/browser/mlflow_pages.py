@@ -1,4 +1,4 @@
-"""The way through MLflow's pages from the first one to a comparison of runs, as one goes it with a mouse."""
+"""The way through MLflow's pages from the first one to a comparison of runs, as a person with a mouse takes it."""
 
 import re
 from collections.abc import Iterable

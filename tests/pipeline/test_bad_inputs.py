@@ -2,19 +2,16 @@
 
 import time
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from mlpsweep.errors import SettingsError
-from pipeline.compose import check
-from pipeline.settings import SearchJob
 from tests.pipeline.doors import door, tree
 
 FILES = {
     "tab/recipe/mine.yaml": "# @package _global_\nlearning_rate:\t0.1\n\tseed: 1\n",
     "twice/recipe/mine.yaml": "# @package _global_\nseed: 1\nseed: 2\n",
     "unknown/recipe/mine.yaml": "# @package _global_\nlearning_rat: 1\n",
+    "headless/recipe/mine.yaml": "learning_rate: 0.1\n",
     "a_file": "",
 }
 CASES: list[tuple[str, list[str]]] = [
@@ -24,15 +21,16 @@ CASES: list[tuple[str, list[str]]] = [
     ("train learning_rate=1e400", ["learning_rate: inf", "finite"]),
     ("train learning_rate=abc", ["learning_rate: 'abc'", "number"]),
     ("train learning_rate='1e-3'", ["learning_rate: '1e-3'", "number"]),
-    ("train hidden_sizes=[0]", ["hidden_sizes: [0]", ">= 1"]),
+    ("train hidden_sizes=[0]", ["hidden_sizes: [0]", "1 .. 1000000"]),
     ("train hidden_sizes=[1.5]", ["hidden_sizes: [1.5]", "integer"]),
     ("train hidden_sizes=128", ["hidden_sizes: 128", "a list"]),
-    ("train hidden_sizes=[1000000000]", ["hidden_sizes: [1000000000]", "GB"]),
+    ("train hidden_sizes=[1000000000]", ["hidden_sizes: [1000000000]", "1 .. 1000000"]),
+    ("train hidden_sizes=[1000000,1000000]", ["hidden_sizes: [1000000, 1000000]", "GB"]),
     ("train activation=rleu", ["activation: 'rleu'", "did you mean relu?"]),
     ("train activation=[relu,tanh]", ["activation: 2 names for 3 hidden layers"]),
     ("train l2_lambda=-1", ["l2_lambda: -1", ">= 0"]),
     ("train n_epochs=1.5", ["n_epochs: 1.5", "integer"]),
-    ("train batch_size=0", ["batch_size: 0", ">= 1"]),
+    ("train batch_size=0", ["batch_size: 0", "1 .. 10000000"]),
     ("train batch_size=70000", ["batch_size: 70000", "50000"]),
     ("train data.n_validation=60000", ["data.n_validation: 60000", "leave 0"]),
     ("train data.n_train=55000", ["data.n_validation: 10000", "at least 55000"]),
@@ -56,8 +54,8 @@ CASES: list[tuple[str, list[str]]] = [
     ("train learning_rate=${l2_lambda} l2_lambda=${learning_rate}", ["learning_rate", "Recursive"]),
     ("search space.dimensions.learning_rate.low=1", ["learning_rate", "low", "high"]),
     ("search space.dimensions.learning_rate.low=0", ["learning_rate", "log"]),
-    ("search search.n_trials=0", ["search.n_trials: 0", ">= 1"]),
-    ("search search.n_workers=-3", ["search.n_workers: -3", ">= 1"]),
+    ("search search.n_trials=0", ["search.n_trials: 0", "1 .. 1000000"]),
+    ("search search.n_workers=-3", ["search.n_workers: -3", "1 .. 256"]),
     ("search search.storage=sqlte:///x.db", ["search.storage: 'sqlte:///x.db'", "sqlite:///"]),
     ("search search.study=../../x", ["search.study: '../../x'", "letters"]),
     ("search search.metric=validation/acuracy", ["search.metric", "did you mean validation/accuracy?"]),
@@ -81,6 +79,32 @@ CASES: list[tuple[str, list[str]]] = [
     ("train -m seed=range(0,100000000000)", ["100000000000 jobs"]),
     ("train -m optimizer=glob(x*)", ["optimizer=glob(x*): no value to run"]),
     ("train hydra.run.dir=${nope}", ["hydra.run.dir", "'nope'"]),
+    ("train hydra.run.dir=???", ["hydra.run.dir", "Example: hydra.run.dir=outputs/mine"]),
+    ("train hydra.run.dir=''", ["hydra.run.dir: '' names no folder"]),
+    ("train hydra.run.dir=/", ["hydra.run.dir: / is the root of all files"]),
+    ("train output_dir=/", ["output_dir: / is the root of all files"]),
+    ("train -m hydra.sweep.dir=/ seed=1,2", ["hydra.sweep.dir: / is the root of all files"]),
+    ("train -m hydra.sweep.dir=a,b", ["hydra.sweep.dir=a,b", "expected one"]),
+    ("train -m hydra/launcher=joblib,basic", ["hydra/launcher=joblib,basic", "expected one"]),
+    ("train -m hydra/launcher=joblib hydra.launcher.pre_dispatch=nope", ["pre_dispatch: 'nope'", "2*n_jobs"]),
+    ("train -m hydra/launcher=joblib hydra.launcher.require=sharedmem seed=1,2", ["hydra: ", "sharedmem"]),
+    ("train lambda=0.1 --cfg job", ["lambda: no such setting", "did you mean l2_lambda?"]),
+    ("train lambda=0.1 --info", ["lambda: no such setting", "did you mean l2_lambda?"]),
+    ("train --config-dir headless recipe=mine", ["mine.yaml lacks its first line", "# @package _global_"]),
+    ("train seed@x=7", ["seed@x=7", "Leave @x out"]),
+    ("train seed=${hydra:job.num}", ["seed=${hydra:job.num}", "expected a value"]),
+    ("train output_dir=" + "a" * 300, ["output_dir: ", "too long"]),
+    ("train output_dir=/dev/null/x", ["output_dir: /dev/null/x", "kernel"]),
+    ("train hydra.run.dir=/proc/x", ["hydra.run.dir: /proc/x", "kernel"]),
+    ("evaluate model_dir=m output_dir=/proc/x", ["output_dir: /proc/x", "kernel"]),
+    ("train -m seed=1,-1,2", ["job 1 (seed=-1): seed: -1"]),
+    ("train init_std=1e300 initializer=normal", ["init_std: 1e+300", "at most 1000"]),
+    ("train augment=distort augment.smoothness=1e9", ["augment.smoothness: 1000000000.0", "at most 100"]),
+    ("train n_epochs=1000000000", ["n_epochs: 1000000000", "1000000"]),
+    ("train log_every=100000000000", ["log_every: 100000000000", "1000000000"]),
+    ("train learning_rate=1e300", ["learning_rate: 1e+300", "at most 1e+30"]),
+    ("search search.timeout_s=1e300", ["search.timeout_s: 1e+300", "at most 1e+08"]),
+    ("search search.n_workers=100000", ["search.n_workers: 100000", "256"]),
 ]
 
 
@@ -104,35 +128,3 @@ def test_a_refusal_takes_two_seconds_at_most(tmp_path: Path) -> None:
     assert door(tmp_path, "train", "learning_rate=-0.1", cold=True).returncode == 2
     # For a person; a loaded machine gets more.
     assert time.monotonic() - started < 10
-
-
-VALID = (
-    "learning_rate=0.1", "hidden_sizes=[64,32]", "activation=relu", "activation=[relu,tanh]", "optimizer=adam",
-    "optimizer.beta_1=0.9", "schedule=cosine", "data=digits", "data.n_train=100", "search.n_trials=3", "seed=7",
-    "search.sampler=random", "space.dimensions.learning_rate.high=0.5", "winner.top_k=2", "n_epochs=2", "shuffle=false",
-    "tracking.experiment=mine", "output_dir=here", "patience=3", "monitor=validation", "search.study=a-b",
-)  # fmt: skip
-PIECES = ("=", "[", "]", ",", "-1", "0", "1e999", "null", "nan", "${", "}", "$", "'", '"', "\\", " ", ":", "+", "~",
-          "@", ".", "x", "true", "[]", "{}", "(", ")", "choice(", "/", "\n", "é", "_target_", "9" * 30)  # fmt: skip
-
-
-def mutated(word: str, random: Random) -> str:
-    for _ in range(random.randint(1, 3)):
-        at, kind = random.randrange(len(word) + 1), random.randrange(3)
-        piece = random.choice(PIECES)
-        word = word[:at] + piece + word[at + kind :] if kind else word[: at - 1] + word[at:] if at else word
-    return word
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_no_mutation_of_valid_words_is_a_bug(seed: int) -> None:
-    random = Random(seed)
-    refused = 0
-    for _ in range(250):
-        words = [mutated(random.choice(VALID), random), *random.sample(VALID, 2)]
-        try:
-            check("search", SearchJob, words, multirun=random.random() < 0.3)
-        except SettingsError as error:
-            refused += bool(error.messages)
-    assert 100 < refused < 250

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlpsweep.tracking.mirror import Mirror
+from mlpsweep.tracking.breaker import CircuitBreaker
 from mlpsweep.tracking.run import Run
 from mlpsweep.training.folder import TrainingFolder
 from pipeline.evaluate import register
@@ -142,6 +142,6 @@ def test_a_registry_that_refuses_loses_no_evaluation(evaluated: Path, tmp_path: 
 def test_a_stand_in_is_not_registered(evaluated: Path) -> None:
     folder = TrainingFolder(evaluated / "model")
     model, _ = folder.load()
-    store = Run(None, "", Mirror("nowhere"))  # type: ignore[arg-type]
+    store = Run(None, "", CircuitBreaker("nowhere"))  # type: ignore[arg-type]
     said = register(store, folder, model.with_metadata(stands_in_for="mnist"))
     assert said == "not registered: digits stands in for mnist"

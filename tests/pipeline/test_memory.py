@@ -17,6 +17,8 @@ from pipeline import train
 from pipeline.compose import check
 from pipeline.door import Context
 from pipeline.inputs import settled
+from mlpsweep.figures.style import png_bytes
+from mlpsweep.training.folder import TrainingFolder
 import mlpsweep.figures.training, mlpsweep.training.run, rich.progress
 import mlflow, mlflow.pyfunc, mlpsweep.tracking.store, mlpsweep.tracking.model
 
@@ -31,7 +33,8 @@ if sys.argv[1] == "tracked":
 else:
     settings, dataset = settled(job.settings, Context(Path("out")))
     result = mlpsweep.training.run.run_training(settings.training(), dataset)
-    train.save(result, settings, dataset.manifest, Path("out"))
+    figure = mlpsweep.figures.training.curves(result.history, "relu")
+    TrainingFolder(Path("out")).save(result, settings.training(), png_bytes(figure))
 sys.exit(f"{peak_mb() - imports:.0f}")
 """
 

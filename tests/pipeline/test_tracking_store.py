@@ -73,7 +73,7 @@ def test_a_server_that_is_not_there_is_known_before_anything_is_made(tmp_path: P
         ended = end_of(process)
     assert (ended.returncode, ended.stdout) == (4, "")
     assert ended.stderr.startswith("error: tracking.uri: http://***@127.0.0.1:9: ")
-    assert "Connection refused); expected a store of MLflow. Start its server, or leave" in ended.stderr
+    assert "Connection refused; expected a store of MLflow that can be used. Start its server, or leave" in ended.stderr
     assert ended.seconds < LIMIT_S
     assert tree(tmp_path) == set()
 

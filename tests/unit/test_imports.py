@@ -1,4 +1,4 @@
-"""The direction of imports, and that importing does nothing heavy."""
+"""The direction of imports, names that stay at home, and that importing does nothing heavy."""
 
 import ast
 import importlib
@@ -38,6 +38,12 @@ MODULES = sorted(module for module in SRC.rglob("*.py") if module != SRC / "__in
 
 PIPELINE = sorted((ROOT / "pipeline").glob("*.py"))
 DOORS = [file.stem for file in PIPELINE if "\nDOOR = Door(" in file.read_text()]
+# Names of files, each known to the module of its folder only.
+FILES = {
+    "src/mlpsweep/training/folder.py": {"model.npz", "history.csv", "config.yaml", "curves.png"},
+    "src/mlpsweep/evaluation/folder.py": {"metrics.json", "predictions.csv"},
+    "src/mlpsweep/search/folder.py": {"summary.json", "trials.csv", "times.csv", "recipe/winner.yaml"},
+}
 # Packages that are internal without an underscore before their name.
 INTERNAL = ("mlflow.utils", "mlflow.store", "mlflow.server", "mlflow.protos")
 # Optuna's public storage does a trial's parts in transactions of their own; claiming and ending one takes a single one.
@@ -126,6 +132,14 @@ def private_names(module: Path) -> set[str]:
 @pytest.mark.parametrize("module", [*MODULES, *PIPELINE], ids=lambda m: str(m.relative_to(ROOT)))
 def test_private_names_of_other_packages_are_used_from_the_list_only(module: Path) -> None:
     assert private_names(module) == PRIVATE.get(str(module.relative_to(ROOT)), {}).keys()
+
+
+@pytest.mark.parametrize("module", [*MODULES, *PIPELINE], ids=lambda m: str(m.relative_to(ROOT)))
+def test_the_files_of_a_folder_are_named_in_its_module_only(module: Path) -> None:
+    texts = {node.value for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant)}
+    own = FILES.get(str(module.relative_to(ROOT)), set())
+    assert own <= texts
+    assert texts & set().union(*FILES.values()) - own == set()
 
 
 def test_the_list_of_private_names_holds_modules_that_exist() -> None:

@@ -1,1 +1,1 @@
-"""Data: everything from a mirror to shuffled, scaled batches."""
+"""The data sets: download, preparation, splits, and batches of scaled pixels."""

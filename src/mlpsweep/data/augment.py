@@ -50,7 +50,7 @@ def distort(
     image_shape : tuple of int
         Height and width, pixels.
     shift, rotation, scaling, elastic, smoothness : float
-        As in ``conf/augment/distort.yaml``. Zeros, but for ``smoothness``, give exact copies.
+        Settings of ``conf/augment/distort.yaml``; zeros give exact copies, but ``smoothness`` must be > 0.
 
     References
     ----------

@@ -76,8 +76,9 @@ def iter_batches(
     Parameters
     ----------
     gatherer : Gatherer
-        For at least ``batch_size`` rows; owns the images that are yielded.
+        Gatherer of at least ``batch_size`` rows; owns the images that are yielded.
     labels : ndarray of shape (n_rows,)
+        Class of each row of the file.
     order : ndarray of shape (n_samples,)
         Row numbers in the order of use.
     batch_size : int

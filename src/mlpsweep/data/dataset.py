@@ -43,7 +43,7 @@ class Dataset:
     Parameters
     ----------
     manifest : Manifest
-        What the data are.
+        Description of the prepared folder.
     train, validation : Split
         Rows of the train file; the validation split may be empty.
     test : Split or None

@@ -1,4 +1,4 @@
-"""scikit-learn's embedded digits as IDX files, so that they go the way of any downloaded set."""
+"""scikit-learn's embedded digits as IDX files, so that every later step treats them like a downloaded set."""
 
 import hashlib
 from pathlib import Path
@@ -16,14 +16,14 @@ N_TEST: Final = 360  # a fifth of 1,797
 
 
 def write_digits(folder: Path) -> None:
-    """Write the four files of the digits into ``folder``, those that are there and right excepted.
+    """Write the four files of the digits into ``folder``; valid files are kept.
 
-    The set has no test file of its own: a fifth of the rows, balanced over the classes, is set aside.
+    The set has no test file of its own: a fifth of the rows, balanced over the classes, becomes the test file.
 
     Raises
     ------
     ChecksumError
-        If this scikit-learn embeds other digits than the checksums tell.
+        If the digits of this scikit-learn have other checksums.
     """
     missing = {role: file for role, file in DIGITS_FILES.items() if not file.is_valid(folder)}
     contents = _encode() if missing else {}
@@ -38,7 +38,7 @@ def write_digits(folder: Path) -> None:
 
 
 def _encode() -> dict[str, bytes]:
-    from sklearn.datasets import load_digits  # takes seconds to import: only where digits are made
+    from sklearn.datasets import load_digits  # the import takes seconds, so it is made only here
 
     bunch = load_digits()
     images, labels = bunch.images.astype(np.uint8), bunch.target.astype(np.uint8)

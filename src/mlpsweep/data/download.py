@@ -1,4 +1,4 @@
-"""The download stage: raw files with the right checksums, or a stand-in, or a message that says why not."""
+"""The download stage: raw files with the right checksums, or a stand-in, or an error that says why."""
 
 import contextlib
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ def download(
     progress: Progress | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Source:
-    """Make ``folder`` hold the raw files of a data set, each with its SHA-256; those already right are not fetched.
+    """Fetch the missing raw files of a data set into ``folder`` and verify the SHA-256 of each file.
 
-    Any number of processes may do so at once: one fetches, the others wait and find a valid cache.
+    Any number of processes may call this at once: one fetches, the others wait and find a valid cache.
 
     Parameters
     ----------
     settings : DataSettings
-        The set, its mirrors and files; ``<NAME>_MIRROR`` of the environment is tried before the mirrors.
+        Data set, its mirrors and files; ``<NAME>_MIRROR`` of the environment is tried before the mirrors.
     folder : Path
         ``data/raw/<name>``; made if missing. A file of another name or packing is taken if its contents are right, and
         left where it is.
@@ -45,28 +45,28 @@ def download(
         Whether ``settings.fallback`` may stand in if no mirror can be reached: not if the set was asked for by name,
         and never for a mirror that ``<NAME>_MIRROR`` names.
     progress : callable, optional
-        Told each file's name, bytes fetched and bytes promised.
+        Callback, see :data:`mlpsweep.data.mirrors.Progress`.
     timeout_s : float
-        Seconds for a mirror's first answer; half of it for each silence afterwards.
+        Longest wait for a mirror's first answer, seconds; later waits may take half of it.
 
     Returns
     -------
     Source
-        What the folder now holds.
+        Description of what the folder now holds.
 
     Raises
     ------
     DataError
         If a file is missing or damaged and no mirror gives it.
     SettingsError
-        If a mirror may not be asked, or a file's description cannot be one.
+        If a mirror may not be used, or a file's name, checksum or size is malformed.
     StorageError
         If the folder cannot be written.
     """
     check(settings, folder)
     with storage_errors(folder, FOLDER_WANTED), locked(_beside(folder, "lock")):
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.part"):  # of a killed process: a live one would hold the lock
+        for leftover in folder.glob(".*.part"):  # a killed process left it: a live one would hold the lock
             leftover.unlink()
         if settings.name == "digits":
             write_digits(folder)
@@ -99,7 +99,7 @@ def check(settings: DataSettings, folder: Path) -> None:
 
 
 def stand_in_message(folder: Path) -> str | None:
-    """Return the message about a stand-in in a raw folder; None where the folder holds the set itself.
+    """Return the message about a stand-in in a raw folder, or None if the folder holds the set itself.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def _is_there(file: DataFile, folder: Path) -> bool:
 def _fetch_all(
     files: list[DataFile], mirrors: tuple[Mirror, ...], folder: Path, progress: Progress | None, timeout_s: float
 ) -> dict[Mirror, MirrorFault] | None:
-    """Fetch each file from the first mirror that gives it; return the mirrors' faults if none does for one of them."""
+    """Fetch each file from the first mirror that gives it; return the mirrors' faults if no mirror gives a file."""
     faults: dict[Mirror, MirrorFault] = {}
 
     def gives(mirror: Mirror, file: DataFile) -> bool:
@@ -148,7 +148,7 @@ def _fetch_all(
 
 
 def _settle(folder: Path, source: Source) -> Source:
-    """Write down what the folder holds, then remove what belongs to a stand-in that is over."""
+    """Record what the folder holds, then remove the files of a former stand-in."""
     source.write(folder)
     if source.dataset != "digits":
         for file in DIGITS_FILES.values():
@@ -175,7 +175,7 @@ def _failure_message(
 
 
 def _beside(folder: Path, suffix: str) -> Path:
-    """Return the path of a note beside ``folder``: its bytes differ from run to run, so DVC must not see it inside."""
+    """Return the path of a note beside ``folder``: DVC hashes the folder, and the note differs from run to run."""
     return folder.parent / f".{folder.name}.{suffix}"
 
 
@@ -184,4 +184,4 @@ def _listed(failures: Mapping[str, str]) -> str:
 
 
 def _say_nothing(name: str, n_read: int, n_promised: int) -> None:
-    """Report to nobody."""
+    """Ignore the progress."""

@@ -1,4 +1,4 @@
-"""One answer from the web: over https, within a time limit, or the reason why there is none."""
+"""One request over https with a time limit, and the reason if it fails."""
 
 import base64
 import http.client
@@ -16,14 +16,14 @@ from mlpsweep.passwords import login_of, public, without_login
 
 
 class MirrorFault(Exception):  # noqa: N818  # not an error by itself: the next mirror is tried
-    """Why one mirror did not give one file.
+    """The reason why one mirror did not give one file.
 
     Parameters
     ----------
     reason : str
         A few words for the message.
     was_reached : bool
-        Whether it answered at all; a set is replaced by its stand-in only if none did.
+        Whether the mirror answered; a stand-in replaces a set only if no mirror did.
     """
 
     def __init__(self, reason: str, *, was_reached: bool) -> None:
@@ -32,7 +32,7 @@ class MirrorFault(Exception):  # noqa: N818  # not an error by itself: the next 
 
 
 def is_allowed(url: str, *, http_on_loopback: bool) -> bool:
-    """Tell whether an address may be asked: https, or http to this very machine where that is granted."""
+    """Return whether a URL may be requested: https always, http only to this machine and if ``http_on_loopback``."""
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError:
@@ -42,15 +42,22 @@ def is_allowed(url: str, *, http_on_loopback: bool) -> bool:
 
 
 def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
-    """Return the answer to a request, status 200, its body still to be read; user and password are sent along.
+    """Return the response to a request, status 200, with its body unread; user and password are sent along.
 
-    Look-up of the name, all addresses, handshake, redirects and headers have ``timeout_s`` seconds together. Socket
-    time-outs cannot promise that (they start anew at each address and each header), so a thread sends the request.
+    Name look-up, all addresses, handshake, redirects and headers share ``timeout_s`` seconds. Socket time-outs cannot
+    promise that (they start anew at each address and each header), so a thread sends the request.
+
+    Parameters
+    ----------
+    url : str
+        Address that :func:`is_allowed` accepts.
+    timeout_s : float
+        Longest wait for the headers, seconds.
 
     Raises
     ------
     MirrorFault
-        If there is no answer in time, or another one.
+        If no response comes in time, or one of another status.
     """
     answers: Future[http.client.HTTPResponse | MirrorFault] = Future()
 
@@ -58,7 +65,7 @@ def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
         answer = _open(url, timeout_s / 2)
         if answers.set_running_or_notify_cancel():
             answers.set_result(answer)
-        elif isinstance(answer, http.client.HTTPResponse):  # too late: nobody waits any more
+        elif isinstance(answer, http.client.HTTPResponse):  # too late: the caller has given up
             answer.close()
 
     threading.Thread(target=put_answer, name=f"open {public(url)}", daemon=True).start()
@@ -97,7 +104,7 @@ def _request(url: str) -> urllib.request.Request:
 
 
 def reason_of(error: Exception) -> str:
-    """Return an exception as a few words of one line."""
+    """Return the reason of an exception in a few words, on one line."""
     if isinstance(error, urllib.error.HTTPError):
         return "redirects in a circle" if 300 <= error.code < 400 else f"HTTP {error.code}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST: bytes to arrays and back, every byte of the header checked."""
+"""The IDX format of MNIST: parsing, with every byte of the header checked, and encoding."""
 
 import gzip
 import math
@@ -22,9 +22,9 @@ def parse_idx(raw: bytes, source: str) -> npt.NDArray[np.uint8]:
     Parameters
     ----------
     raw : bytes
-        The whole file.
+        Content of the whole file.
     source : str
-        Its name, for messages.
+        Name of the file, for messages.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def parse_idx(raw: bytes, source: str) -> npt.NDArray[np.uint8]:
     Raises
     ------
     DataFormatError
-        If the magic number is another one, or the header promises more or fewer bytes than there are.
+        If the magic number is wrong, or the header promises more or fewer bytes than the file has.
     """
     if raw[:3] != UNSIGNED_BYTE:
         hint = "it is still gzipped" if raw[:2] == GZIP_MAGIC else f"it starts with {raw[:4].hex() or 'nothing'}"
@@ -61,14 +61,25 @@ def encode_idx(array: npt.NDArray[np.uint8]) -> bytes:
 
 
 def read_idx(path: Path, n_bytes: int) -> npt.NDArray[np.uint8]:
-    """Return the array of an IDX file, gzipped or not, that holds ``n_bytes`` once uncompressed.
+    """Return the array of an IDX file, gzipped or not; at most ``n_bytes + 1`` bytes are unpacked.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    n_bytes : int
+        Size of its uncompressed contents, bytes.
+
+    Returns
+    -------
+    ndarray of uint8, of the shape in the header
 
     Raises
     ------
     DataError
-        If there is no such file.
+        If the file does not exist.
     DataFormatError
-        If it is damaged, or its contents have another size; never more than ``n_bytes + 1`` bytes are unpacked.
+        If the file is damaged, or its contents have another size.
     """
     try:
         with path.open("rb") as stream:

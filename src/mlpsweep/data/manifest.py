@@ -1,4 +1,4 @@
-"""The manifest of a prepared folder: what its arrays hold, and their checksums."""
+"""The manifest of a prepared folder: identity, counts and checksums of its arrays."""
 
 import dataclasses
 import hashlib
@@ -23,16 +23,16 @@ def array_name(role: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a prepared folder holds; the only source of a run's data identity.
+    """The description of a prepared folder; the only source of a run's data identity.
 
     Parameters
     ----------
     dataset : str
-        The data set whose rows these are.
+        Name of the data set that the rows belong to.
     stands_in_for : str or None
-        The data set that was asked for and could not be had.
+        Name of the wanted data set that could not be downloaded; None for the wanted set itself.
     sources : dict
-        For each raw file its ``name``, ``sha256`` and ``n_bytes`` uncompressed.
+        The ``name``, ``sha256`` and uncompressed ``n_bytes`` of each raw file.
     arrays : dict of str to str
         SHA-256 of each array file.
     counts : dict of str to int
@@ -40,15 +40,15 @@ class Manifest:
     class_counts : dict of str to list of int
         Rows of each class, by file.
     distinct_pixel_values : dict of str to int
-        How many different pixel values occur, by file.
+        Number of different pixel values, by file.
     image_shape : tuple of int
         Height and width in pixels.
     max_value : int
-        The brightest pixel there can be.
+        The brightest possible pixel.
     pixel_mean, pixel_std : float
-        Over all pixels of the train file, as stored.
+        Mean and standard deviation of all pixels of the train file, as stored.
     class_names : tuple of str
-        The name of each label.
+        Name of each label, 0 first.
     """
 
     dataset: str
@@ -76,17 +76,17 @@ class Manifest:
 
     @property
     def title(self) -> str:
-        """The data set's name for figures and reports, a stand-in's with what it stands in for."""
+        """The data set's name for figures and reports; the name of a stand-in also tells the set it stands in for."""
         title = SPECS[self.dataset].title
         return title if self.stands_in_for is None else f"{title} (stands in for {SPECS[self.stands_in_for].title})"
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything here, and so over every array and the split: one byte elsewhere, another digest."""
+        """SHA-256 over the manifest, which holds the SHA-256 of every array; any changed byte changes the digest."""
         return _digest(dataclasses.asdict(self))
 
     def write(self, folder: Path) -> None:
-        """Write it into a prepared folder, atomically, with its digest."""
+        """Write the manifest and its digest into a prepared folder, atomically."""
         write_json(folder / MANIFEST_NAME, dataclasses.asdict(self) | {"digest": self.digest})
 
     @classmethod
@@ -96,11 +96,11 @@ class Manifest:
         Raises
         ------
         DataError
-            If there is none.
+            If the folder holds no manifest.
         DataFormatError
-            If it is not JSON, or its keys are others.
+            If the file is not JSON, or has other keys.
         ChecksumError
-            If its contents do not give its digest.
+            If the digest of the contents is not the one in the file.
         """
         path = folder / MANIFEST_NAME
         if not path.is_file():
@@ -118,14 +118,14 @@ class Manifest:
         return cls(**(values | tuples))
 
     def check_array(self, folder: Path, name: str) -> Path:
-        """Return the path of an array file.
+        """Return the path of an array file, verified.
 
         Raises
         ------
         DataError
-            If it is missing.
+            If the file is missing.
         ChecksumError
-            If its SHA-256 is another one.
+            If the SHA-256 of the file is not the manifest's.
         """
         path = folder / name
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Mirrors: where a data set's files can be had, and how one file is fetched; what to fetch is decided in download."""
+"""The mirrors of a data set, and fetching one file from one of them; ``download`` decides which files to fetch."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,8 @@ from mlpsweep.passwords import private, public
 from mlpsweep.settings import DataSettings
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told a file's name, the bytes fetched so far, and the bytes to come in all (0 if the mirror does not say)."""
+"""Called as ``progress(name, n_read, n_promised)``: a file's name, its bytes fetched so far, and its size in bytes, 0
+if the mirror does not tell it."""
 
 CHUNK_BYTES = 1 << 16
 MIN_BYTES_PER_S = 1024  # a mirror slower than a 1990s modem is a stalled one
@@ -30,7 +31,7 @@ TIMEOUT_S = 12.0  # two dead mirrors cost less than half a minute
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A folder of the web or of this machine.
+    """A folder on the web or on this machine.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def mirrors_of(settings: DataSettings) -> tuple[Mirror, ...]:
     Raises
     ------
     SettingsError
-        If one may not be asked: the settings' are https, the environment's is https, http on this machine, or a folder.
+        If a mirror may not be used: those of the settings must be https; the environment's may also be http on this
+        machine, or a folder.
     """
     extra = named_mirror(settings.name)
     from_environment = (_environment_mirror(extra, f"{settings.name.upper()}_MIRROR"),) if extra else ()
@@ -89,13 +91,25 @@ def _environment_mirror(location: str, variable: str) -> Mirror:
 
 
 def fetch(mirror: Mirror, file: DataFile, raw: Path, progress: Progress, timeout_s: float) -> None:
-    """Write one file of a mirror into ``raw``, checked: whole and right afterwards, or as it was.
+    """Write one file of a mirror into the folder ``raw``; unless it is the right one, ``raw`` stays as it was.
+
+    Parameters
+    ----------
+    mirror : Mirror
+        The mirror to ask.
+    file : DataFile
+        Name, checksum and size of the file.
+    raw : Path
+        Folder to write into, atomically.
+    progress : callable
+        Callback after each chunk, see :data:`Progress`.
+    timeout_s : float
+        Longest wait for the first answer, seconds; later waits may take half of it.
 
     Raises
     ------
     MirrorFault
-        If the mirror does not answer, answers something else, or is silent for ``timeout_s / 2`` seconds; if it is a
-        folder, and no file in it is the right one.
+        If the mirror does not answer in time, or sends another file; if it is a folder without the right file.
     OSError
         If ``raw`` cannot be written.
     """
@@ -128,7 +142,7 @@ def _opened(url: str, timeout_s: float) -> Iterator[tuple[Any, int]]:
 
 
 def _chunks(body: Any, timeout_s: float) -> Iterator[bytes]:
-    """Yield what arrives; give up a body that is slower than ``MIN_BYTES_PER_S``."""
+    """Yield chunks as they arrive; give up a body that is slower than ``MIN_BYTES_PER_S``."""
     start_s, n_read = time.monotonic(), 0
     while True:
         try:

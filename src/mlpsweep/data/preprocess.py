@@ -1,4 +1,4 @@
-"""The prepare stage: raw files become arrays that can be memory-mapped, one split index and a manifest."""
+"""The prepare stage: from raw files to memory-mappable arrays, one split index and a manifest."""
 
 import math
 from pathlib import Path
@@ -17,8 +17,8 @@ from mlpsweep.files import FOLDER_WANTED, locked, open_atomic, sha256_file, stor
 from mlpsweep.settings import DataSettings
 from mlpsweep.types import ImageArray
 
-SPLITS: Final = ("train", "test")  # those that have files
-N_VALUES: Final = 256  # of a byte
+SPLITS: Final = ("train", "test")  # the splits with files of their own
+N_VALUES: Final = 256  # values of a byte
 CHUNK_ROWS: Final = 4096
 
 
@@ -30,16 +30,16 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     Parameters
     ----------
     settings : DataSettings
-        The set that was asked for.
+        Settings of the wanted data set.
     raw : Path
         Folder that ``download`` filled.
     prepared : Path
-        Folder for ``{train,test}_{images,labels}.npy``, ``split.npy`` and ``manifest.json``; made if missing.
+        Folder for ``{train,test}_{images,labels}.npy``, ``split.npy`` and ``manifest.json``; created if missing.
 
     Returns
     -------
     Manifest
-        What ``prepared`` now holds.
+        Description of what ``prepared`` now holds.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     ChecksumError
         If a raw file is damaged.
     DataFormatError
-        If its contents are not this data set's.
+        If the contents of a raw file are not this data set's.
     ShapeError
         If the images and labels of a file differ in number.
     StorageError
@@ -93,7 +93,7 @@ def _read_source(settings: DataSettings, raw: Path) -> Source:
 
 
 def _checked(role: str, array: npt.NDArray[np.uint8], spec: DatasetSpec, path: str) -> npt.NDArray[np.uint8]:
-    """Return images as rows of pixels, labels as they are, if shape and range are the data set's."""
+    """Return images as rows of pixels, labels unchanged, after checking shape and range."""
     is_image = role.endswith("images")
     shape = spec.image_shape if is_image else ()
     if array.shape[1:] != shape or len(array) == 0:
@@ -137,7 +137,7 @@ def _save(path: Path, array: npt.NDArray[Any]) -> str:
 
 
 def _describe(arrays: dict[str, npt.NDArray[Any]], n_classes: int) -> dict[str, Any]:
-    """Return the manifest's figures: computed in integers, so that they are the same on every machine."""
+    """Return the manifest's figures, computed from integer sums, so that they are the same on every machine."""
     pixels = {split: _count_values(arrays[f"{split}_images"]) for split in SPLITS}
     labels = {split: np.bincount(arrays[f"{split}_labels"], minlength=n_classes) for split in pixels}
     n_pixels = sum(pixels["train"])

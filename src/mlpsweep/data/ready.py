@@ -1,4 +1,4 @@
-"""Data sets made ready for use: what is missing is downloaded and prepared first; doors and notebooks start here."""
+"""Opening a data set by name: missing files are downloaded and prepared first; doors and notebooks start here."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,21 +16,21 @@ from mlpsweep.settings import DataSettings
 
 @dataclass(frozen=True, kw_only=True)
 class DataFolders:
-    """The folders of all data sets, and who is told what happens in them.
+    """The folders of all data sets, with the callbacks of downloading and preparing.
 
     Parameters
     ----------
     raw, prepared : Path
-        Downloaded files and arrays; each data set has a folder of its own in both.
+        Folders of downloaded files and of arrays; each data set has a folder of its own in both.
     allow_fallback : bool
         Whether a stand-in may take the place of a set that cannot be reached: not if the set, or where it lies, was
         asked for by name.
     progress : callable or None
-        Told each file's name, bytes fetched and bytes promised.
+        Callback of the download, see :data:`mlpsweep.data.mirrors.Progress`.
     notify : callable
-        Told in a sentence what is done first, and that a stand-in is used.
+        Callback with a sentence for the user: a download begins, a stand-in is used.
     on_prepared : callable or None
-        Called with a data set that was just prepared, without its test split, and with its folder.
+        Callback with a data set that was just prepared, without its test split, and with its folder.
     """
 
     raw: Path
@@ -42,7 +42,7 @@ class DataFolders:
 
     @classmethod
     def below(cls, folder: Path) -> Self:
-        """Return the folders where the commands have them that are typed in ``folder``."""
+        """Return the folders that commands typed in ``folder`` use."""
         return cls(raw=folder / "data" / "raw", prepared=folder / "data" / "prepared")
 
     def download(self, settings: DataSettings) -> None:
@@ -60,29 +60,30 @@ class DataFolders:
             self.on_prepared(load_dataset(folder, self.own_settings(settings, manifest)), folder)
 
     def open(self, settings: DataSettings, *, with_test: bool = False) -> tuple[DataSettings, Dataset]:
-        """Return a data set with its own settings, downloaded and prepared first if it is not there.
+        """Return a data set with its own settings, downloaded and prepared first if it is missing.
 
-        Where several processes find nothing, one does the work and the others wait.
+        If several processes find it missing, one does the work and the others wait.
 
         Parameters
         ----------
         settings : DataSettings
-            What is asked for.
+            Wanted data set and rows.
         with_test : bool
             Whether to open the test split.
 
         Returns
         -------
         settings : DataSettings
-            As given; the stand-in's own where one is used.
+            The given settings, or the stand-in's own where one is used.
         dataset : Dataset
+            The splits.
 
         Raises
         ------
         DataError
-            If the files cannot be had, are damaged, or hold a stand-in that is not allowed.
+            If the files cannot be downloaded, are damaged, or hold a stand-in that is not allowed.
         SettingsError
-            If more rows are asked for than there are, or a mirror may not be used.
+            If the settings ask for more rows than the files have, or a mirror may not be used.
         StorageError
             If a folder cannot be written.
         """
@@ -100,9 +101,9 @@ class DataFolders:
         return own, load_dataset(folder, own, with_test=with_test)
 
     def own_settings(self, settings: DataSettings, manifest: Manifest) -> DataSettings:
-        """Return the settings of what lies there: the stand-in's own, if one is there and allowed.
+        """Return the settings of the prepared data: the stand-in's own, if a stand-in is held and allowed.
 
-        Where it is not allowed the settings stay, and loading refuses the stand-in.
+        If the stand-in is not allowed, the given settings are returned, with which loading refuses the stand-in.
         """
         if not (manifest.stands_in_for and settings.fallback and self._may_stand_in(settings)):
             return settings
@@ -119,23 +120,23 @@ class DataFolders:
 
 
 def open_dataset(data: str | DataSettings, folder: Path | str | None = None, *, with_test: bool = False) -> Dataset:
-    """Return a data set, downloaded and prepared first if it is not there.
+    """Return a data set, downloaded and prepared first if it is missing; a stand-in is never used.
 
     Parameters
     ----------
     data : str or DataSettings
-        A name, such as ``digits``, or settings. It is that set or an error, never a stand-in.
+        Name of the data set, such as ``digits``, or its settings.
     folder : Path or str, optional
-        The data lie in ``data/`` of this folder; of the current one if none is given.
+        Folder whose ``data/`` holds the files; by default, the current folder.
     with_test : bool
         Whether to open the test split, which :func:`mlpsweep.evaluate_model` needs.
 
     Raises
     ------
     DataError
-        If the files cannot be had, or are damaged.
+        If the files cannot be downloaded, or are damaged.
     SettingsError
-        If there is no such data set, or more rows are asked for than there are.
+        If no data set has this name, or the settings ask for more rows than the files have.
     StorageError
         If the folder cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What a raw folder holds: which data set, which files, and their checksums."""
+"""The contents of a raw folder: its data set, its files and their checksums."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,14 +17,14 @@ SOURCE_NAME: Final = "source.json"
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One raw file and how to know it.
+    """One raw file: its name, checksum and size.
 
     Parameters
     ----------
     name : str
         File name, without folder.
     sha256 : str
-        Checksum of the file as it is downloaded, 64 hexadecimal digits.
+        Checksum of the file as downloaded, 64 hexadecimal digits.
     n_bytes : int
         Size of its contents once uncompressed.
     contents_sha256 : str or None
@@ -48,7 +48,7 @@ class DataFile:
 
     @property
     def max_bytes(self) -> int:
-        """Size above which it cannot be this file: gzip adds less than this to contents it cannot shrink."""
+        """Largest possible size of the file, bytes: gzip adds less than the margin to contents it cannot shrink."""
         return self.n_bytes + self.n_bytes // 1000 + 1024
 
     def found(self, folder: Path) -> Path | None:
@@ -68,9 +68,9 @@ class DataFile:
         Raises
         ------
         DataError
-            If it is missing.
+            If the file is missing.
         ChecksumError
-            If its SHA-256 is another one; the file is kept.
+            If the SHA-256 of the file differs; the file is kept.
         """
         if found := self.found(folder):
             return found
@@ -108,7 +108,7 @@ def files_of(settings: DataSettings) -> Mapping[str, DataFile]:
     Raises
     ------
     SettingsError
-        If one is missing, or its name, checksum or size cannot be one.
+        If a file is missing in the settings, or its name, checksum or size is malformed.
     """
     if settings.name == "digits":
         return DIGITS_FILES
@@ -142,21 +142,21 @@ _FILE_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = MappingProx
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a raw folder holds, as its ``source.json`` says.
+    """The content of a raw folder's ``source.json``.
 
     Parameters
     ----------
     dataset : str
-        The data set whose files these are.
+        Name of the data set that the files belong to.
     stands_in_for : str or None
-        The data set that was asked for and could not be had.
+        Name of the wanted data set that could not be downloaded; None for the wanted set itself.
     """
 
     dataset: str
     stands_in_for: str | None = None
 
     def write(self, folder: Path) -> None:
-        """Write it into a raw folder, where it decides from now on what the folder holds."""
+        """Write ``source.json`` into a raw folder, unless the file already says the same."""
         try:
             is_current = Source.read(folder) == self
         except DataError:  # missing or damaged
@@ -166,14 +166,14 @@ class Source:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Return what a raw folder holds.
+        """Return the source of a raw folder.
 
         Raises
         ------
         DataError
-            If nothing was downloaded into it.
+            If nothing was downloaded into the folder.
         DataFormatError
-            If the file says something that ``download`` never writes.
+            If ``source.json`` says something that ``download`` never writes.
         """
         path = folder / SOURCE_NAME
         if not path.is_file():

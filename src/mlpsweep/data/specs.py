@@ -1,4 +1,4 @@
-"""What is known of each data set before its files are read: name, shape and range."""
+"""The specification of each data set: name, shape and range, known before its files are read."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,20 +12,20 @@ _CLOTHES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """What a file must agree with to be part of a data set.
+    """The properties that every file of a data set must have.
 
     Parameters
     ----------
     title : str
-        The set's name as one writes it in a sentence.
+        Name of the set for readers.
     image_shape : tuple of int
         Height and width in pixels.
     max_value : int
-        The brightest pixel there can be; the darkest is 0.
+        The brightest possible pixel; the darkest is 0.
     class_names : tuple of str
-        The name of each label, 0 first.
+        Name of each label, 0 first.
     n_train : int
-        Rows of the training file, before validation rows are taken.
+        Number of rows of the training file, validation rows included.
     """
 
     title: str

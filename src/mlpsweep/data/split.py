@@ -1,4 +1,4 @@
-"""The one order of a file's rows that every validation split is cut from."""
+"""The order of a file's rows from which every validation split is cut."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from mlpsweep.types import LabelArray
 
 SPLIT_SEED: Final = 0
-"""Fixed, so that a validation row is one in every training, whatever its seed."""
+"""Seed of the order, fixed, so that trainings of all seeds have the same validation rows."""
 
 
 def stratified_order(labels: LabelArray, seed: int = SPLIT_SEED) -> npt.NDArray[np.int32]:
@@ -29,7 +29,7 @@ def stratified_order(labels: LabelArray, seed: int = SPLIT_SEED) -> npt.NDArray[
     ndarray of shape (n_samples,), int32
         A permutation of the row numbers.
     """
-    # Only Generator.random is drawn from: its stream has stayed the same, those of shuffles need not.
+    # Only Generator.random is used: its stream has not changed between NumPy versions, that of a shuffle may.
     draws = np.random.default_rng(seed).random(len(labels))
     by_class = np.lexsort((draws, labels))
     counts = np.bincount(labels)

@@ -1,1 +1,1 @@
-"""What a trained model is worth: measures and their statistics, and the folder they are written to; draws nothing."""
+"""The evaluation of a trained model: measures, their statistics, and the folder that holds them."""

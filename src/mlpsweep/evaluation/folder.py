@@ -1,6 +1,6 @@
-"""The folder of one evaluation: what is in it, how it is written, read and checked; measures and draws nothing.
+"""The folder of one evaluation: writing, reading and checking its files.
 
-Only this module knows the names of its files. Equal evaluations give equal bytes, so that a repeated ``dvc repro``
+Only this module knows the names of the files. Equal evaluations give equal bytes, so that a repeated ``dvc repro``
 changes nothing.
 """
 
@@ -15,13 +15,13 @@ import numpy as np
 
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.evaluation.metrics import Evaluation
-from mlpsweep.files import read_bytes, read_json, read_text, write_atomic, write_json
+from mlpsweep.files import beside, read_bytes, read_json, read_text, write_atomic, write_json
 from mlpsweep.tables import Column, Table
 from mlpsweep.types import FloatArray, LabelArray
 
 REMEDY: Final = "Evaluate the model again, with `dvc repro` or `python -m pipeline.evaluate`."
 METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
-"""What the metrics say in every folder."""
+"""Keys of ``metrics.json`` that every folder has."""
 
 TRUE: Final = "true"
 PREDICTED: Final = "predicted "
@@ -41,7 +41,7 @@ PER_CLASS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a model says of each test row.
+    """The predictions of a model for the test rows.
 
     Parameters
     ----------
@@ -69,16 +69,22 @@ class EvaluationFolder:
     Parameters
     ----------
     path : Path
-        May be missing until an evaluation is saved. What is read raises ``DataError`` if its file is missing, and
-        ``DataFormatError`` if it is not what :meth:`save` writes.
+        The folder; it may be missing until an evaluation is saved.
+
+    Raises
+    ------
+    DataError
+        By every method that reads, if the file is missing.
+    DataFormatError
+        By every method that reads, if the file is not what :meth:`save` writes.
     """
 
     path: Path
 
     @classmethod
     def beside(cls, training: Path) -> Self:
-        """Return the evaluation that lies beside a training's folder, unless another place was named."""
-        return cls(training.with_name(f"{training.name}.evaluation"))
+        """Return the default folder of an evaluation, which lies beside the training's folder."""
+        return cls(beside(training, ".evaluation"))
 
     @property
     def exists(self) -> bool:
@@ -95,11 +101,12 @@ class EvaluationFolder:
         return self.path / "metrics.json"
 
     def save(self, evaluation: Evaluation, pictures: Mapping[str, bytes]) -> None:
-        """Write all files, each whole or not at all; those of an earlier evaluation are replaced.
+        """Write all files, each whole or not at all; they replace those of an earlier evaluation.
 
         Parameters
         ----------
         evaluation : Evaluation
+            Figures to write; not modified.
         pictures : mapping of str to bytes
             PNG files by stem.
 
@@ -118,7 +125,7 @@ class EvaluationFolder:
             write_atomic(self.path / f"{name}.png", png)
 
     def metrics(self) -> dict[str, Any]:
-        """Return the figures of every split by its name, with the identity of data and model."""
+        """Return the figures of every split, with the identity of data and model, as ``metrics.json`` holds them."""
         metrics = read_json(self._metrics, REMEDY)
         with _parsing(self._metrics):
             missing = [name for name in METRICS if name not in metrics]
@@ -154,7 +161,7 @@ class EvaluationFolder:
             )
 
     def predictions(self) -> Predictions:
-        """Return what the model says of each test row; at least one."""
+        """Return the predictions for the test rows, at least one."""
         path = self.path / "predictions.csv"
         with _parsing(path):
             lines = list(csv.DictReader(read_text(path, REMEDY).splitlines()))
@@ -183,7 +190,7 @@ class EvaluationFolder:
 
 @contextlib.contextmanager
 def _parsing(path: Path) -> Iterator[None]:
-    """Name the file in what goes wrong inside the block."""
+    """Turn a parsing error inside the block into a DataFormatError that names the file."""
     try:
         yield
     except DataError:
@@ -193,7 +200,7 @@ def _parsing(path: Path) -> Iterator[None]:
 
 
 def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the figures of every split under its name, with the identity of data and model."""
+    """Return the value of ``metrics.json``: the figures of every split, and the identity of data and model."""
     splits: dict[str, dict[str, float]] = {name: {"n_samples": m.n_samples} for name, m in evaluation.splits.items()}
     for name, value in evaluation.metrics().items():
         split, key = name.split("/")

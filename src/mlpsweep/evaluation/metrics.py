@@ -1,6 +1,6 @@
-"""Figures of merit of one trained model on every split; draws nothing and writes nothing.
+"""Figures of merit of one trained model on every split; ``folder`` writes them.
 
-The figures themselves are scikit-learn's, so that they mean what the reader expects.
+scikit-learn computes the figures, so that they mean what the reader expects.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,15 @@ class SplitMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Two classes taken for one another: how often the first as the second, and the reverse."""
+    """Two classes that a model confuses.
+
+    Parameters
+    ----------
+    first, second : str
+        Names of the classes.
+    first_as_second, second_as_first : int
+        Samples of the one class that the model took for the other.
+    """
 
     first: str
     second: str
@@ -46,26 +54,26 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model does on every split, and on the test split row by row.
+    """The figures of one model on every split, and its predictions for each row of the test split.
 
     Parameters
     ----------
     dataset, stands_in_for : str, str or None
         Identity from the manifest.
     title : str
-        The data set's name for readers, a stand-in's with what it stands in for.
+        The data set's name for readers; the name of a stand-in also tells which set it stands in for.
     class_names : tuple of str
         One per class.
     model : mapping
-        The model's own metadata, with its ``weights_hash``.
+        Metadata of the model, with its ``weights_hash``.
     splits : mapping of str to SplitMetrics
-        By ``train``, ``validation`` (absent if it has no rows) and ``test``.
+        Figures by split: ``train``, ``validation`` (absent if it has no rows) and ``test``.
     rows : ndarray of shape (n_samples,)
         Row numbers in the test file.
     labels, predicted_labels : ndarray of shape (n_samples,)
-        Of the test split.
+        True and predicted classes of the test split.
     probabilities : ndarray of shape (n_samples, n_classes), float64
-        Of the test split; each row sums to 1.
+        Class probabilities of the test split; each row sums to 1.
     confusion : ndarray of shape (n_classes, n_classes), int64
         Test samples by true class (row) and predicted class (column).
     report_text, report : str, dict
@@ -108,7 +116,7 @@ class Evaluation:
 
     @property
     def class_roc_auc(self) -> tuple[float | None, ...]:
-        """Area under each class's curve against the rest; None for a class that is absent or alone."""
+        """Area under the ROC curve of each class against the rest; None for a class that is absent or alone."""
         return tuple(
             float(roc_auc_score(is_class, self.probabilities[:, k])) if 0 < is_class.sum() < len(is_class) else None
             for k, is_class in enumerate(self.labels == k for k in range(len(self.class_names)))
@@ -117,7 +125,7 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """Return ``<split>/accuracy`` and ``<split>/loss``, and for test also ``roc_auc`` and ``calibration_error``.
 
-        ``test/roc_auc`` is the mean over the classes, absent if one of them has none.
+        ``test/roc_auc`` is the mean over the classes, absent if the area of one class is None.
         """
         metrics = {f"{name}/{key}": getattr(m, key) for name, m in self.splits.items() for key in ("accuracy", "loss")}
         areas = [area for area in self.class_roc_auc if area is not None]
@@ -126,14 +134,14 @@ class Evaluation:
         return metrics | {"test/calibration_error": self.calibration.expected_error}
 
     def final_metrics(self) -> dict[str, float]:
-        """Return the metrics under names that do not continue the curves of the training: ``train/final_loss``."""
+        """Return the metrics under names that do not continue the curves of the training, as ``train/final_loss``."""
         return {
             name if name.startswith("test/") else name.replace("/", "/final_"): value
             for name, value in self.metrics().items()
         }
 
     def __str__(self) -> str:
-        """Return the figures of each split, and what the model confuses most, as lines."""
+        """Return the figures of each split, and the most confused classes, as lines."""
         lines = [
             f"{name:<10}  accuracy {100 * split.accuracy:6.2f} %  loss {split.loss:.4f}  n = {split.n_samples}"
             for name, split in self.splits.items()
@@ -150,7 +158,11 @@ def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
     model : Model
         Not modified.
     dataset : Dataset
-        Loaded with its test split.
+        Data set, loaded with its test split.
+
+    Returns
+    -------
+    Evaluation
 
     Raises
     ------
@@ -209,7 +221,7 @@ def confused_pairs(confusion: LabelArray, class_names: tuple[str, ...]) -> tuple
 def _report(
     labels: LabelArray, predicted: LabelArray, class_names: tuple[str, ...], *, output_dict: bool = False
 ) -> Any:
-    """Return scikit-learn's report with every class in it, those that never occur too."""
+    """Return scikit-learn's report with every class in it, absent classes included."""
     classes = np.arange(len(class_names))
     return classification_report(
         labels,
@@ -223,7 +235,7 @@ def _report(
 
 
 def _measure(model: Model, split: Split) -> SplitMetrics:
-    """Return a split's figures, as training measures them; one BLAS thread, for the last digit."""
+    """Return a split's figures as training measures them; one BLAS thread keeps the last digit the same everywhere."""
     with blas_threads(1):
         measurer = Measurer(model.network(), split.images, model.scale, model.shift)
         loss, accuracy = measurer.loss_and_accuracy(split.labels, split.rows)

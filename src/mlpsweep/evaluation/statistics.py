@@ -1,4 +1,4 @@
-"""How sure a figure is: intervals, calibration, and comparisons of two models on the same rows; pure functions."""
+"""The uncertainty of a figure: intervals, calibration, and comparisons of two models on the same rows."""
 
 import math
 import statistics
@@ -24,6 +24,11 @@ def wilson_interval(n_correct: int, n_samples: int, confidence: float = 0.95) ->
         Trials, >= 1.
     confidence : float
         Wanted coverage, > 0 and < 1.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end, 0 .. 1.
 
     References
     ----------
@@ -55,11 +60,11 @@ class Calibration:
     Parameters
     ----------
     edges : ndarray of shape (n_bins + 1,)
-        Of the confidence, 0 .. 1.
+        Edges of the bins of confidence, 0 .. 1.
     counts : ndarray of shape (n_bins,)
-        Samples; where it is 0, the next two are NaN.
+        Number of samples in each bin.
     confidence, accuracy : ndarray of shape (n_bins,)
-        Means within each bin.
+        Means within each bin, 0 .. 1; NaN in an empty bin.
     """
 
     edges: FloatArray
@@ -76,7 +81,7 @@ class Calibration:
 
 
 def calibration(confidence: FloatArray, correct: LabelArray, n_bins: int = 15) -> Calibration:
-    """Compare the probability of the predicted class with how often it is right.
+    """Compare the probability of the predicted class with the share of right predictions.
 
     Parameters
     ----------
@@ -85,12 +90,12 @@ def calibration(confidence: FloatArray, correct: LabelArray, n_bins: int = 15) -
     correct : ndarray of shape (n_samples,)
         1 where the prediction is right, else 0.
     n_bins : int
-        Bins of equal width; each holds its upper edge.
+        Number of bins of equal width; each holds its upper edge.
 
     Raises
     ------
     ShapeError
-        If the two differ in length.
+        If the two arrays differ in length.
 
     References
     ----------
@@ -107,12 +112,12 @@ def calibration(confidence: FloatArray, correct: LabelArray, n_bins: int = 15) -
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Rows on which exactly one of two models is right, and how surprising their imbalance would be by chance.
+    """Result of McNemar's test of two models on the same rows.
 
     Parameters
     ----------
     only_first, only_second : int
-        Rows that only the first, or only the second, has right.
+        Rows that only the first, or only the second model predicts right.
     p_exact, p_mid : float
         Two-sided p-values: the exact one is conservative, the mid-p one is close to its nominal level.
     """
@@ -134,7 +139,7 @@ def mcnemar(first_correct: LabelArray, second_correct: LabelArray) -> McNemar:
     Raises
     ------
     ShapeError
-        If the two differ in length.
+        If the two arrays differ in length.
 
     References
     ----------
@@ -153,7 +158,7 @@ def mcnemar(first_correct: LabelArray, second_correct: LabelArray) -> McNemar:
 
 @dataclass(frozen=True, slots=True)
 class MeanDifference:
-    """Mean difference of two models over the same rows, with a bootstrap interval."""
+    """Mean difference of two models over the same rows, with the ends of a bootstrap interval."""
 
     mean: float
     low: float
@@ -175,16 +180,16 @@ def paired_bootstrap(
     first, second : ndarray of shape (n_samples,)
         Any figure per row, such as right (1) or wrong (0), or the loss.
     rng : Generator
-        Draws the rows; advanced.
+        Source of the draws; advanced.
     n_resamples : int
-        Bootstrap samples.
+        Number of bootstrap samples.
     confidence : float
         Wanted coverage, > 0 and < 1.
 
     Raises
     ------
     ShapeError
-        If the two differ in length.
+        If the two arrays differ in length.
 
     Notes
     -----

@@ -1,1 +1,1 @@
-"""What is drawn, in one house style; the only home of matplotlib; measures nothing and reads no files."""
+"""The figures, in one house style; the only home of matplotlib."""

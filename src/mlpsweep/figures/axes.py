@@ -1,4 +1,4 @@
-"""Axes that suit what they show: accuracies near 100 %, parameters on log scales, names; draws no data."""
+"""Scales and ticks of axes: accuracies near 100 %, parameters on log scales, names."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ PANEL: Final = (3.75, 2.8)
 """Inches of one panel: 360 pixels at 96 an inch, the width of a phone and a third of a page."""
 
 ERROR_TICKS: Final = (0.9, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005, 0.002, 0.001, 0.0005)
-"""Error rates whose accuracies may be ticks."""
+"""Error rates: a tick may stand at the accuracy 1 - rate."""
 
 
 def metric_axis(axes: Axes, metric: str, values: Sequence[float]) -> None:
@@ -28,14 +28,14 @@ def metric_axis(axes: Axes, metric: str, values: Sequence[float]) -> None:
     axes : Axes
         Modified in place.
     metric : str
-        Its name; :data:`mlpsweep.metric.QUANTITIES` says how it is shown.
+        Name of the metric; :data:`mlpsweep.metric.QUANTITIES` holds its unit and its format.
     values : sequence of float
-        All that is drawn.
+        All values that the figure shows.
 
     Notes
     -----
-    Between 97.9 % and 98.3 % lies what a search is about, but its worst trials stay at 10 %. Where values spread that
-    far, accuracy is spaced by the logarithm of the error rate, and loss by its own.
+    The best trials of a search lie between 97.9 % and 98.3 %, the worst ones at 10 %. Where values spread that far,
+    the axis spaces accuracy by the logarithm of the error rate, and loss by its own logarithm.
     """
     known = metric_named(metric)
     axes.set_ylabel(f"{metric}, {known.unit}" if known.unit else metric)
@@ -72,7 +72,7 @@ def _gather(position: Any) -> Any:
 
 
 def _steps(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten that lie within, or just outside if none does."""
+    """Return 1, 2 and 5 times powers of ten within ``low .. high``, give or take 30 %."""
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     steps = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
     return [step for step in steps if low / 1.3 <= step <= high * 1.3]
@@ -80,7 +80,7 @@ def _steps(low: float, high: float) -> list[float]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Where the values of one parameter lie on an axis, and which of them are named there.
+    """Positions of the values of one parameter on an axis, and its ticks.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Scale:
     is_log: bool = False
 
     def position(self, value: Any) -> float:
-        """Return where a value lies."""
+        """Return the position of a value on the axis."""
         if self.names:
             return float(self.names.index(plain(value)))
         return math.log10(value) if self.is_log else float(value)
@@ -111,12 +111,12 @@ class Scale:
 
 
 def scale_of(values: Sequence[Any]) -> Scale:
-    """Return the scale that suits a parameter: names, numbers, or numbers over more than a decade.
+    """Return the scale that suits a parameter: categories, a linear scale, or a logarithmic one over a decade or more.
 
     Parameters
     ----------
     values : sequence
-        At least one; what trials drew.
+        Values of the parameter in all trials, at least one.
     """
     if not all(is_number(value) for value in values):
         names = tuple(dict.fromkeys(sorted(map(plain, values))))
@@ -140,5 +140,5 @@ def _is_logarithmic(values: Sequence[float], low: float, high: float) -> bool:
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
-    """Return the unit in which a duration reads well, and its length in seconds."""
+    """Return the unit that suits a duration, and the length of the unit in seconds."""
     return ("s", 1.0) if seconds < 180 else ("min", 60.0) if seconds < 3 * 3600 else ("h", 3600.0)

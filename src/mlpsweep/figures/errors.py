@@ -1,4 +1,4 @@
-"""Figures of a model's errors: which classes it takes for which, and on which images."""
+"""Figures of a model's errors: confusion matrices, misclassified images, reliability."""
 
 from collections.abc import Sequence
 
@@ -28,6 +28,7 @@ from mlpsweep.figures.style import (
     sheet,
 )
 from mlpsweep.figures.training import sample_grid
+from mlpsweep.tables import counted
 from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
 
 
@@ -37,9 +38,9 @@ def draw_evaluation(evaluation: Evaluation, dataset: Dataset) -> dict[str, Figur
     Parameters
     ----------
     evaluation : Evaluation
-        Of ``dataset``.
+        Evaluation of a model on ``dataset``.
     dataset : Dataset
-        Loaded with its test split, whose pixels the figures show.
+        Data set loaded with its test split, whose pixels the figures show.
 
     Raises
     ------
@@ -66,13 +67,13 @@ def confusion_matrix(counts: LabelArray, class_names: Sequence[str], title: str)
     counts : ndarray of shape (n_classes, n_classes)
         Samples by true (row) and predicted (column) class.
     class_names : sequence of str
-        One per class.
+        One name per class.
     title : str
-        Over the figure.
+        Title of the figure.
 
     Notes
     -----
-    Colour grows with the cube root: on a good model the diagonal would otherwise drown the errors.
+    Colour grows with the cube root of the share; otherwise the diagonal of a good model would hide the errors.
     """
     shares = normalise_rows(counts)
     with drawing():
@@ -105,9 +106,9 @@ def difference(counts: LabelArray, baseline: LabelArray, class_names: Sequence[s
     counts, baseline : ndarray of shape (n_classes, n_classes)
         Samples by true (row) and predicted (column) class.
     class_names : sequence of str
-        One per class.
+        One name per class.
     title : str
-        Over the figure.
+        Title of the figure.
     """
     change = counts - baseline
     strength = np.sqrt(np.abs(change) / max(1, int(np.abs(change).max()))) * np.sign(change)
@@ -126,18 +127,18 @@ def misclassified(
     *,
     n_images: int = 40,
 ) -> Figure:
-    """Draw the errors the model was surest of, each with its true class, the predicted one and its probability.
+    """Draw the most probable wrong predictions, each with true class, predicted class and probability.
 
     Parameters
     ----------
     images : ndarray of shape (n_samples, n_features)
         Pixels of the test split.
     evaluation : Evaluation
-        Of the same rows.
+        Evaluation of a model on the same rows.
     shape : tuple of int
         Height and width of an image, pixels.
     n_images : int
-        At most so many are drawn.
+        Largest number of images.
     """
     wrong = surest_errors(evaluation)
     names, chosen = evaluation.class_names, wrong[:n_images]
@@ -156,18 +157,18 @@ def confused_examples(
     n_pairs: int = 5,
     n_images: int = 8,
 ) -> Figure:
-    """Draw the most confused pairs of classes, one row of example images for each direction, the surest first.
+    """Draw the most confused pairs of classes, one row of images for each direction, the most probable first.
 
     Parameters
     ----------
     images : ndarray of shape (n_samples, n_features)
         Pixels of the test split.
     evaluation : Evaluation
-        Of the same rows.
+        Evaluation of a model on the same rows.
     shape : tuple of int
         Height and width of an image, pixels.
     n_pairs, n_images : int
-        At most so many pairs, and images of each direction.
+        Largest number of pairs, and of images in each direction.
     """
     rows = _confusions(evaluation, n_pairs)
     label_width, step = 0.085 * max((len(text) for text, _ in rows), default=1) + 0.1, IMAGE + 0.08
@@ -183,7 +184,7 @@ def confused_examples(
 
 
 def _confusions(evaluation: Evaluation, n_pairs: int) -> list[tuple[str, IndexArray]]:
-    """Return both directions of the most confused pairs: a text, and the errors' positions, the surest first."""
+    """Return a label and the positions of the errors, the most probable first, of each direction of each pair."""
     index = {name: k for k, name in enumerate(evaluation.class_names)}
     wrong = surest_errors(evaluation)
     labels, predicted_labels = evaluation.labels[wrong], evaluation.predicted_labels[wrong]
@@ -192,7 +193,7 @@ def _confusions(evaluation: Evaluation, n_pairs: int) -> list[tuple[str, IndexAr
         for true, predicted in ((pair.first, pair.second), (pair.second, pair.first)):
             found = wrong[(labels == index[true]) & (predicted_labels == index[predicted])]
             if len(found):
-                rows.append((f"{true} read as {predicted}: {len(found)}", found))
+                rows.append((f"{true} → {predicted} ({counted(len(found), 'image')})", found))
     return rows
 
 
@@ -203,14 +204,14 @@ def surest_errors(evaluation: Evaluation) -> IndexArray:
 
 
 def reliability(calibration: Calibration, title: str) -> Figure:
-    """Draw how often the model is right against how sure it is, and how many images there are of each sureness.
+    """Draw accuracy against the probability of the predicted class, and the number of images in each bin below.
 
     Parameters
     ----------
     calibration : Calibration
-        Of the test split; empty bins are left out.
+        Calibration on the test split; empty bins are left out.
     title : str
-        Over the figure.
+        Title of the figure.
     """
     filled = calibration.counts > 0
     counts, confidence, accuracy = (
@@ -221,7 +222,7 @@ def reliability(calibration: Calibration, title: str) -> Figure:
     with drawing():
         figure = Figure(figsize=(PANEL[0], 1.2 * PANEL[1]))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        upper.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, label="as sure as right")
+        upper.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, label="perfect calibration")
         upper.errorbar(confidence, accuracy, errors, fmt="o", color=SERIES[0], capsize=2, label="model, 95 %")
         upper.set(ylabel="accuracy", ylim=(-0.02, 1.02), xlim=(-0.02, 1.02))
         upper.yaxis.set_major_formatter(PercentFormatter(xmax=1.0))
@@ -237,7 +238,13 @@ def reliability(calibration: Calibration, title: str) -> Figure:
 
 
 def normalise_rows(counts: npt.NDArray[np.integer]) -> FloatArray:
-    """Return each row's shares, 0 .. 1; a row without samples stays zero."""
+    """Return each row divided by its sum, 0 .. 1; a row without samples stays zero.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_classes, n_classes)
+        Samples by true (row) and predicted (column) class.
+    """
     shares: FloatArray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
@@ -251,7 +258,22 @@ def matrix(
     *,
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> None:
-    """Draw a square matrix of true by predicted classes with a text in each cell; ``axes`` is modified in place."""
+    """Draw a square matrix of true by predicted classes with a text in each cell.
+
+    Parameters
+    ----------
+    axes : Axes
+        Modified in place.
+    values : ndarray of shape (n_classes, n_classes)
+        Colour of each cell, on the scale ``limits``.
+    texts : sequence of sequence of str
+        Text of each cell, row by row.
+    class_names : sequence of str
+        One name per class.
+    colormap : Colormap
+    limits : tuple of float
+        Values of the first and the last colour.
+    """
     image = axes.imshow(values, cmap=colormap, vmin=limits[0], vmax=limits[1])
     ticks = range(len(class_names))
     rotation = 45 if max(map(len, class_names)) > 3 else 0

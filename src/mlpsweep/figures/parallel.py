@@ -1,4 +1,4 @@
-"""The parallel coordinates of a search: one line per complete trial through the values of all varying parameters."""
+"""The figure of parallel coordinates: one line per complete trial through the values of all varying parameters."""
 
 from collections.abc import Sequence
 from types import MappingProxyType
@@ -20,7 +20,7 @@ ABSENT = -0.12
 """Height, in axis lengths, at which a line passes a parameter that does not apply to its trial."""
 
 BOX: Final = MappingProxyType({"facecolor": SURFACE, "edgecolor": "none", "pad": 0.8, "alpha": 0.85})
-"""Behind a text that lines cross."""
+"""Background of a text that lines cross."""
 
 
 def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
@@ -29,7 +29,7 @@ def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
     Parameters
     ----------
     search : Search
-        At least one complete trial.
+        Trials, at least one of them complete.
     noun : str
         Singular label of a line, such as ``trial`` or ``row``.
     """
@@ -80,7 +80,7 @@ def _heights(trials: Sequence[TrialRow], name: str, scale: Scale) -> FloatArray:
 
 
 def _rank_ticks(search: Search, trials: Sequence[TrialRow]) -> list[tuple[float, str]]:
-    """Return the objective at five ranks: spread evenly, they show what a few bad trials would squeeze."""
+    """Return the objective at five evenly spaced ranks; a scale of values would give most room to a few bad trials."""
     kind = metric_named(search.metric).kind
     picks = sorted({round(share * (len(trials) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)})
     return [(i / max(1, len(trials) - 1), FORMATS[kind](trials[i].value)) for i in picks]

@@ -1,4 +1,4 @@
-"""Figures of a search, from its plain rows: what was tried, what helped, where the time went."""
+"""Figures of a search: values of trials over time and over parameters, importances, timeline of workers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({COMPLETE: ("o", 
 """Marker and name of the trials that have a value to draw."""
 
 FEW: Final = 8
-"""At most so many different values of a parameter make columns."""
+"""Largest number of different values of a parameter that a figure draws as columns."""
 
 
 def history(search: Search) -> Figure:
-    """Draw each trial's value in the order of trials, and the best so far as a line."""
+    """Draw each trial's value in the order of trials, and the best value so far as a line."""
     with drawing():
         figure = Figure(figsize=PANEL)
         axes = figure.subplots()
@@ -84,7 +84,7 @@ def importances(search: Search) -> Figure:
 
 
 def intermediate_values(search: Search) -> Figure:
-    """Draw each trial's reported values over the epochs; a pruned one ends in a marker, the best is strongest."""
+    """Draw each trial's reported values over the epochs; a pruned trial ends in a marker, the best one stands out."""
     best = search.best
     with drawing():
         figure = Figure(figsize=PANEL)
@@ -141,20 +141,39 @@ def timeline(search: Search) -> Figure:
     return figure
 
 
-def idle_share(search: Search) -> float | None:
-    """Return the share of the workers' time, first start to last end, in which they ran no trial; None if unknown."""
+@dataclass(frozen=True, slots=True)
+class WorkTime:
+    """The time that a search took.
+
+    Parameters
+    ----------
+    seconds : float
+        Time from the first start to the last end of a trial.
+    n_workers : int
+        Number of workers that ran a trial.
+    busy_share : float
+        Share of the workers' time in which they ran trials, 0 .. 1.
+    """
+
+    seconds: float
+    n_workers: int
+    busy_share: float
+
+
+def work_time(search: Search) -> WorkTime | None:
+    """Return the time that a search took, or None if its trials have no times."""
     timed = [(t.worker, t.start, t.end) for t in search.trials if t.start is not None and t.end is not None]
     span = max((end for _, _, end in timed), default=0.0) - min((start for _, start, _ in timed), default=0.0)
     if span <= 0:
         return None
-    busy = sum(end - start for _, start, end in timed)
-    return max(0.0, 1.0 - busy / (span * len({worker for worker, _, _ in timed})))
+    busy, n_workers = sum(end - start for _, start, end in timed), len({worker for worker, _, _ in timed})
+    return WorkTime(span, n_workers, min(1.0, busy / (span * n_workers)))
 
 
 def _slice(axes: Axes, search: Search, name: str) -> None:
     scale = scale_of([trial.params[name] for trial in search.trials if name in trial.params])
 
-    # Few values are drawn as columns: spread by the golden ratio, neighbours do not hide each other.
+    # Few values make columns of points; the golden ratio spreads the points of a column, so that none hides another.
     places = np.unique([scale.position(trial.params[name]) for trial in search.trials if name in trial.params])
     spread = 0.3 * float(np.diff(places).min()) if 1 < len(places) <= FEW else 0.0
 
@@ -202,15 +221,15 @@ class Kind:
     Parameters
     ----------
     name : str
-        Of its file.
+        Stem of the figure's file.
     draw : callable
-        Takes a search.
+        Function from a search to the figure.
     is_drawable : callable
-        Whether a search has something to show.
+        Function from a search to whether the figure has something to show.
     says : str
-        What one sees, for captions and for those who cannot see it.
+        Description of the figure, for its caption and its text alternative.
     is_wide : bool
-        Whether it is wider than one panel.
+        Whether the figure is wider than one panel.
     """
 
     name: str
@@ -247,13 +266,13 @@ FIGURES: Final = (
         "parallel_coordinates",
         parallel_coordinates,
         _has_slices,
-        "complete trials over the parameters that vary, the better the stronger",
+        "complete trials over the parameters that vary, better trials in darker lines",
         is_wide=True,
     ),
     Kind(
         "timeline",
         timeline,
-        lambda search: idle_share(search) is not None,
+        lambda search: work_time(search) is not None,
         "when each worker ran which trial, and how it ended",
         is_wide=True,
     ),

@@ -1,4 +1,4 @@
-"""Mean and spread over seeds of each value of a setting, drawn with error bars."""
+"""The figure of means and standard deviations over seeds, one error bar per value of a setting."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ def seeds_figure(name: str, groups: Mapping[Any, Sequence[float]], metric: str =
     Parameters
     ----------
     name : str
-        The setting.
+        Name of the setting.
     groups : mapping of value to sequence of float
-        What its seeds reached, accuracies as 0 .. 1; values are shown side by side in this order.
+        Metric of each seed, by value of the setting, in the order of the x axis; accuracies as 0 .. 1.
     metric : str
         Name of the measured quantity, shown on the y axis.
     """

@@ -1,4 +1,4 @@
-"""The one look of every figure and its way onto the disk: colours, drawing, deterministic PNG; draws no data."""
+"""The house style of every figure: colours, titles, legends, and deterministic PNG files."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
-from matplotlib.figure import Figure as Figure  # also for those who hand figures on, and draw nothing
+from matplotlib.figure import Figure as Figure  # also for modules that only pass figures on
 
 from mlpsweep.files import write_atomic
 
@@ -21,7 +21,7 @@ DPI: Final = 160
 """Pixels per inch of a written figure; a 4-inch panel stays sharp at 360 CSS pixels on a double-density screen."""
 
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""Shapes that go with ``SERIES``, so that no line is told by its colour alone."""
+"""Marker of each colour of ``SERIES``, so that a reader need not tell lines apart by colour."""
 
 
 SURFACE: Final = "#ffffff"
@@ -33,16 +33,16 @@ SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#b0578d", "#b07700", "#3a93cc
 """Colours of lines and points in order of use, after Okabe and Ito: all common colour visions tell them apart."""
 
 AMOUNTS: Final = LinearSegmentedColormap.from_list("amounts", [SURFACE, SERIES[0], "#002a45"])
-"""From nothing to much."""
+"""Colours of amounts, from zero to the largest."""
 
 DIFFERENCES: Final = LinearSegmentedColormap.from_list("differences", [SERIES[1], SURFACE, SERIES[0]])
-"""From negative over zero to positive."""
+"""Colours of differences, from negative over zero to positive."""
 
 IMAGES: Final = "gray_r"
 """Matplotlib's name for the colours of pixel images: ink on paper."""
 
 IMAGE, LINE, TITLE, MARGIN = 0.5, 0.15, 0.34, 0.1
-"""Inches: height of a pixel image, of a line of text, of a title, and what is left free at the sides."""
+"""Inches: height of a pixel image, of a line of text and of a title, and width of the margins."""
 
 
 PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
@@ -65,7 +65,7 @@ PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
         "grid.color": GRID,
         "grid.linewidth": 0.8,
         "text.color": INK,
-        "text.parse_math": False,  # names come from users: a dollar sign is a dollar sign
+        "text.parse_math": False,  # users choose names: a dollar sign is a dollar sign
         "xtick.color": MUTED,
         "ytick.color": MUTED,
         "xtick.labelcolor": INK,
@@ -85,7 +85,7 @@ PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType(
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """Put the house style in force inside the block only, whatever the user's matplotlibrc says."""
+    """Apply the house style inside the block only, whatever the user's matplotlibrc says."""
     with matplotlib.style.context(["default", dict(PARAMETERS)]):
         yield
 
@@ -117,14 +117,14 @@ def readable_on(colour: Any) -> str:
 
 
 def headline(figure: Figure, title: str, **place: float) -> None:
-    """Set the title over a whole figure; it is modified in place."""
+    """Set the title over a whole figure; ``figure`` is modified in place."""
     figure.suptitle(title, ha="left", va="top", fontsize=10, fontweight="bold", **({"x": 0.01} | place))
 
 
 def legend_below(figure: Figure, n_columns: int = 4) -> None:
     """Put one legend for all axes under them, where it covers no data; ``figure`` is modified in place.
 
-    It has at most ``n_columns`` columns, and as many as the figure is wide enough for.
+    The legend has as many columns as fit the figure's width, ``n_columns`` at most.
     """
     entries: dict[str, Artist] = {}
     for axes in figure.axes:
@@ -138,9 +138,9 @@ def legend_below(figure: Figure, n_columns: int = 4) -> None:
 
 
 def sheet(width: float, height: float, title: str) -> tuple[Figure, Axes]:
-    """Return a figure with axes in inches for images and their labels, y downwards, and a title.
+    """Return a figure with a title and one pair of axes, in inches and with y downwards, for images and their labels.
 
-    Many small axes would say the same, and take seconds to lay out.
+    One small axes object per image would look the same, and take seconds to lay out.
     """
     width, height = max(width, 0.085 * len(title), 1.0) + 2 * MARGIN, height + TITLE
     figure = Figure(figsize=(width, height))

@@ -1,4 +1,4 @@
-"""Figures of data and of one or several models, in the house style; searches and errors have theirs."""
+"""Figures of sample images, weights and learning curves; ``search`` and ``errors`` have those of their subjects."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -46,13 +46,13 @@ def sample_grid(
     images : ndarray of shape (n_samples, n_features)
         Pixels; all are drawn on the scale 0 .. largest pixel.
     labels : sequence of str
-        Over each image; may have several lines.
+        Label over each image, of one or more lines.
     shape : tuple of int
         Height and width of an image, pixels.
     title : str
-        Over the figure.
+        Title of the figure.
     n_columns : int
-        Images side by side.
+        Largest number of images side by side.
     """
     n_columns = min(n_columns, max(1, len(images)))
     n_rows = -(-len(images) // n_columns)
@@ -70,17 +70,18 @@ def sample_grid(
 
 
 def first_layer(weights: FloatArray, shape: tuple[int, int], title: str, *, n_units: int = 40) -> Figure:
-    """Draw what the first hidden units look for: their weights as images, blue for ink wanted, orange for unwanted.
+    """Draw the weights of the first hidden units as images: blue where ink raises the unit, orange where it lowers it.
 
     Parameters
     ----------
     weights : ndarray of shape (n_features, n_hidden)
+        Weights of the first layer.
     shape : tuple of int
         Height and width of an image, pixels.
     title : str
-        Over the figure.
+        Title of the figure.
     n_units : int
-        Units drawn, from the first; all on one scale.
+        Largest number of units; all share one scale.
     """
     shown = weights[:, :n_units].T
     n_columns = max(1, min(10, len(shown)))
@@ -97,14 +98,14 @@ def first_layer(weights: FloatArray, shape: tuple[int, int], title: str, *, n_un
 
 
 def curves(history: History, title: str) -> Figure:
-    """Draw loss and accuracy over the epochs, one line for each split that was measured, and single batches behind.
+    """Draw loss and accuracy over the epochs, one line for each measured split, with single batches behind.
 
     Parameters
     ----------
     history : History
-        May be empty; a split that was not monitored has no line.
+        Records of the training, possibly none; a split that was not monitored has no line.
     title : str
-        Over the figure.
+        Title of the figure.
     """
     rows = [{"epoch": float(record.epoch), **record.metrics()} for record in history]
     with drawing():
@@ -131,11 +132,11 @@ def comparison(
     Parameters
     ----------
     series : mapping of str to sequence of (epoch, value)
-        By model.
+        Points of the metric, by model.
     metric : str
-        Such as ``validation/accuracy`` (0 .. 1, shown as percent) or ``train/loss`` (nats).
+        Name of the metric, such as ``validation/accuracy`` (0 .. 1, shown as percent) or ``train/loss`` (nats).
     published : mapping of str to sequence of (epoch, value)
-        What others report of some of the models: crosses over the lines.
+        Published points of some of the models, drawn as crosses.
     """
     with drawing():
         figure = Figure(figsize=PANEL)
@@ -150,7 +151,7 @@ def comparison(
 
 
 def _batches(axes: Axes, history: History, quantity: str) -> None:
-    """Draw the recorded batches thinly behind, and what was measured beside them, at their place within the epoch."""
+    """Draw the metrics of single batches as thin lines, each batch at its place within the epoch."""
     for name, colour in (("batch", MUTED), ("validation", SERIES[1]), ("test", SERIES[2])):
         points = [
             (batch.update * record.epoch / record.update, batch.metrics()[f"{name}/{quantity}"])
@@ -166,7 +167,7 @@ def _batches(axes: Axes, history: History, quantity: str) -> None:
 def _lines(
     axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]], metric: str, further: Sequence[float] = ()
 ) -> None:
-    """Draw named series over the epochs, each with its own colour and marker; ``further`` values must fit, too."""
+    """Draw named series over the epochs, each with its own colour and marker; the y axis fits ``further``, too."""
     for index, (name, points) in enumerate(series.items()):
         if points:
             colour = SERIES[index % len(SERIES)]

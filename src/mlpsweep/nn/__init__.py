@@ -1,1 +1,1 @@
-"""The network: layers, losses, optimisers and schedules as functions of arrays; no data files, no settings files."""
+"""The network: layers, losses, optimisers and schedules as functions of arrays."""

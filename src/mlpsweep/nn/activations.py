@@ -1,4 +1,4 @@
-"""Elementwise activation functions with their derivatives, in place; no layers, no dropout.
+"""Elementwise activation functions with their derivatives, in place.
 
 Each function takes ``z`` and turns it into the activation ``a``; it writes the derivative da/dz, of which backward
 needs nothing else, into ``slope``, and may use ``scratch``. The three are of one shape (b, n_units) and one dtype,

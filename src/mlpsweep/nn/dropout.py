@@ -1,4 +1,4 @@
-"""Inverted dropout: one mask for hidden units and for inputs; which layers are dropped is decided elsewhere."""
+"""The mask of inverted dropout, for hidden units and for inputs."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Draws of initial parameters; no layers."""
+"""The random draws of initial parameters."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""How far an exponent may go in a dtype; no functions of data."""
+"""The limit of exponents in each dtype."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Losses of logits, and the count of right decisions; the penalty on the weights is not one of them."""
+"""The losses of logits, and the count of right decisions; ``optimizers`` defines the penalty on the weights."""
 
 import functools
 from typing import Any
@@ -58,7 +58,17 @@ def _identity(n_classes: int, dtype: np.dtype[Any]) -> FloatArray:
 
 
 def softmax(logits: FloatArray) -> FloatArray:
-    """Return the probabilities of each row, an ndarray of shape (b, n_classes) whose rows sum to 1."""
+    """Return the class probabilities of each row.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (b, n_classes)
+        Raw scores; not modified.
+
+    Returns
+    -------
+    ndarray of shape (b, n_classes), same dtype, whose rows sum to 1.
+    """
     probabilities: FloatArray = logits - logits.max(axis=1, keepdims=True)
     np.clip(probabilities, -max_exponent(logits.dtype), 0.0, out=probabilities)
     np.exp(probabilities, out=probabilities)

@@ -1,4 +1,4 @@
-"""A multilayer perceptron: its parameters, forward and backward over preallocated arrays; no loss, no optimiser."""
+"""The multilayer perceptron: its parameters, and forward and backward over preallocated arrays."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ def init_params(
     bias_init : str
         ``zeros``, or ``weights``: drawn with the standard deviation of the layer's weights.
     dtype : dtype
-        Of the result.
+        Type of the parameters.
 
     Raises
     ------
@@ -109,12 +109,12 @@ def init_params(
 
 @dataclass(frozen=True, slots=True)
 class LayerCache:
-    """What one layer leaves for backward; every array is of shape (b, fan_out).
+    """The arrays that one layer's forward leaves for its backward, each of shape (b, fan_out).
 
     Parameters
     ----------
     a : ndarray
-        What the next layer reads; the logits in the last layer.
+        Output of the layer; the logits in the last layer.
     slope : ndarray
         Derivative of ``a`` with respect to the layer's affine output, dropped units included; unused in the last layer.
     grad : ndarray
@@ -138,7 +138,7 @@ overwrite them."""
 
 @dataclass(frozen=True)
 class Network:
-    """Parameters and what is done between them.
+    """A network: its parameters, and the functions between its layers.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class Network:
     def allocate(self, rows: int, *, trains: bool = True) -> tuple[LayerCache, ...]:
         """Return the arrays for batches of up to ``rows`` rows.
 
-        Without ``trains`` they serve forward only, and the layers share what forward alone does not need apart.
+        Without ``trains`` the arrays serve forward only, and all layers share one ``slope`` and one ``grad``.
         """
         widths, dtype = self.params.layer_sizes[1:], self.params.flat.dtype
         if trains:
@@ -180,7 +180,7 @@ class Network:
         x : ndarray of shape (b, n_features)
             Not modified.
         cache : sequence of LayerCache
-            Of b rows; filled.
+            One cache of b rows per layer, overwritten.
         dropout_rng : Generator or None
             Draws the units to drop; None drops none.
 
@@ -207,7 +207,7 @@ class Network:
         x : ndarray of shape (b, n_features)
             The batch that forward read.
         cache : sequence of LayerCache
-            As forward left it; used up.
+            The caches that forward filled, overwritten.
         grad_logits : ndarray of shape (b, n_classes)
             Gradient of the loss with respect to the logits.
         accept : callable

@@ -1,4 +1,4 @@
-"""Optimisers: how a step's gradients change the parameters, in place; no schedule, no loss.
+"""Optimisers, which change the parameters by the gradients of a step, in place; ``schedules`` has the step sizes.
 
 A step is ``begin``, then ``accept`` once for each layer (last layer first, as :meth:`Network.backward` does), then
 ``finish``. The objective is the mean loss plus ``decay / 2`` times the sum of squared weights, biases excluded, so

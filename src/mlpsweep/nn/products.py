@@ -1,4 +1,4 @@
-"""The matrix products of a training step, as calls into BLAS that write where they are told; no layers.
+"""The matrix products of a training step, as BLAS calls that write into given arrays.
 
 NumPy and SciPy each bring a BLAS with a thread pool of its own. Only SciPy's lets a product be added to an array, so
 one thread uses both; with more, two pools would fight for the processors, and everything goes through SciPy's.

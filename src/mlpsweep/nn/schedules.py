@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: a factor for each update; no optimiser.
+"""Schedules of the learning rate: a factor for each update.
 
 Each function takes the update's number (from 0), the number of all updates of the training, the number of updates in
 an epoch, and as keywords the settings of its ``conf/schedule`` file; it returns the factor on ``learning_rate``.

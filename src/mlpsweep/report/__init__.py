@@ -1,1 +1,1 @@
-"""Pages that a person reads: the report of a pipeline run, runs side by side; the only home of jinja2."""
+"""HTML pages: the report of a pipeline run, the comparison of runs; the only home of jinja2."""

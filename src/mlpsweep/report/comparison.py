@@ -1,4 +1,4 @@
-"""Runs side by side over what differs between them: one row per configuration, seeds as mean and spread."""
+"""The comparison of runs over the settings that differ: one row per configuration, seeds as mean and spread."""
 
 import ast
 import statistics
@@ -16,19 +16,19 @@ from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Command, Page, Section, css_size, image, render_page
 from mlpsweep.schema import nearest
 from mlpsweep.search.rows import COMPLETE, Search, TrialRow
-from mlpsweep.tables import FORMATS, Column, Table, is_number, plain, varying
+from mlpsweep.tables import FORMATS, Column, Table, counted, is_number, plain, varying
 from mlpsweep.tracking.lookup import TrackedRun
 
 DATA: Final = "data.name"
 NOT_COMPARED: Final = ("seed", "n_layers")
-"""The seed is what a row's spread is over; the number of layers is the length of ``hidden_sizes``."""
+"""Settings that give no row of their own: a row spans all seeds, and ``hidden_sizes`` tells the number of layers."""
 
 MEASURED: Final = ("validation/accuracy", "validation/loss", "test/accuracy", "test/loss", "train/loss")
 MAX_NAMES: Final = 8
-"""Names that an axis of the figure has room for; a setting with more of them is in the table only."""
+"""Largest number of names on an axis of the figure; a setting with more names is in the table only."""
 
 MAX_WIDTH: Final = 400
-"""CSS pixels of a figure that has room beside others."""
+"""Largest width, in CSS pixels, of a figure that may stand beside others."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Group:
     Parameters
     ----------
     settings : mapping
-        Their settings by name, without the seed.
+        Settings of all runs by name, without the seed.
     status : str
-        How they ended.
+        Status in which all runs ended.
     runs : tuple of TrackedRun
-        At least one.
+        The runs, at least one.
     """
 
     settings: Mapping[str, Any]
@@ -66,18 +66,18 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared.
+    """Runs to compare, grouped into rows.
 
     Parameters
     ----------
     dataset : str
-        That all runs are of.
+        The one data set that every run was trained on.
     metric : str
-        What the rows are ordered by.
+        Metric that orders the rows.
     names : tuple of str
-        Settings that differ.
+        Names of the settings that differ.
     groups : tuple of Group
-        Best first, those without the metric last.
+        The rows, best first, rows without the metric last.
     """
 
     dataset: str
@@ -96,7 +96,15 @@ class Comparison:
         return {name: value for name, value in self.groups[0].settings.items() if name not in self.names}
 
     def table(self, n_rows: int | None = None, *, names_runs: bool = True) -> Table:
-        """Return the rows, or the best of them, with or without the ids of their runs."""
+        """Return the rows as a table.
+
+        Parameters
+        ----------
+        n_rows : int or None
+            Number of rows, from the best; None for all.
+        names_runs : bool
+            Whether the table has the ids of the runs.
+        """
         measured = [m for m in dict.fromkeys((self.metric, *MEASURED)) if any(group.values(m) for group in self.groups)]
         has_seeds = any(len(group.runs) > 1 for group in self.groups)
         has_ends = len({group.status for group in self.groups}) > 1
@@ -112,7 +120,7 @@ class Comparison:
         columns += [Column("run_ids", "MLflow runs")] * names_runs
         rows = tuple(self._row(number, group, measured) for number, group in enumerate(self.groups[:n_rows], 1))
         n_runs, best = len(self.runs), f"the best {len(rows)} of " if len(rows) < len(self.groups) else ""
-        title = f"{n_runs} runs on {self.dataset} in {best}{len(self.groups)} rows, the best first"
+        title = f"{n_runs} runs on {self.dataset} in {best}{counted(len(self.groups), 'row')}, the best first"
         return Table(title, tuple(columns), rows)
 
     def _setting_kind(self, name: str) -> str:
@@ -135,16 +143,16 @@ def compare(runs: Sequence[TrackedRun], metric: str) -> Comparison:
     Parameters
     ----------
     runs : sequence of TrackedRun
-        At least two, of one data set; a run named twice counts once.
+        At least two runs on one data set; a run named twice counts once.
     metric : str
-        What to order by; its direction is in :data:`mlpsweep.metric.QUANTITIES`.
+        Metric that orders the rows; :data:`mlpsweep.metric.QUANTITIES` holds its direction.
 
     Raises
     ------
     SettingsError
         If there are fewer than two runs, one is no training, or none has the metric.
     DataError
-        If they are of different data sets.
+        If the runs were trained on different data sets.
     """
     runs = list({run.run_id: run for run in runs}.values())
     _check(runs, metric)
@@ -177,7 +185,7 @@ def _check(runs: Sequence[TrackedRun], metric: str) -> None:
 
 
 def _groups(runs: Sequence[TrackedRun]) -> list[Group]:
-    """Return runs that differ by their seed only together; a run that ended otherwise stands apart."""
+    """Group the runs that differ by their seed only; a run with another status has a group of its own."""
     groups: dict[tuple[Any, ...], list[TrackedRun]] = {}
     for run in runs:
         settings = sorted((name, text) for name, text in run.params.items() if name not in NOT_COMPARED)
@@ -189,7 +197,7 @@ def _groups(runs: Sequence[TrackedRun]) -> list[Group]:
 
 
 def _value(text: str) -> Any:
-    """Return what a param was before the store made a text of it: a number, a list, true, null, or a name."""
+    """Return the value of a parameter that the store keeps as text: a number, a list, true, null, or a name."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -197,7 +205,7 @@ def _value(text: str) -> Any:
 
 
 def comparison_figure(compared: Comparison) -> Figure:
-    """Draw the rows: side by side with their seeds if one setting differs, else as lines through all that do."""
+    """Draw the rows: side by side with their seeds if one setting differs, else as lines through the settings."""
     shown = [group for group in compared.groups if group.values(compared.metric)]
     names = _axes(shown, compared.names)
     if len(names) < 2 and len(shown) <= MAX_NAMES:
@@ -215,7 +223,7 @@ def comparison_figure(compared: Comparison) -> Figure:
 
 
 def _axes(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
-    """Return the settings that the figure shows: those that differ and have room; sizes by one name only."""
+    """Return the settings that differ and fit an axis; ``hidden_sizes`` replaces ``n_parameters``."""
     found = []
     for name in varying([group.settings for group in groups], names):
         values = [group.applying[name] for group in groups if name in group.applying]
@@ -225,28 +233,39 @@ def _axes(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
 
 
 def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
-    """Return the page, with the figure ``png`` in it and the command that makes it again."""
+    """Return the page as HTML.
+
+    Parameters
+    ----------
+    compared : Comparison
+        Runs to show; not modified.
+    png : bytes
+        The figure, PNG.
+    command : str
+        Command line that makes the page again.
+    """
     best, table = compared.groups[0], compared.table()
     value = FORMATS[metric_named(compared.metric).kind](best.mean(compared.metric))
     over = f" (mean of {len(best.runs)} seeds)" if len(best.runs) > 1 else ""
     settings = ", ".join(f"{name}={plain(best.settings.get(name))}" for name in compared.names)
-    alt = f"{compared.metric} of {len(compared.groups)} rows over {', '.join(compared.names)}; the best is {value}."
+    n_rows = counted(len(compared.groups), "row")
+    alt = f"{compared.metric} of {n_rows} over {', '.join(compared.names)}; the best is {value}."
     shared = tuple({"name": name, "value": value} for name, value in compared.shared.items())
     columns = (Column("name", "setting"), Column("value", "value"))
-    drawn = image(png, alt, "what differs, and what it gives", is_wide=css_size(png)[0] > MAX_WIDTH)
+    drawn = image(png, alt, f"{compared.metric} over the settings that differ", is_wide=css_size(png)[0] > MAX_WIDTH)
     sections = (
         Section("runs", "Runs", tables=(table,), pictures=(drawn,)),
         Section(
             "shared",
-            "What all runs share",
-            tables=(Table("The same in all runs", columns, shared),),
+            "Shared settings",
+            tables=(Table("Settings that are the same in all runs", columns, shared),),
             commands=(Command("this page again", command),),
         ),
     )
     return render_page(
         Page(
             title=f"Comparison of runs on {compared.dataset}",
-            lead=f"The best of {len(compared.groups)} rows has {compared.metric} {value}{over}: {settings}.",
+            lead=f"The best of {n_rows} has {compared.metric} {value}{over}: {settings}.",
             facts=(("data set", compared.dataset), ("runs", str(len(compared.runs)))),
             warnings=(),
             sections=sections,
@@ -255,5 +274,5 @@ def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
 
 
 def figure_png(compared: Comparison) -> bytes:
-    """Return the figure as PNG bytes, the same for the file and for the page."""
+    """Return the figure as PNG bytes, for the file and for the page."""
     return png_bytes(comparison_figure(compared))

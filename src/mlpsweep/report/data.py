@@ -1,4 +1,4 @@
-"""The assembly of a report's value from the files that the stages wrote; renders nothing."""
+"""Loading the data of a report from the files that the stages wrote; ``report`` renders them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ MADE_WITH: Final = MappingProxyType(
         "platform": "system",
     }
 )
-"""What a run's record says of its making, and how a reader calls it."""
+"""Keys of a run's record that describe its making, with their names for readers."""
 
 
 def load_report_data(
@@ -32,14 +32,21 @@ def load_report_data(
     *,
     commands: tuple[tuple[str, str], ...] = (),
 ) -> ReportData:
-    """Assemble the report from ``train/<name>``, ``evaluate/<name>`` and ``search`` below ``artifacts``.
+    """Load the report's data from ``train/<name>``, ``evaluate/<name>`` and ``search`` below ``artifacts``.
 
-    A model that was trained and not evaluated is left out, and so is a search that is not there.
+    A model without an evaluation is left out, and so is a missing search.
+
+    Parameters
+    ----------
+    artifacts : Path
+        Folder of the stages' outputs.
+    commands : tuple of (str, str)
+        Purpose and command line of each command that rebuilds the results.
 
     Raises
     ------
     DataError
-        If no model was evaluated, a file is missing, or the models are of different data sets.
+        If no model was evaluated, a file is missing, or the models were evaluated on different data sets.
     DataFormatError
         If a file is not what its name says.
     """
@@ -70,7 +77,7 @@ def load_report_data(
 
 
 def lineage_of(models: Sequence[ModelResult]) -> tuple[tuple[str, str], ...]:
-    """Return with what the models were made, by the record of each run; a fact they do not share names its models."""
+    """Return commit, versions and machine of the models' runs; a value that differs between models names its models."""
     facts: list[tuple[str, str]] = []
     for key, what in MADE_WITH.items():
         found: dict[str, list[str]] = {}
@@ -82,7 +89,7 @@ def lineage_of(models: Sequence[ModelResult]) -> tuple[tuple[str, str], ...]:
 
 
 def load_model_result(training: TrainingFolder, evaluation: EvaluationFolder) -> ModelResult:
-    """Read what one model's training and its evaluation left.
+    """Read the training and the evaluation of one model.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The report's sections on trained models: how good they are, how they learned, where they err."""
+"""The report's sections on trained models: figures, learning curves, errors, calibration."""
 
 from typing import Any, Final
 
@@ -24,8 +24,8 @@ MODELS: Final = (
     Column("seconds", "training time", "seconds"),
 )
 EXAMPLES: Final = (
-    ("confused_pairs", "the most confused pairs of classes, with their surest examples"),
-    ("misclassified", "the surest errors: true class → predicted class, probability"),
+    ("confused_pairs", "the most confused pairs of classes, with their most probable errors"),
+    ("misclassified", "the most probable errors: true class → predicted class, probability"),
 )
 
 
@@ -36,7 +36,7 @@ def accuracy_interval(model: ModelResult) -> tuple[float, float]:
 
 
 def models_section(data: ReportData) -> Section:
-    """Return the table of all models, and the paired comparison of the shown one with each other one."""
+    """Return the table of all models, and the paired comparison of the shown model with each other model."""
     rows = tuple(_model_row(model) for model in data.models)
     tables = [Table(f"All models on {data.title}", MODELS, rows)]
     others = [model for model in data.models if model is not data.shown]
@@ -46,26 +46,26 @@ def models_section(data: ReportData) -> Section:
             Column("name", "other model"),
             Column("difference", "difference in accuracy, points", "points"),
             Column("interval", "95 % interval", "points range"),
-            Column("only_shown", f"images right for {data.shown.name} only", "count"),
-            Column("only_other", "images right for the other only", "count"),
+            Column("only_shown", f"correct for {data.shown.name} only, images", "count"),
+            Column("only_other", "correct for the other only, images", "count"),
             Column("p", "p (McNemar, mid-p)", "probability"),
         )
-        tables.append(Table(f"{data.shown.name} minus each other model, on the same test images", columns, compared))
+        tables.append(Table(f"{data.shown.name} vs each other model, on the same test images", columns, compared))
     paragraphs = (
-        "Intervals of accuracies are Wilson's, those of differences come from a paired bootstrap over the test images; "
-        "a small p says that so uneven a split of the images that only one of the two reads right is no accident.",
+        "Intervals of accuracies are Wilson's; intervals of differences come from a paired bootstrap over the test "
+        "images; a small p means the difference is unlikely to be chance.",
     )
     return Section("models", "Models", paragraphs, tuple(tables))
 
 
 def curves_section(data: ReportData) -> Section | None:
-    """Return loss and accuracy over the epochs, all models in one figure each."""
+    """Return loss and accuracy over the epochs, one figure per metric with all models; None without histories."""
     pictures = tuple(p for p in (_curve_picture(data, metric) for metric in CURVES) if p is not None)
     return Section("curves", "Learning curves", pictures=pictures) if pictures else None
 
 
 def errors_section(data: ReportData) -> Section:
-    """Return confusion matrices, what the shown model changes in them, and its errors as images."""
+    """Return the confusion matrices, their differences from the shown model's, and its errors as images."""
     shown = data.shown
     pictures = [_confusion_picture(shown)]
     for other in data.models:
@@ -80,11 +80,11 @@ def errors_section(data: ReportData) -> Section:
 
 
 def calibration_section(data: ReportData) -> Section:
-    """Return how far each model's probabilities can be believed."""
+    """Return the reliability diagram of each model."""
     return Section(
         "calibration",
         "Calibration",
-        ("Of the images that a model reads with a probability of 80 %, it should read 80 % right.",),
+        ("A calibrated model is right on 80 % of the images to whose class it gives a probability of 80 %.",),
         pictures=tuple(_reliability_picture(model) for model in (data.shown, *_others(data))),
     )
 
@@ -116,12 +116,13 @@ def _confusion_picture(model: ModelResult) -> Picture:
 
 
 def _difference_picture(shown: ModelResult, other: ModelResult) -> Picture:
-    fewer = int(np.trace(shown.confusion) - np.trace(other.confusion))
+    more = int(np.trace(shown.confusion) - np.trace(other.confusion))
+    correct = f"{abs(more)} {'fewer' if more < 0 else 'more'} test {'image' if abs(more) == 1 else 'images'} correct"
     title = f"{shown.name} minus {other.name}"
     return picture(
         lambda: errors.difference(shown.confusion, other.confusion, shown.class_names, title),
-        f"Confusion matrix of {shown.name} minus that of {other.name}: {fewer:+d} images on the diagonal.",
-        f"{title}, images: {fewer:+d} right",
+        f"Confusion matrix of {shown.name} minus that of {other.name}: {correct}.",
+        f"{shown.name} vs {other.name}: {correct}",
     )
 
 
@@ -136,7 +137,7 @@ def _reliability_picture(model: ModelResult) -> Picture:
 
 
 def _class_table(model: ModelResult) -> Table:
-    """Return the figures of each class, as the evaluation's own table has them."""
+    """Return the figures of each class, as the evaluation wrote them."""
     return Table(f"{model.name} by class", PER_CLASS, model.by_class)
 
 
@@ -151,7 +152,7 @@ def _model_row(model: ModelResult) -> dict[str, Any]:
 
 
 def _difference_row(shown: ModelResult, other: ModelResult) -> dict[str, Any]:
-    """Compare two models row by row; a fixed seed, so that equal results give equal pages."""
+    """Compare two models row by row; the seed is fixed, so that equal results give equal pages."""
     first, second = shown.predictions.correct, other.predictions.correct
     test = mcnemar(first, second)
     difference = paired_bootstrap(first, second, np.random.default_rng(0))

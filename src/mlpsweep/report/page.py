@@ -1,4 +1,4 @@
-"""A self-contained HTML page made of sections; knows nothing of models, studies or files.
+"""A self-contained HTML page made of sections; ``report`` and ``comparison`` say what is on it.
 
 The page needs no network and no JavaScript: a small script adds sorting and filtering to its tables.
 """
@@ -27,15 +27,15 @@ class Picture:
     Parameters
     ----------
     address : str
-        A ``data:`` address.
+        The image as a ``data:`` address.
     alt : str
-        What it shows, with its main figures, for those who cannot see it.
+        Text alternative, with the main figures.
     caption : str
-        Line under it.
+        Line under the image.
     width, height : int
         Natural size, CSS pixels.
     is_wide : bool
-        Whether it takes the page's whole width and scrolls where that is too narrow.
+        Whether the image takes the page's whole width, and scrolls on a narrow page.
     """
 
     address: str
@@ -48,7 +48,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command line and what it does."""
+    """The purpose of a command, and its command line."""
 
     purpose: str
     line: str
@@ -73,15 +73,15 @@ class Page:
     Parameters
     ----------
     title : str
-        Of the window and the first heading.
+        Title of the window and first heading.
     lead : str
         The result in one sentence.
     facts : tuple of (str, str)
-        Name and value of the few figures everyone looks for.
+        Name and value of each main figure.
     warnings : tuple of str
-        What must not be overlooked.
+        Sentences shown above everything else.
     sections : tuple of Section
-        In order.
+        Sections, in reading order.
     """
 
     title: str
@@ -108,12 +108,12 @@ def image(png: bytes, alt: str, caption: str, *, is_wide: bool = False) -> Pictu
 
 
 def data_uri(png: bytes) -> str:
-    """Return PNG bytes as an address that needs no network."""
+    """Return PNG bytes as a ``data:`` address, which needs no network."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def css_size(png: bytes) -> tuple[int, int]:
-    """Return width and height at which a PNG of ``style.DPI`` has its drawn size, 96 pixels an inch.
+    """Return the width and height of a PNG of ``style.DPI`` in CSS pixels, 96 an inch.
 
     Raises
     ------
@@ -142,5 +142,5 @@ def render_page(page: Page) -> str:
 
 
 def _asset(environment: jinja2.Environment, name: str) -> str:
-    """Return one of this package's own files as it is; it holds no value from outside."""
+    """Return one of this package's own files unescaped; it holds no value from outside."""
     return _TEMPLATES.get_source(environment, name)[0]

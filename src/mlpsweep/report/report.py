@@ -1,6 +1,6 @@
-"""The report on a whole pipeline run: which sections the page has and what it says first; reads no files.
+"""The report on a whole pipeline run: its sections, its lead, its main figures and its warnings.
 
-:func:`mlpsweep.report.data.load_report_data` assembles what is said here.
+:func:`mlpsweep.report.data.load_report_data` reads the files.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def render_report(data: ReportData) -> str:
     Parameters
     ----------
     data : ReportData
-        What to say; not modified.
+        Results to show; not modified.
     """
     sections = (section(data) for section in SECTIONS)
     return render_page(
@@ -40,7 +40,7 @@ def render_report(data: ReportData) -> str:
 
 
 def lineage_section(data: ReportData) -> Section:
-    """Return what everything was made from, how long it took, and the commands that make it again."""
+    """Return the origin of each model, the machine and versions of its run, and the commands that rebuild it."""
     models = tuple(_origin(model) for model in data.models)
     columns = (
         Column("name", "model"),
@@ -50,10 +50,10 @@ def lineage_section(data: ReportData) -> Section:
         Column("data_digest", "SHA-256 of the data"),
         Column("seconds", "training time", "seconds"),
     )
-    tables = [Table("Where the models come from", columns, models)]
+    tables = [Table("Origin of the models", columns, models)]
     if data.lineage:
         rows = tuple({"what": what, "value": value} for what, value in data.lineage)
-        tables.append(Table("Where they were made", (Column("what", "what"), Column("value", "value")), rows))
+        tables.append(Table("Code and machine", (Column("what", "what"), Column("value", "value")), rows))
     commands = tuple(Command(purpose, line) for purpose, line in data.commands)
     return Section("lineage", "Lineage and rebuilding", tables=tuple(tables), commands=commands)
 
@@ -68,7 +68,7 @@ SECTIONS: Final[tuple[Callable[[ReportData], Section | None], ...]] = (
     trials_section,
     lineage_section,
 )
-"""In reading order; one that has nothing to say returns None."""
+"""Sections in reading order; a section without content is None."""
 
 
 def _lead(data: ReportData) -> str:
@@ -76,7 +76,7 @@ def _lead(data: ReportData) -> str:
     who = "The winner of the search" if data.winner else f"The best model, {shown.name},"
     n_samples, accuracy = len(shown.predictions.labels), shown.metrics["test"]["accuracy"]
     interval = FORMATS["range"](accuracy_interval(shown))
-    return f"{who} reads {100 * accuracy:.2f} % of {n_samples:,} test images right (95 % interval {interval})."
+    return f"{who} classifies {100 * accuracy:.2f} % of {n_samples:,} test images correctly (95 % interval {interval})."
 
 
 def _facts(data: ReportData) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The results of a pipeline run as values: models, predictions, and all that a report says; reads no files."""
+"""The results of a pipeline run as values; ``data`` reads them from files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,23 +20,23 @@ class ModelResult:
     Parameters
     ----------
     name : str
-        Its folder: ``relu``, or ``winner``.
+        Name of the model's folder: ``relu``, or ``winner``.
     metrics : mapping
         Figures of every split, identity of data and model.
     history : tuple of mapping
-        Per epoch, column to number, or None where nothing was measured.
+        One mapping per epoch: column to number, or None where nothing was measured.
     class_names : tuple of str
-        One per class.
+        One name per class.
     confusion : ndarray of shape (n_classes, n_classes), int64
         Test samples by true (row) and predicted (column) class.
     by_class : tuple of mapping
         Precision, recall, F1 and more of each class.
     predictions : Predictions
-        Row by row.
+        Predictions for each test row.
     images : mapping of str to bytes
         PNG files of the evaluation by stem.
     run : RunRecord or None
-        The tracked run and its times; None if tracking left no record.
+        Record of the tracked run; None if tracking left no record.
     """
 
     name: str
@@ -68,11 +68,11 @@ class ReportData:
     title : str
         The data set's name for readers.
     search : Search or None
-        What found the winner.
+        The search that found the winner.
     lineage : tuple of (str, str)
-        What it all was made from, beside what each model says itself: commit, versions, kernel.
+        Name and value of commit, versions and machine.
     commands : tuple of (str, str)
-        What it rebuilds, and the command.
+        Purpose and command line of each command that rebuilds the results.
     """
 
     dataset: str
@@ -90,5 +90,5 @@ class ReportData:
 
     @property
     def shown(self) -> ModelResult:
-        """The model that is looked at in depth: the winner, or else the most accurate on the test split."""
+        """The model that the report shows in detail: the winner, or else the most accurate one on the test split."""
         return self.winner or max(self.models, key=lambda model: float(model.metrics["test"]["accuracy"]))

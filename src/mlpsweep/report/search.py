@@ -1,4 +1,4 @@
-"""The report's sections on the search: what was tried, what helped, which configurations cannot be told apart."""
+"""The report's sections on the search: finalists, figures, table of trials."""
 
 import functools
 import statistics
@@ -10,18 +10,18 @@ from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Picture, Section, picture
 from mlpsweep.report.results import ReportData
 from mlpsweep.search.rows import Finalist, Search
-from mlpsweep.tables import FORMATS, Column, Table
+from mlpsweep.tables import FORMATS, Column, Table, counted, duration
 
 
 def finalists_section(data: ReportData) -> Section | None:
-    """Return the configurations that were trained on several seeds, with those that are tied."""
+    """Return the table of the finalists, and which of them are tied; None without finalists."""
     search = data.search
     if search is None or not search.finalists:
         return None
     tied = [str(finalist.number) for finalist in search.finalists if finalist.is_tied]
     text = (
-        f"Trials {', '.join(tied)} are tied: within half a standard error of the best mean, over the same seeds and "
-        "validation rows. The smallest network of them is taken."
+        f"Trials {', '.join(tied)} are tied: their means are within half a standard error of the best mean, over the "
+        "same seeds and validation rows. The tied trial with the smallest network wins."
         if len(tied) > 1
         else "No other mean is within half a standard error of the winner's, over the same seeds and validation rows."
     )
@@ -29,9 +29,18 @@ def finalists_section(data: ReportData) -> Section | None:
 
 
 def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
-    """Return one row per finalist, best first, with its values on all seeds or without them."""
+    """Return one row per finalist, best first.
+
+    Parameters
+    ----------
+    search : Search
+        Search with at least one finalist.
+    shows_seeds : bool
+        Whether the table has a column per seed.
+    """
     kind = metric_named(search.metric).kind
     n_seeds = max(len(finalist.values) for finalist in search.finalists)
+    seeds = counted(n_seeds, "seed") if n_seeds == 1 else f"up to {n_seeds} seeds"
     columns = (
         Column("number", "trial", "count"),
         Column("verdict", "verdict"),
@@ -42,32 +51,37 @@ def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
         *(Column(name, name) for name in dict.fromkeys(n for f in search.finalists for n in f.params)),
     )
     rows = tuple(_finalist_row(finalist) for finalist in search.finalists)
-    return Table(f"Finalists, {search.metric} on up to {n_seeds} seeds", columns, rows)
+    return Table(f"Finalists, {search.metric} on {seeds}", columns, rows)
 
 
 def search_section(data: ReportData) -> Section | None:
-    """Return the search's figures."""
+    """Return counts, time and figures of the search; None without a search."""
     search = data.search
     if search is None:
         return None
     counts = ", ".join(f"{count} {state}" for state, count in search.counts().items())
-    idle = figures.idle_share(search)
-    idle_text = f" Its workers were idle for {100 * idle:.1f} % of their time." if idle is not None else ""
+    worked = figures.work_time(search)
+    time_text = (
+        f" Total {duration(worked.seconds)} on {counted(worked.n_workers, 'worker')} "
+        f"({100 * worked.busy_share:.1f} % busy)."
+        if worked
+        else ""
+    )
     return Section(
         "search",
         "Search",
-        (f"Study {search.study}: {len(search.trials)} trials ({counts}).{idle_text}",),
+        (f"Study {search.study}: {counted(len(search.trials), 'trial')} ({counts}).{time_text}",),
         pictures=tuple(_pictures(search)),
     )
 
 
 def trials_section(data: ReportData) -> Section | None:
-    """Return the table of all trials."""
+    """Return the table of all trials; None without a search."""
     return None if data.search is None else Section("trials", "Trials", tables=(data.search.table(),))
 
 
 def _pictures(search: Search) -> Iterator[Picture]:
-    """Yield each figure; the slices one by one, so that they fit a narrow page."""
+    """Yield each figure; each slice is a picture of its own, so that it fits a narrow page."""
     best = search.best
     shown = FORMATS[metric_named(search.metric).kind]
     top = f"best: trial {best.number} with {shown(best.value)}" if best else "no trial is complete"

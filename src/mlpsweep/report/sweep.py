@@ -1,4 +1,4 @@
-"""The jobs of a multirun as tables: one row per job, and mean and spread where seeds and one setting varied."""
+"""The tables of a multirun: one row per job, and mean and spread where seeds and one setting varied."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ MEASURED: Final = ("train/loss", "validation/loss", METRIC)
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """One job of a multirun, however it ended.
+    """One job of a multirun, completed or failed.
 
     Parameters
     ----------
     settings : mapping
-        By dotted name.
+        Settings of the job by dotted name.
     record : RunRecord or None
-        What its training left beside its folder.
+        Record beside the folder of the training; None if the training left none.
     faults : tuple of str
-        Why it failed; empty if it did not.
+        Messages of a failed job; empty for a completed one.
     """
 
     settings: Mapping[str, Any]
@@ -34,7 +34,7 @@ class FinishedJob:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """What it reached; empty if it did not end well."""
+        """Final metrics of the training; empty if the job left no record."""
         return {} if self.record is None else self.record.metrics
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors, write_atomic
+from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors
 from mlpsweep.search.choice import choose
 from mlpsweep.search.interrupt import Interrupt, PausedError
 from mlpsweep.search.rows import Finalist
@@ -17,6 +17,7 @@ from mlpsweep.search.settings import WinnerSettings
 from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import CheckpointStore
+from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import EpochRecord
 from mlpsweep.types import FloatArray
 
@@ -56,7 +57,7 @@ def repeats(study: Study, settings: WinnerSettings, run_key: Callable[[TrainSett
 
 
 def train_finalists(study: Study, settings: WinnerSettings, services: Services) -> int | None:
-    """Train what is missing, together with any other worker that is at it; return the signal that stopped it, or None.
+    """Train what is missing, sharing it with other workers; return the signal that stopped the work, or None.
 
     Call it in the main thread, where signals arrive.
 
@@ -82,7 +83,7 @@ def train_finalists(study: Study, settings: WinnerSettings, services: Services) 
 
 
 def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt) -> str:
-    """Do one training and say how it ended; left for later, with its checkpoint, if the search shall stop."""
+    """Do one training and say how it ended; if the search shall stop, a checkpoint keeps it for later."""
     name, folder = f"finalist trial {one.trial}, seed {one.place + 1}", study.folder / "finalists" / one.run_key[:16]
     checkpoints = CheckpointStore(folder / "checkpoints")
     log = services.open_finalist(one.trial, one.place, one.run_key, one.settings, folder)
@@ -100,7 +101,7 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt) 
         log.close("failed", str(error), {"run_key": one.run_key})
         study.scores.save(one.run_key, np.empty(0, np.float32))
         return f"{name}: {error}"
-    write_atomic(folder / "history.csv", result.history.to_csv().encode())
+    TrainingFolder(folder).save_history(result.history)
     facts = {
         "run_key": one.run_key,
         "seed": one.settings.seed,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mlpsweep.errors import DataFormatError
-from mlpsweep.files import read_json, write_atomic, write_json
+from mlpsweep.files import beside, read_json, write_atomic, write_json
 from mlpsweep.search.choice import Difference
 from mlpsweep.search.rows import Finalist, Search, TrialRow, read_trials, times_csv, trials_csv
 
@@ -27,7 +27,7 @@ class SearchFolder:
 
     def file(self, name: str) -> Path:
         """Return the path of a file by its name; one of ``TIMED`` lies beside the folder, as ``<folder>.<name>``."""
-        return self.path.with_name(f"{self.path.name}.{name}") if name in TIMED else self.path / name
+        return beside(self.path, f".{name}") if name in TIMED else self.path / name
 
     def files(self) -> Iterator[Path]:
         """Yield every file that is there, those beside the folder last."""

@@ -8,6 +8,9 @@ from types import FrameType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE_S = 30.0
+"""Seconds that an orderly end may take; a signal after that breaks it off."""
+
 REPEAT_S = 0.5
 # Python swallows exceptions raised in `__del__`, and ours may arrive while signals are held back; so the timer fires
 # again every REPEAT_S.
@@ -24,7 +27,8 @@ class TimedOutError(BaseException):
 class Interrupt:
     """Turns SIGINT, SIGTERM and time limits into exceptions, but only inside :meth:`allowed`.
 
-    Elsewhere the first signal waits until it is asked for; a second one is never held back. Use it in the main thread.
+    Elsewhere a signal waits until it is asked for; so does a second one, which must not break off the orderly end, for
+    PATIENCE_S. A signal that the process was told to ignore, as by nohup, stays ignored. Use it in the main thread.
 
     Parameters
     ----------
@@ -34,13 +38,15 @@ class Interrupt:
 
     def __init__(self, timeout_s: float | None = None) -> None:
         self.signal: int | None = None
+        self._signalled = float("inf")
         self._deadline = _after(timeout_s)
         self._trial_deadline = float("inf")
         self._is_allowed = False
         self._restore: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (*SIGNALS, signal.SIGALRM):
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in (*heard, signal.SIGALRM):
             self._restore[number] = signal.signal(number, self._handle)
         return self
 
@@ -96,9 +102,10 @@ class Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGALRM:
-            if self.signal is not None:
+            if time.monotonic() - self._signalled > PATIENCE_S:
                 raise PausedError
-            self.signal = number
+            if self.signal is None:
+                self.signal, self._signalled = number, time.monotonic()
             signal.setitimer(signal.ITIMER_REAL, REPEAT_S, REPEAT_S)
         if self._is_allowed:
             self._check()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlpsweep.errors import StorageError
 from mlpsweep.search.study import Study
 from mlpsweep.search.winner import NAMES
-from mlpsweep.tables import duration
+from mlpsweep.tables import counted, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,10 +47,10 @@ class Board:
     best: Row | None
 
     def headline(self, seconds_left: float | None) -> str:
-        """Return how far it is, what is best, and how long it may take."""
+        """Return how many trials are done, which is best, and how long the rest may take."""
         best = f"best {self.best.value:.4f} (trial {self.best.number})" if self.best else "nothing complete yet"
         left = "" if seconds_left is None else f", about {duration(seconds_left)} left"
-        return f"{self.n_counted} of {self.target} trials, {best}{left}"
+        return f"{self.n_counted} of {counted(self.target, 'trial')}, {best}{left}"
 
 
 def look(study: Study, target: int) -> Board:

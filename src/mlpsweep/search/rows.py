@@ -11,7 +11,7 @@ import numpy as np
 from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import Difference
-from mlpsweep.tables import Column, Table, is_number, varying
+from mlpsweep.tables import Column, Table, counted, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 RESULTS: Final = ("number", "state", "value", "n_epochs")
@@ -61,7 +61,7 @@ class TrialRow:
 
     @property
     def seconds(self) -> float | None:
-        """How long it ran."""
+        """Wall time of the trial; None if start or end is unknown."""
         return None if self.start is None or self.end is None else self.end - self.start
 
 
@@ -108,7 +108,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Search:
-    """The trials of one study and what they were to improve.
+    """The trials of one study, and the metric that they compete in.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class Search:
             Column("epochs", "epochs", "count"),
             Column("seconds", "time", "seconds"),
         )
-        return Table(f"{len(rows)} trials of {self.study}, the best first", columns, rows)
+        return Table(f"{counted(len(rows), 'trial')} of {self.study}, the best first", columns, rows)
 
     def _kind(self, name: str) -> str:
         values = [trial.params[name] for trial in self.trials if name in trial.params]

@@ -9,6 +9,7 @@ from mlpsweep import rules
 from mlpsweep.rules import Rule, key
 from mlpsweep.schema import Settings
 from mlpsweep.search.dimensions import Dimension, parse_dimension
+from mlpsweep.settings import MAX_TRIALS
 
 METRICS = ("validation/accuracy", "validation/loss")
 """Metrics that a search can optimise."""
@@ -16,6 +17,8 @@ METRICS = ("validation/accuracy", "validation/loss")
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
 PRUNER_NAMES = ("none", "asha", "hyperband", "median")
 MAX_NAME = 100
+MAX_S = 10**8
+"""Longest limit, seconds: three years. The clock of the operating system overflows beyond some more."""
 
 
 def _study_name() -> Rule:
@@ -64,9 +67,13 @@ class SearchSettings(Settings):
         default="validation/accuracy",
     )
     n_trials: int = key(
-        rules.integer(1), "trials to reach; those of earlier commands count", "40", default=20, identity=False
+        rules.integer(1, MAX_TRIALS),
+        "trials to reach; those of earlier commands count",
+        "40",
+        default=20,
+        identity=False,
     )
-    n_workers: int = key(rules.integer(1), "worker processes on this machine", "2", default=1, identity=False)
+    n_workers: int = key(rules.integer(1, 256), "worker processes on this machine", "2", default=1, identity=False)
     sampler: str = key(
         rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", default="tpe", identity=False
     )
@@ -74,16 +81,18 @@ class SearchSettings(Settings):
         rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", default="asha", identity=False
     )
     trial_timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE),
+        rules.optional(rules.positive(MAX_S)),
         "seconds until a trial is given up as failed",
         "600",
         default=None,
         identity=False,
     )
     timeout_s: float | None = key(
-        rules.optional(rules.POSITIVE), "seconds until the search pauses", "3600", default=None, identity=False
+        rules.optional(rules.positive(MAX_S)), "seconds until the search pauses", "3600", default=None, identity=False
     )
-    max_retries: int = key(rules.integer(0), "retries of a trial whose worker died", "3", default=3, identity=False)
+    max_retries: int = key(
+        rules.integer(0, 1000), "retries of a trial whose worker died", "3", default=3, identity=False
+    )
     reuse: bool = key(
         rules.BOOLEAN, "take over the result of an equal finished training", "true", default=True, identity=False
     )
@@ -94,8 +103,8 @@ class SearchSettings(Settings):
 class WinnerSettings(Settings):
     """How the winner is chosen among the best trials."""
 
-    top_k: int = key(rules.integer(1), "how many of the best configurations are trained again", "3", default=3)
-    n_seeds: int = key(rules.integer(1), "how many seeds each of them is trained with", "3", default=3)
+    top_k: int = key(rules.integer(1, 1000), "how many of the best configurations are trained again", "3", default=3)
+    n_seeds: int = key(rules.integer(1, 1000), "how many seeds each of them is trained with", "3", default=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +115,10 @@ class SpaceSettings(Settings):
         rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "searched settings, each with its range", "{}"
     )
     max_parameters: int | None = key(
-        rules.optional(rules.integer(1)), "largest number of weights and biases of a network", "1000000", default=None
+        rules.optional(rules.integer(1, 10**12)),
+        "largest number of weights and biases of a network",
+        "1000000",
+        default=None,
     )
 
     def conflicts(self) -> Iterable[str]:

@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """Optuna's word for which way the metric shall go."""
+        """Optuna's word for the metric's direction: ``maximize`` or ``minimize``."""
         return "maximize" if metric_named(self.metric).maximize else "minimize"
 
     def trial_settings(self, params: Mapping[str, Any]) -> TrainSettings:
@@ -126,7 +126,7 @@ class Study:
 
     @property
     def scores(self) -> ScoreStore:
-        """Where the scores of its trainings are kept, on each validation row."""
+        """Files of what each training scores on each validation row."""
         return ScoreStore(self.folder / "scores")
 
     def trial_folder(self, number: int) -> Path:

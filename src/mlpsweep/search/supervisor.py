@@ -24,7 +24,7 @@ from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import SearchEnd
 
-GRACE_S = 4.0
+GRACE_S = 10.0
 """Seconds a worker has to leave its trial in order after a signal."""
 
 POLL_S = 0.2
@@ -154,6 +154,8 @@ def _enter(fault: Connection, target: Callable[..., object], arguments: tuple[An
     """Be a worker: outlive neither the parent nor a fault without a word about it."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What the parent was told to ignore it hands on; by this signal it stops its workers.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -66,7 +66,7 @@ def run_search(
     max_parameters : int or None
         Weights and biases that a network may have.
     folder : Path or str, optional
-        The study lies in ``mlruns/`` of this folder; of the current one if none is given.
+        Folder whose ``mlruns/`` holds the study; the current folder if none is given.
 
     Raises
     ------

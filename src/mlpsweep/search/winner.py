@@ -12,6 +12,7 @@ from mlpsweep.errors import NoResultError
 from mlpsweep.search.ledger import WORKER
 from mlpsweep.search.rows import Finalist, Search, TrialRow
 from mlpsweep.search.study import Study
+from mlpsweep.tables import counted
 
 NAMES = {
     TrialState.COMPLETE: "complete",
@@ -60,9 +61,9 @@ def sentence(study: Study, finalists: Sequence[Finalist] = ()) -> str:
     won = winning_trial(study, finalists)
     means = [one for one in finalists if one.is_winner and one.spread is not None]
     return (
-        f"study {study.name}: {len(study.counted())} trials; the winner is trial {won.number} with "
+        f"study {study.name}: {counted(len(study.counted()), 'trial')}; the winner is trial {won.number} with "
         f"{study.plan.metric} {won.value:.4f}"
-        + "".join(f", {one.mean:.4f} ± {one.spread:.4f} over {len(one.values)} seeds" for one in means)
+        + "".join(f", {one.mean:.4f} ± {one.spread:.4f} over {counted(len(one.values), 'seed')}" for one in means)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from mlpsweep.files import FOLDER_WANTED, storage_errors, write_atomic
+from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
 from mlpsweep.search.ledger import Claim, LostClaimError
 from mlpsweep.search.observer import Observer, PrunedError
@@ -20,6 +20,7 @@ from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.checkpoint import CheckpointStore
+from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import History
 
 STATES: Mapping[Status, TrialState] = {
@@ -33,7 +34,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True)
 class SearchEnd:
-    """How the work on a study ended, of one worker or of several.
+    """How the work of one or several workers on a study ended.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class SearchEnd:
     def remark(self, target: int) -> str:
         """Return the line for a user whose search stopped before its ``target``, or an empty text."""
         if self.signal:
-            return f"{self.n_counted} of {target} trials; the same command goes on\n"
+            return f"{self.n_counted} of {counted(target, 'trial')}; the same command goes on\n"
         if self.timed_out:
             return f"search.timeout_s is over after {counted(self.n_counted, 'trial')}; the same command goes on\n"
         return ""
@@ -141,7 +142,7 @@ class _Worker:
         with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
             ending = self._attempt(claim, settings, key, observer)
             if observer.records:
-                write_atomic(folder / "history.csv", History(tuple(observer.records)).to_csv().encode())
+                TrainingFolder(folder).save_history(History(tuple(observer.records)))
         if ending.status == "interrupted":
             log.close("interrupted", ending.reason, {})
             ledger.release(claim)

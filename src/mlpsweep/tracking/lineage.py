@@ -1,4 +1,4 @@
-"""What a run is called, and which facts about its origin it carries; nothing is logged here."""
+"""The name, the parameters and the origin tags of a run; ``run`` logs them."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 from mlpsweep.config import flat, plain
 from mlpsweep.settings import TrainSettings
 
-# Long, and no setting of a training: where files came from.
+# Long values that say where the files came from, and two budgets that "n_epochs" below replaces.
 NOT_PARAMS = ("data.files", "data.mirrors", "data.fallback", "data.n_epochs", "n_epochs")
 
 
@@ -27,7 +27,14 @@ def run_name(settings: TrainSettings) -> str:
 
 
 def params(settings: TrainSettings, n_parameters: int) -> dict[str, Any]:
-    """Return all settings of a training as flat parameters, with the sizes that the compare page can draw."""
+    """Return all settings of a training as flat parameters, with the network's sizes for the comparison page.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+    n_parameters : int
+        Number of weights and biases of the network.
+    """
     names = TrainSettings.__dataclass_fields__
     values = {key: value for key, value in flat(plain(settings)).items() if key.split(".")[0] in names}
     return {key: value for key, value in values.items() if key not in NOT_PARAMS} | {
@@ -38,7 +45,7 @@ def params(settings: TrainSettings, n_parameters: int) -> dict[str, Any]:
 
 
 def origin() -> dict[str, str]:
-    """Return tags that tell which code ran, and where."""
+    """Return tags that name the host, the git commit and the DVC experiment."""
     tags = {"host": socket.gethostname()}
     commit = _git("rev-parse", "HEAD")
     if commit:

@@ -1,4 +1,4 @@
-"""Finding runs that are there: by their ids, or all jobs of a sweep; nothing is written into the store."""
+"""Reading stored runs: by their ids, or all jobs of a sweep."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.schema import nearest
-from mlpsweep.tracking.mirror import Mirror, answered
+from mlpsweep.tracking.breaker import CircuitBreaker, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import PARENT_TAG, quoted, reach_store, tracking_uri, work_tree
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PER_EPOCH: Final = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
-"""Metrics of which a run that stopped early shows the epoch that its weights are of, not the last one."""
+"""Metrics of each epoch: where a run stopped early, its values at the epoch of its weights count, not the last ones."""
 
 SQLITE: Final = "sqlite:///"
 PAGE: Final = 1000
@@ -25,16 +25,16 @@ PAGE: Final = 1000
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What the store knows of one training.
+    """The stored record of one training.
 
     Parameters
     ----------
     run_id, name, status : str
-        Its identity, and how it ended.
+        Id and name of the run, and how the run ended: ``FINISHED``, ``FAILED``, ``KILLED``.
     params : mapping of str to str
-        Its settings, as texts.
+        Settings of the training, as texts.
     metrics : mapping of str to float
-        Its figures, those of the epoch whose weights it kept.
+        Metrics of the epoch whose weights the training kept.
     """
 
     run_id: str
@@ -51,11 +51,11 @@ class Runs:
     Parameters
     ----------
     client : MlflowClient
-        Of the store.
+        Client of the store.
     experiment_ids : tuple of str
-        Where to look.
+        Experiments to search.
     where : str
-        The store's address, fit to be shown.
+        The store's address, without a password.
     """
 
     client: "MlflowClient"
@@ -68,7 +68,7 @@ class Runs:
         Raises
         ------
         SettingsError
-            With one message for each id that is not there.
+            With one message for each id that the store does not hold.
         """
         found = {run_id: self._get(run_id) for run_id in run_ids}
         lost = [run_id for run_id, run in found.items() if run is None]
@@ -82,12 +82,12 @@ class Runs:
         Parameters
         ----------
         name : str
-            A multirun's folder, a study's name, or the parent's run name or id; the newest, if several are called so.
+            Folder of a multirun, name of a study, or name or id of the parent run; of equal names the newest counts.
 
         Raises
         ------
         SettingsError
-            If there is none of this name; tells the nearest one.
+            If no sweep has this name; the message names the nearest one.
         """
         parent = self._get(name) or self._parent(name)
         if parent is None:
@@ -131,19 +131,19 @@ class Runs:
     def _told(self, run: Any) -> TrackedRun:
         metrics, params = dict(run.data.metrics), dict(run.data.params)
         if params.get("patience", "None") != "None" and "epoch_of_weights" in metrics:
-            one, epoch = Run(self.client, run.info.run_id, Mirror(self.where)), int(metrics["epoch_of_weights"])
+            one, epoch = Run(self.client, run.info.run_id, CircuitBreaker(self.where)), int(metrics["epoch_of_weights"])
             kept = {name: one.value_at(name, epoch) for name in PER_EPOCH if name in metrics}
             metrics |= {name: value for name, value in kept.items() if value is not None}
         return TrackedRun(run.info.run_id, run.info.run_name, run.info.status, params, metrics)
 
 
 def open_runs(settings: TrackingSettings) -> Runs:
-    """Open a store that is there, to read it.
+    """Open an existing store for reading.
 
     Raises
     ------
     StorageError
-        If it is not there, cannot be reached or is damaged.
+        If the store does not exist, cannot be reached or is damaged.
     """
     uri = tracking_uri(settings)
     where, file = hide_passwords(uri), uri.removeprefix(SQLITE).partition("?")[0]

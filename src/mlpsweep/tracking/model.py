@@ -16,13 +16,22 @@ REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
 
 
 def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
-    """Store a model with a run, as far as the store takes it.
+    """Store a model with a run; a failing store stops nothing.
 
-    The model holds the weights, the code that reads them and exact requirements; its input is pixels
-    of shape (n_samples, n_features), its output probabilities of shape (n_samples, n_classes).
+    The model holds the weights, the code that reads them and exact requirements. It turns pixels of shape
+    (n_samples, n_features) into probabilities of shape (n_samples, n_classes).
+
+    Parameters
+    ----------
+    run : Run
+        Run of the training.
+    weights : Path
+        File of the model, ``model.npz``.
+    n_features, n_classes : int
+        Number of inputs and of outputs of the network.
     """
     if run.run_id:
-        run.mirror.write(lambda: _log_model(run, weights, n_features, n_classes))
+        run.breaker.write(lambda: _log_model(run, weights, n_features, n_classes))
 
 
 def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:

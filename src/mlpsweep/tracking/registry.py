@@ -1,4 +1,4 @@
-"""The model registry: which version of a data set's model is the champion; nothing is trained or measured here."""
+"""The model registry: which version of a data set's model is the champion."""
 
 import contextlib
 import io
@@ -25,24 +25,24 @@ def registered_name(dataset: str) -> str:
 
 
 def make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str | None:
-    """Register a run's model, unless it is, and let the alias ``champion`` name it; the former one is ``previous``.
+    """Register a run's model unless it is registered, and name it ``champion``; the former champion is ``previous``.
 
     Parameters
     ----------
     run : Run
-        Of the training.
+        Run of the training.
     weights : Path
-        The model's file, for a run that holds no model: one restored, or taken from an equal training.
+        File of the model, logged first for a run that holds no model: a restored or a reused one.
     tags : mapping
-        Further lineage for the version, beside run, ``run_key``, digests and the training's commit.
+        Further tags of the version, beside run, ``run_key``, digests and the training's commit.
 
     Returns
     -------
     str or None
-        ``<name> version <number>``, or None where the store does not take it.
+        ``<name> version <number>``, or None if the store failed.
     """
     made: list[str] = []
-    run.mirror.write(lambda: made.append(_make_champion(run, weights, tags)))
+    run.breaker.write(lambda: made.append(_make_champion(run, weights, tags)))
     return made[0] if made else None
 
 
@@ -81,7 +81,7 @@ def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[st
         **tags,
     }
     told = {tag: value for tag, value in lineage.items() if value}
-    # It tells on stderr what the door says in its own words.
+    # MLflow writes to stderr what the door says in its own words.
     with _current(run.client.tracking_uri), contextlib.redirect_stderr(io.StringIO()):
         return str(register_model(f"models:/{_model_id(run)}", name, tags=told).version)
 
@@ -94,7 +94,7 @@ def _model_id(run: Run) -> str | None:
 
 @contextmanager
 def _current(uri: str) -> Iterator[None]:
-    """Make a store the current one: MLflow's registry looks for a model's files there, whichever client asks."""
+    """Make a store the current one: MLflow's registry reads a model's files there, not from its client's."""
     former = os.environ.get(_CURRENT)
     os.environ[_CURRENT] = uri
     try:

@@ -1,4 +1,4 @@
-"""One tracked run: what is logged into it and how it ends."""
+"""One tracked run: logging into it, reading it, ending it."""
 
 import contextlib
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mlpsweep.tracking.mirror import Mirror, answered
+from mlpsweep.tracking.breaker import CircuitBreaker, answered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 REASON = "reason"
-# Tags a run that has all files of its training.
+# Tag of a run that holds all files of its training.
 OUTPUTS = "outputs"
 # The store takes at most 1,000 metrics in one request.
 MAX_BATCH = 1000
-# Epochs that end within so many seconds of the last request wait for the next: a request takes some 15 ms.
+# Least seconds between two requests for metrics of epochs: a request takes some 15 ms.
 PAUSE_S = 1.0
 
 Point = tuple[str, float, int, int]
@@ -30,7 +30,15 @@ Point = tuple[str, float, int, int]
 
 @dataclass
 class Waiting:
-    """Points of a run that go out together."""
+    """Points of a run that the next request sends.
+
+    Parameters
+    ----------
+    points : list of Point
+        Unsent points.
+    sent_at : float
+        Time of the last request, in seconds of ``time.monotonic``.
+    """
 
     points: list[Point] = field(default_factory=list)
     sent_at: float = -PAUSE_S
@@ -38,31 +46,31 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Run:
-    """A run in an open store; as a context manager it ends with the status that the block deserves.
+    """A run in an open store; as a context manager it ends FINISHED, KILLED or FAILED, as the block ended.
 
-    What is logged goes through ``mirror``, so a store that fails stops nothing; what is asked raises ``StorageError``.
+    Writing goes through ``breaker``, so a failing store stops nothing; reading raises ``StorageError``.
 
     Parameters
     ----------
     client : MlflowClient
-        Of the store.
+        Client of the store.
     run_id : str
-        Empty for a run that the store could not make: nothing is logged to it.
-    mirror : Mirror
-        Shared by all runs of the store.
+        Id of the run; empty for a run that the store could not create, which records nothing.
+    breaker : CircuitBreaker
+        Circuit breaker that all runs of the store share.
     waiting : Waiting
-        What has not been sent yet.
+        Points that were not sent yet.
     """
 
     client: "MlflowClient"
     run_id: str
-    mirror: Mirror
+    breaker: CircuitBreaker
     waiting: Waiting = field(default_factory=Waiting, repr=False, compare=False)
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log one epoch's metrics and its batches'; step is the epoch, or the update.
+        """Log the metrics of an epoch and of its batches; the step is the epoch, or the update.
 
-        Within a second of the last request they wait for the next epoch, or for the run's end.
+        Metrics that come within a second of the last request wait for the next epoch, or for the run's end.
         """
         self._collect((name, value, record.epoch) for name, value in record.metrics().items())
         for batch in record.batches:
@@ -71,7 +79,7 @@ class Run:
             self._send()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log single figures."""
+        """Log single values at a step."""
         self._log((name, value, step) for name, value in metrics.items())
 
     def _log(self, points: Iterable[tuple[str, float, int]]) -> None:
@@ -92,10 +100,10 @@ class Run:
         self.waiting.sent_at = time.monotonic()
 
     def _write(self, method: Callable[..., object], *values: Any, is_end: bool = False, **named: Any) -> bool:
-        return bool(self.run_id) and self.mirror.write(lambda: method(self.run_id, *values, **named), is_end=is_end)
+        return bool(self.run_id) and self.breaker.write(lambda: method(self.run_id, *values, **named), is_end=is_end)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log further settings or facts; a param once logged keeps its value."""
+        """Log parameters; a parameter once logged keeps its value."""
         from mlflow.entities import Param
 
         self._write(self.client.log_batch, params=[Param(name, str(value)) for name, value in params.items()])
@@ -107,11 +115,25 @@ class Run:
         self._write(self.client.log_batch, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def log_files(self, files: Iterable[Path], folder: str | None = None) -> bool:
-        """Store copies of files with the run; return whether it has them all."""
+        """Store copies of files with the run; return whether all were stored."""
         return all([self._write(self.client.log_artifact, str(file), folder) for file in files])
 
     def log_dataset(self, name: str, digest: str, source: str, n_rows: int, n_features: int) -> None:
-        """Record which data the run learned from; ``digest`` is the SHA-256 of the prepared arrays."""
+        """Record which data the run learned from.
+
+        Parameters
+        ----------
+        name : str
+            Name of the data set.
+        digest : str
+            SHA-256 of the prepared arrays.
+        source : str
+            Folder of the prepared arrays.
+        n_rows : int
+            Number of training rows.
+        n_features : int
+            Pixels of an image.
+        """
         import json
 
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -140,22 +162,28 @@ class Run:
             self.end("FAILED", f"{type(error).__name__}: {error}")
 
     def metrics(self) -> dict[str, float]:
-        """Return the last value of each metric."""
-        with answered(self.mirror.where):
+        """Return the last value of each metric.
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer; so do all methods that read.
+        """
+        with answered(self.breaker.where):
             return dict(self.client.get_run(self.run_id).data.metrics)
 
     def tags(self) -> dict[str, str]:
-        """Return its tags."""
-        with answered(self.mirror.where):
+        """Return the tags of the run."""
+        with answered(self.breaker.where):
             return dict(self.client.get_run(self.run_id).data.tags)
 
     def download(self, folder: Path) -> list[Path]:
-        """Put the files of the top level into ``folder`` and return them; a file that is not there is left out."""
+        """Download the files of the top level into ``folder`` and return their paths; missing files are left out."""
         from mlflow.exceptions import MlflowException
 
         folder.mkdir(parents=True, exist_ok=True)
         taken: list[Path] = []
-        with answered(self.mirror.where):
+        with answered(self.breaker.where):
             for file in self.client.list_artifacts(self.run_id):
                 with contextlib.suppress(MlflowException, FileNotFoundError):
                     taken += (
@@ -166,8 +194,8 @@ class Run:
         return taken
 
     def copy_into(self, other: "Run", files: Iterable[Path]) -> None:
-        """Give ``other`` this run's params and histories, its files as downloaded, and the tags of a finished one."""
-        with answered(self.mirror.where):
+        """Copy the parameters, the histories and the downloaded ``files`` of this run into ``other``, and tag it."""
+        with answered(self.breaker.where):
             known = self.client.get_run(self.run_id).data
             other.log_params(known.params)
             for name in known.metrics:
@@ -178,8 +206,8 @@ class Run:
             other.set_tags({OUTPUTS: "true"})
 
     def reopen(self) -> None:
-        """Set an ended run RUNNING again, to be continued."""
-        with answered(self.mirror.where):
+        """Set an ended run RUNNING again."""
+        with answered(self.breaker.where):
             self.client.update_run(self.run_id, status="RUNNING")
             if REASON in self.client.get_run(self.run_id).data.tags:
                 self.client.delete_tag(self.run_id, REASON)
@@ -193,7 +221,7 @@ class Run:
         return dict(self._history(metric)).get(step)
 
     def _history(self, metric: str) -> list[tuple[int, float]]:
-        with answered(self.mirror.where):
+        with answered(self.breaker.where):
             points = self.client.get_metric_history(self.run_id, metric)
         return [(point.step, float(point.value)) for point in points]
 

@@ -11,7 +11,7 @@ from mlpsweep.training.model import Model
 
 
 class Classifier(PythonModel):
-    """Pixels in, class probabilities out."""
+    """Turns pixels into class probabilities."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights."""

@@ -1,4 +1,4 @@
-"""Where runs are tracked; light enough for the help page, so mlflow is not imported here."""
+"""The settings of tracking, without mlflow, so that the help page answers at once."""
 
 from dataclasses import dataclass
 

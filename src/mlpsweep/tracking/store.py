@@ -1,4 +1,4 @@
-"""The tracking store: where it is, how it is opened by many processes at once, which runs it holds."""
+"""The tracking store: its address, opening it from many processes at once, creating and finding its runs."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 from mlpsweep.errors import StorageError, hide_passwords
 from mlpsweep.files import locked
-from mlpsweep.tracking.mirror import Mirror, answered
+from mlpsweep.tracking.breaker import CircuitBreaker, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no bars for files of a few
-# kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
+# MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no progress bars for files of a
+# few kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -33,7 +33,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
-# A server that does not answer this question in so many seconds is not there.
+# A server that does not answer at this path within HELLO_S seconds counts as unreachable.
 HELLO, HELLO_S = "/health", 5
 
 
@@ -59,16 +59,16 @@ class Store:
     Parameters
     ----------
     client : MlflowClient
-        Of the store.
+        Client of the store.
     experiment_id : str
-        Of the experiment.
-    mirror : Mirror
-        What all its runs are written through.
+        Id of the experiment.
+    breaker : CircuitBreaker
+        Circuit breaker that all runs of the store share.
     """
 
     client: "MlflowClient"
     experiment_id: str
-    mirror: Mirror
+    breaker: CircuitBreaker
 
     def start_run(
         self,
@@ -79,51 +79,76 @@ class Store:
         parent_id: str | None = None,
         start_time_ms: int | None = None,
     ) -> Run:
-        """Create a run, RUNNING until its :meth:`Run.end`; its params are logged in the same breath."""
+        """Create a run with its parameters; it is RUNNING until its :meth:`Run.end`.
+
+        Parameters
+        ----------
+        name : str
+            Name for a person to read.
+        tags : mapping
+            Tags, set while the run is created.
+        params : mapping, optional
+            Parameters, logged right after.
+        parent_id : str, optional
+            Id of the parent run.
+        start_time_ms : int, optional
+            POSIX time of the start, milliseconds; by default, now.
+
+        Raises
+        ------
+        StorageError
+            If the store cannot create the run.
+        """
         parent = {PARENT_TAG: parent_id} if parent_id else {}
-        with answered(self.mirror.where):
+        with answered(self.breaker.where):
             created = self.client.create_run(
                 self.experiment_id, start_time=start_time_ms, run_name=name, tags={**tags, **parent}
             )
-        run = Run(self.client, created.info.run_id, self.mirror)
+        run = Run(self.client, created.info.run_id, self.breaker)
         if params:
             run.log_params(params)
         return run
 
     def find_run(self, tags: Mapping[str, str], status: str | None = None) -> Run | None:
-        """Return the newest run that has all these tags, and this status if one is given."""
+        """Return the newest run that has all these tags, and this status if one is given.
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer.
+        """
         words = [f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()]
         words += [f"attributes.status = '{status}'"] if status else []
-        with answered(self.mirror.where):
+        with answered(self.breaker.where):
             runs = self.client.search_runs(
                 [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
             )
-        return Run(self.client, runs[0].info.run_id, self.mirror) if runs else None
+        return Run(self.client, runs[0].info.run_id, self.breaker) if runs else None
 
     def open_run(self, run_id: str) -> Run | None:
-        """Return the run of this id, or None where this store has none."""
+        """Return the run of this id, or None if this store has no such run."""
         from mlflow.exceptions import MlflowException
 
         try:
             self.client.get_run(run_id)
         except MlflowException:
             return None
-        return Run(self.client, run_id, self.mirror)
+        return Run(self.client, run_id, self.breaker)
 
     def end_children(self, parent_id: str) -> None:
-        """End as KILLED what a launcher's processes left RUNNING below a parent: they were stopped without a word."""
+        """End as KILLED the children of a parent that are still RUNNING, because their processes were killed."""
         mine = f"tags.`{PARENT_TAG}` = '{parent_id}' and attributes.status = 'RUNNING'"
-        with suppress(StorageError), answered(self.mirror.where):
+        with suppress(StorageError), answered(self.breaker.where):
             for run in self.client.search_runs([self.experiment_id], mine):
-                Run(self.client, run.info.run_id, self.mirror).end("KILLED", "interrupted")
+                Run(self.client, run.info.run_id, self.breaker).end("KILLED", "interrupted")
 
     def no_run(self) -> Run:
-        """Return a run that records nothing, for work that goes on while the store is away."""
-        return Run(self.client, "", self.mirror)
+        """Return a run that records nothing, for work that goes on while the store fails."""
+        return Run(self.client, "", self.breaker)
 
 
 def quoted(value: str) -> str:
-    """Return a text as it stands between quotes in a question to the store."""
+    """Return a text escaped for quotes in a query to the store."""
     return value.replace("'", "''")
 
 
@@ -131,26 +156,26 @@ def _be_quiet() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name in ("alembic", "mlflow.store.db.utils"):
-        # What goes wrong in there comes as an exception too.
+        # A failure of these libraries arrives as an exception, too.
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def open_store(settings: TrackingSettings, dataset: str) -> Store:
-    """Open the tracking store, making its schema and the experiment if need be.
+    """Open the tracking store; create its schema and the experiment if they are missing.
 
-    Simultaneous first starts would each make the schema, and all but one die: so one process at a time.
+    A lock admits one process at a time: of several that create the schema at once, all but one would fail.
 
     Parameters
     ----------
     settings : TrackingSettings
         Address and experiment.
     dataset : str
-        The manifest's name of the data set: the experiment, unless the settings name one.
+        Name of the data set; it names the experiment, unless the settings do.
 
     Raises
     ------
     StorageError
-        If the store cannot be reached or is damaged; names its address without a password.
+        If the store cannot be reached or is damaged, or the experiment is deleted; the message shows no password.
     """
     uri, name = tracking_uri(settings), settings.experiment or dataset
     where = hide_passwords(uri)
@@ -161,22 +186,23 @@ def open_store(settings: TrackingSettings, dataset: str) -> Store:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            return Store(client, client.create_experiment(name, artifact_location=_artifacts(uri, name)), Mirror(where))
+            created = client.create_experiment(name, artifact_location=_artifacts(uri, name))
+            return Store(client, created, CircuitBreaker(where))
     if experiment.lifecycle_stage != "active":
         raise StorageError(
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
             f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another."
         )
-    return Store(client, experiment.experiment_id, Mirror(where))
+    return Store(client, experiment.experiment_id, CircuitBreaker(where))
 
 
 def reach_store(settings: TrackingSettings) -> None:
-    """Knock at a tracking server's door, so that one that is not there is known before anything is made for it.
+    """Check that a tracking server answers, before any work is done for it.
 
     Raises
     ------
     StorageError
-        If it does not answer within seconds.
+        If the server does not answer within seconds.
     """
     uri = tracking_uri(settings)
     _be_quiet()
@@ -186,7 +212,7 @@ def reach_store(settings: TrackingSettings) -> None:
 
 
 def _knock(uri: str) -> None:
-    """Raise an OSError unless somebody answers at this address: a refusal is an answer, a strange certificate too."""
+    """Raise an OSError unless a server answers at this address; an error status or a bad certificate is an answer."""
     parts = urlsplit(uri)
     # urllib takes no user and password in an address, and would show them.
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}{HELLO}"

@@ -1,6 +1,6 @@
-"""Tracked runs of single trainings: what is logged of one, and how a folder's or an equal training's run is found.
+"""Tracked runs of single trainings: logging one, reusing an equal one, finding the run of a folder.
 
-The folder is the record and the run its copy; a search's trials have their runs in ``trial_runs``.
+The folder is the record and the run its copy; ``trial_runs`` has the runs of a search's trials.
 """
 
 from collections.abc import Mapping
@@ -19,21 +19,22 @@ from mlpsweep.training.run import TrainingResult
 
 def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, settings: TrainSettings, dataset: Dataset,
                  source: str) -> None:  # fmt: skip
-    """Log what a finished training has learned, from what, and its files.
+    """Log the settings, the data, the result and the files of a finished training.
 
     Parameters
     ----------
     run : Run
-        Open; its epochs were logged as they came.
+        Open run of the training, with all epochs logged.
     folder : TrainingFolder
-        Saved.
+        Folder with all outputs saved.
     result : TrainingResult
+        Result of the training.
     settings : TrainSettings
-        What it was trained with.
+        Settings of the training.
     dataset : Dataset
-        What it was trained on.
+        Data of the training.
     source : str
-        Where the data lie.
+        Folder of the prepared data.
     """
     manifest, model = dataset.manifest, result.model
     run.log_params(lineage.params(settings, model.n_parameters))
@@ -46,22 +47,27 @@ def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, setti
 
 
 def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> Run | None:
-    """Take the outputs of a finished training with the same ``run_key``, if they are there and whole.
+    """Reuse the outputs of a finished training with the same ``run_key``, if the store holds them undamaged.
 
     Parameters
     ----------
     store : Store
     run_key : str
-        Of the training that need not be done then.
+        Key of the training that would otherwise be run.
     run : Run
-        Gets a copy of params, histories and files.
+        Open run that receives parameters, histories and files.
     folder : TrainingFolder
-        Gets the files; nothing is left in it if they are not whole.
+        Folder that receives the files; damaged files are removed from it.
 
     Returns
     -------
     Run or None
-        The run they were taken from.
+        The reused run, or None if there is none to reuse.
+
+    Raises
+    ------
+    StorageError
+        If the store does not answer.
     """
     earlier = store.find_run({"run_key": run_key, OUTPUTS: "true"}, "FINISHED")
     if earlier is None:
@@ -81,7 +87,17 @@ def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> 
 
 
 def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSettings) -> Run:
-    """Return the run of a folder's training: by the id beside it, else by its run_key, else a new one, ``restored``."""
+    """Return the run of a folder's training, found by the id beside the folder, or else by its ``run_key``.
+
+    Where the store holds neither, a new run tagged ``restored`` is created from the folder.
+
+    Raises
+    ------
+    DataFormatError
+        If the record beside the folder is damaged.
+    StorageError
+        If the store does not answer.
+    """
     record, key = folder.record(), str(model.metadata["run_key"])
     known = store.open_run(record.run_id) if record else None
     found = known or store.find_run({"run_key": key}, "FINISHED")
@@ -95,6 +111,6 @@ def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSe
 
 
 def origin_tags(model: Model) -> Mapping[str, str]:
-    """Return where a searched model comes from, as tags of its registered version: study and trial."""
+    """Return the study and the trial that a model comes from, as tags of its registered version."""
     origin = model.metadata.get("origin") or {}
     return {name: str(origin[name]) for name in ("study", "trial") if origin.get(name) is not None}

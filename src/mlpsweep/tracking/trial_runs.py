@@ -1,4 +1,4 @@
-"""A search's side of tracking: one parent run per study, one child per trial, each continued when its work is."""
+"""The tracked runs of a search: one parent run per study, one child run per trial."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
 from mlpsweep.tracking.run import Run, Status
 from mlpsweep.tracking.store import Store
+from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
@@ -22,13 +23,19 @@ STATUSES: Mapping[str, Status] = {
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
-# Facts of a trial that are amounts; the others become tags.
+# Facts of a trial that are numbers; the other facts become tags.
 MEASURED = ("validation/loss", "epoch_of_weights")
 
 
 @contextmanager
 def search_run(store: Store, study: str) -> Iterator[Run]:
-    """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed."""
+    """Yield the parent run of a study: a new run, or the existing one when the study is joined or resumed.
+
+    Raises
+    ------
+    StorageError
+        If the store does not answer.
+    """
     parent = store.find_run({"study": study, "role": "search"})
     if parent is None:
         tags = {"study": study, "role": "search", "sweep": study, **lineage.origin()}
@@ -46,11 +53,11 @@ class TrialRun:
     Parameters
     ----------
     run : Run
-        Its run, open.
+        Open run of the trial.
     folder : Path
-        Its folder in the study.
+        Folder of the trial, in the study.
     logged : int
-        Epochs that the run already holds. MLflow appends, so a continued trial must not log them again.
+        Number of epochs that the run already holds. MLflow appends, so a continued trial must not log an epoch twice.
     """
 
     run: Run
@@ -58,17 +65,26 @@ class TrialRun:
     logged: int
 
     def log_epoch(self, record: "EpochRecord") -> None:
-        """Log an epoch that is not there yet."""
+        """Log an epoch, unless the run already holds it."""
         if record.epoch > self.logged:
             self.run.log_epoch(record)
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
-        """End the run with the trial's status, its facts and its history."""
+        """End the run with the status, the facts and the history of the trial.
+
+        Parameters
+        ----------
+        status : str
+            A key of ``STATUSES``.
+        reason : str or None
+            Why the trial is not complete.
+        facts : mapping
+            Attributes of the trial by name, such as ``weights_hash``.
+        """
         self.run.log_metrics({name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"})
         tags = {name: str(value) for name, value in facts.items() if name not in MEASURED}
         self.run.set_tags({**tags, "trial_state": status})
-        history = self.folder / "history.csv"
-        if history.exists():
+        if history := TrainingFolder(self.folder).saved_history():
             self.run.log_files([history])
         self.run.end(STATUSES[status], reason)
 
@@ -80,7 +96,7 @@ class TrialRecorder:
     Parameters
     ----------
     store : Store
-        Where the runs are logged.
+        Store of the runs.
     study : str
         Name of the study.
     parent_id : str
@@ -99,14 +115,14 @@ class TrialRecorder:
     n_classes: int
 
     def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> TrialRun:
-        """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued.
+        """Return the run of a trial: a new run, or for a continued trial its former run, RUNNING again.
 
-        A store that is away stops no trial: the trial's folder and the study hold what the store then lacks.
+        A failing store stops no trial: the trial's folder and the study hold what the store then lacks.
         """
         return self._open({"trial": str(number), "role": "trial"}, f"{number}", settings, folder)
 
     def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> TrialRun:
-        """Return the run of a finalist's training, found again by its ``run_key``; as :meth:`open_trial` otherwise."""
+        """Return the run of a finalist's training, found by its ``run_key``; see :meth:`open_trial`."""
         mine = {"role": "finalist", "run_key": run_key}
         return self._open(mine, f"finalist {trial}, seed {place + 1}", settings, folder, finalist=str(trial))
 
@@ -116,13 +132,13 @@ class TrialRecorder:
         try:
             return self._found_or_new({"study": self.study, **mine}, title, settings, folder, tags)
         except StorageError as error:
-            self.store.mirror.tell(error)
+            self.store.breaker.tell(error)
             return TrialRun(self.store.no_run(), folder, 0)
 
     def _found_or_new(
         self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, tags: Mapping[str, str]
     ) -> TrialRun:
-        # The tags are set as the run is created, so a worker killed right after cannot leave a run nobody finds.
+        # The store sets the tags as it creates the run, so a worker killed right after leaves no run that nobody finds.
         run = self.store.find_run(mine)
         if run is not None:
             run.reopen()
@@ -137,11 +153,17 @@ class TrialRecorder:
         return TrialRun(run, folder, 0)
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
-        """Return an equal training outside the study: where, the metric of its weights' epoch, and its facts."""
+        """Return an equal training outside the study, or None if the store holds none or fails.
+
+        Returns
+        -------
+        tuple of (str, float, dict) or None
+            Name of the run, metric at the epoch of its weights, and facts of the training.
+        """
         try:
             return self._find(run_key, metric)
         except StorageError as error:
-            self.store.mirror.tell(error)
+            self.store.breaker.tell(error)
             return None
 
     def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:

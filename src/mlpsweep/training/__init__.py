@@ -1,1 +1,1 @@
-"""One training from settings to a model; no tracker, no study, no figures."""
+"""One training, from settings to a model and its folder; ``tracking`` and ``search`` are built on it."""

@@ -1,4 +1,4 @@
-"""Named arrays as the bytes of an .npz file, the same bytes for the same arrays; nothing is pickled, ever."""
+"""Named arrays as the bytes of an .npz file without pickles; equal arrays give equal bytes."""
 
 import io
 import math
@@ -32,9 +32,9 @@ def unpack_arrays(data: bytes, source: str) -> dict[str, npt.NDArray[Any]]:
     Parameters
     ----------
     data : bytes
-        Read as a whole; no array is larger than what it holds.
+        The whole archive; no array may claim to be larger than its bytes.
     source : str
-        Names the data in messages.
+        Name of the data, for messages.
 
     Raises
     ------

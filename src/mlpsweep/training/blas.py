@@ -1,4 +1,4 @@
-"""How many threads BLAS may use in a block of code; nothing else is limited."""
+"""The number of BLAS threads in a block of code."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Where a training stands, on disk after every epoch; the newest that is whole is the one that counts."""
+"""The checkpoints of a training, written after every epoch; the newest undamaged one counts."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ KEPT: Final = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a training needs to go on as if it had never stopped.
+    """The state of a training after an epoch, from which it goes on as if it had never stopped.
 
     Parameters
     ----------
     run_key : str
-        Of the training it belongs to.
+        Key of the training.
     epoch : int
-        Epochs done.
+        Number of finished epochs.
     values : dict
         JSON values: counters, generator states, history.
     arrays : dict of ndarray
@@ -43,7 +43,12 @@ class Checkpoint:
 class CheckpointStore:
     """Keeps the two newest checkpoints of one training in a folder of their own.
 
-    Each file starts with the SHA-256 of all that follows.
+    Each file starts with the SHA-256 of its rest.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, created by the first checkpoint.
     """
 
     folder: Path
@@ -70,12 +75,12 @@ class CheckpointStore:
         Parameters
         ----------
         run_key : str
-            Checkpoints of any other training, or of this one on another kind of machine, are passed over.
+            Key of the training; checkpoints with another key, as from another kind of machine, are passed over.
 
         Returns
         -------
         checkpoint : Checkpoint or None
-            None if there is none to use.
+            The checkpoint, or None if there is none to use.
         skipped : tuple of str
             A message for each newer file that was passed over.
         """

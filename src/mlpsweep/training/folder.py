@@ -1,6 +1,6 @@
-"""The folder of one training, which is the record of it (ADR 6): saved, read and checked here and nowhere else.
+"""The folder of one training, which is its record (ADR 6): writing, reading and checking its files.
 
-Only this module knows the names of its files. People may edit or damage them; each is read believing nothing.
+Only this module knows the names of the files. People may edit or damage a file, so each one is checked as it is read.
 """
 
 import csv
@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from mlpsweep import config
 from mlpsweep.errors import DataError, DataFormatError, SettingsError
-from mlpsweep.files import read_json, read_text, write_atomic, write_json
+from mlpsweep.files import beside, read_json, read_text, write_atomic, write_json
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.history import History
 from mlpsweep.training.identity import settings_digest
@@ -24,22 +24,22 @@ REMEDY: Final = "Name a folder that `python -m pipeline.train` wrote, or train i
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What differs from time to time about a training, and so lies beside its folder: ``<folder>.run.json``.
+    """The circumstances of a training, which differ between equal trainings: ``<folder>.run.json``, beside its folder.
 
     Parameters
     ----------
     run_id : str
-        Of the tracked run; empty if the store could not make one.
+        Id of the tracked run; empty if the store could not create one.
     name : str
-        A name that a person can read.
+        Name of the run for a person to read.
     made_with : mapping of str to str
         Versions, machine and commit.
     seconds : float or None
         Wall time of the training; None while it runs.
     metrics : mapping of str to float
-        Of the epoch whose weights the model has.
+        Metrics of the epoch whose weights the model has.
     reused_from : str or None
-        The run whose outputs were taken.
+        Id of the run whose outputs were reused.
     """
 
     run_id: str
@@ -51,7 +51,7 @@ class RunRecord:
 
     @classmethod
     def parse(cls, values: Any) -> Self:
-        """Return the record of a file's value.
+        """Return the record that a JSON value holds.
 
         Raises
         ------
@@ -76,19 +76,19 @@ class TrainingFolder:
     Parameters
     ----------
     path : Path
-        May be missing until something is saved.
+        The folder; it may be missing until something is saved.
     """
 
     path: Path
 
     @property
     def weights(self) -> Path:
-        """File of the model."""
+        """Path of the model's file."""
         return self.path / "model.npz"
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """Every file that a finished training leaves."""
+        """Paths of all files that a finished training leaves."""
         return (self.weights, self._history, self._settings, self.path / "curves.png")
 
     @property
@@ -101,7 +101,7 @@ class TrainingFolder:
 
     @property
     def _record(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.run.json")
+        return beside(self.path, ".run.json")
 
     def save(self, result: TrainingResult, settings: TrainSettings, curves: bytes) -> None:
         """Write all outputs, each whole or not at all.
@@ -109,10 +109,16 @@ class TrainingFolder:
         Parameters
         ----------
         result : TrainingResult
+            Result of the training.
         settings : TrainSettings
-            What it was trained with.
+            Settings of the training.
         curves : bytes
-            The figure of its history, PNG.
+            Figure of the history, PNG.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written.
         """
         result.model.save(self.weights)
         self.save_history(result.history)
@@ -120,22 +126,23 @@ class TrainingFolder:
         write_atomic(self.path / "curves.png", curves)
 
     def save_history(self, history: History) -> Path:
-        """Write the history alone, which is all that a trial of a search keeps; return its file."""
+        """Write the history alone, the only file that a trial of a search keeps, and return its path."""
         write_atomic(self._history, history.to_csv().encode())
         return self._history
 
     def saved_history(self) -> Path | None:
-        """Return the file of the history, or None if there is none."""
+        """Return the path of the history's file, or None if the file is missing."""
         return self._history if self._history.exists() else None
 
     def load(self) -> tuple[Model, TrainSettings]:
-        """Return the model and the settings it was trained with.
+        """Return the model and its settings.
+
+        A model of an earlier version, which holds no digest of its settings, is not checked against them.
 
         Raises
         ------
         DataError
-            If a file is missing, damaged, or the two do not belong together. A model made before models held the
-            digest of their settings is taken at its word.
+            If a file is missing or damaged, or the two files do not belong together.
         """
         model, settings = Model.load(self.weights), self.settings()
         if lost := [name for name in ("dataset", "data_digest", "run_key") if name not in model.metadata]:
@@ -157,7 +164,7 @@ class TrainingFolder:
         DataError
             If the file is missing.
         DataFormatError
-            If it holds no settings of a training.
+            If the file holds no settings of a training.
         """
         text = read_text(self._settings, REMEDY)
         try:
@@ -176,7 +183,7 @@ class TrainingFolder:
         DataError
             If the file is missing.
         DataFormatError
-            If it is no such table.
+            If the file is not a table of epochs.
         """
         lines = csv.DictReader(self.history_text().splitlines())
         try:
@@ -190,11 +197,17 @@ class TrainingFolder:
         return rows
 
     def history_text(self) -> str:
-        """Return the history as it is written; as :meth:`history`."""
+        """Return the text of the history's file.
+
+        Raises
+        ------
+        DataError
+            If the file is missing.
+        """
         return read_text(self._history, REMEDY)
 
     def record(self) -> RunRecord | None:
-        """Return what lies beside the folder about its run, or None if nothing does.
+        """Return the record beside the folder, or None if there is none.
 
         Raises
         ------
@@ -212,5 +225,5 @@ class TrainingFolder:
             raise DataFormatError(f"{self._record}: not the record of a run ({error}). {remedy}") from error
 
     def write_record(self, record: RunRecord) -> None:
-        """Write the record of the run beside the folder; what is not known is left out."""
+        """Write the record beside the folder; unknown values are left out."""
         write_json(self._record, {k: v for k, v in dataclasses.asdict(record).items() if v is not None and v != {}})

@@ -1,4 +1,4 @@
-"""What a training reports: a record per epoch, a record every few updates, and their table; nothing is computed."""
+"""The records of a training, one per epoch and one every few updates, and their table."""
 
 import csv
 import dataclasses
@@ -22,7 +22,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Loss and accuracy of the monitored split; None for the split that is not."""
+    """Loss (mean cross-entropy, nats) and accuracy (0 .. 1) of the monitored split; None for the other split."""
 
     validation_loss: float | None = None
     validation_accuracy: float | None = None
@@ -30,14 +30,14 @@ class Measured:
     test_accuracy: float | None = None
 
     def measured(self) -> dict[str, float]:
-        """Return what was measured by its metric's name, such as ``validation/loss``."""
+        """Return the measured values by metric, such as ``validation/loss``."""
         named = {field.name.replace("_", "/"): getattr(self, field.name) for field in dataclasses.fields(Measured)}
         return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord(Measured):
-    """One batch, before its update.
+    """The figures of one batch, before its update.
 
     Parameters
     ----------
@@ -59,28 +59,31 @@ class BatchRecord(Measured):
     cost: float | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics by name: ``batch/loss``, ``batch/accuracy`` and what was measured."""
+        """Return the metrics by name: ``batch/loss``, ``batch/accuracy`` and those of the monitored split."""
         cost = {} if self.cost is None else {"batch/cost": self.cost}
         return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **cost, **self.measured()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord(Measured):
-    """One epoch.
+    """The figures of one epoch.
 
     Parameters
     ----------
     epoch : int
-        From 1.
+        Number of the epoch, from 1.
     update : int
-        Updates done since the training began.
+        Number of updates since the training began.
     learning_rate : float
-        Of the epoch's last update.
+        Learning rate of the epoch's last update.
     train_loss, train_penalty, train_accuracy, train_cost : float
         Means over the epoch's batches, each before its update, weighted by rows; the cost with ``report_cost`` only.
     batches : tuple of BatchRecord
-    seconds, samples_per_s : float
-        Wall time of the epoch, and rows trained on per second of it, measuring left out. Not compared.
+        Records of single batches, every ``log_every`` and every ``monitor_every`` updates.
+    seconds : float
+        Wall time of the epoch; not compared.
+    samples_per_s : float
+        Training rows per second, without the time of measuring; not compared.
     """
 
     epoch: int
@@ -136,7 +139,7 @@ class History:
         return self.records[index]
 
     def to_csv(self) -> str:
-        """Return one line per epoch: every float by ``repr``, so that equal histories are equal bytes; no times."""
+        """Return one line per epoch, floats by ``repr`` and without times, so that equal histories are equal bytes."""
         present = [name for name in COLUMNS if any(name in record.metrics() for record in self.records)]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")

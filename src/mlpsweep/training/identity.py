@@ -1,4 +1,4 @@
-"""What decides the bits of a training, as one digest; nothing is trained here."""
+"""The ``run_key``, a digest of everything that decides the bits of a training, and its parts."""
 
 import dataclasses
 import functools
@@ -26,8 +26,8 @@ NUMERIC_SOURCES: Final = (
     *(f"training/{name}.py" for name in ("blas", "measure", "run", "setup", "trainer")),
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset")),
 )
-"""Files whose bytes can change what a training computes, relative to the package; a file that only reads, writes or
-tells results is none."""
+"""Paths, relative to the package, of the files that can change what a training computes; files that only read, write or
+report results are left out."""
 
 
 @functools.cache
@@ -51,13 +51,13 @@ def identity_of(settings: Settings) -> dict[str, Any]:
         elif field.metadata.get("identity", True):
             values[field.name] = value
     if isinstance(settings, TrainSettings):
-        # Two ways of saying one thing are one training: a name or a list of it, a number or the data set's budget.
+        # Two spellings of one training have one key: a name or a list of it, a number or the data set's budget.
         values |= {"activation": settings.activations, "n_epochs": settings.total_epochs}
     return values
 
 
 def settings_digest(settings: TrainSettings) -> str:
-    """Return the SHA-256 over the settings that can change what is learned; a model holds that of its own."""
+    """Return the SHA-256 over the settings that can change what is learned; a model holds its settings' digest."""
     return hashlib.sha256(json.dumps(identity_of(settings), sort_keys=True).encode()).hexdigest()
 
 
@@ -72,7 +72,7 @@ def numeric_environment() -> dict[str, Any]:
 
 
 def blas_libraries() -> list[str]:
-    """Return the BLAS of NumPy and of SciPy, such as ``numpy: openblas 0.3.31 Haswell``; others' are left out."""
+    """Return the BLAS of NumPy and of SciPy, such as ``numpy: openblas 0.3.31 Haswell``, and of no other package."""
     found = [info for info in controller().info() if info["user_api"] == "blas"]
     bundled = [(Path(info["filepath"]).parent.name.split(".")[0], info) for info in found]
     own = [(owner, info) for owner, info in bundled if owner in ("numpy", "scipy")]
@@ -88,9 +88,9 @@ def run_key(settings: TrainSettings, data_digest: str) -> str:
     Parameters
     ----------
     settings : TrainSettings
-        Only the keys marked as identity count; ``threads`` is one of them.
+        Settings of the training; only the keys marked as identity count, ``threads`` among them.
     data_digest : str
-        Of the prepared data and its split.
+        SHA-256 of the prepared data and its split.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def run_key(settings: TrainSettings, data_digest: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return facts about machine and versions for a person to read, by name."""
+    """Return the machine and the versions for a person to read, by name."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -120,7 +120,7 @@ def environment() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's name; Linux keeps it in a file, other systems answer by themselves."""
+    """Return the processor's name, from Linux's file or from Python's ``platform``."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

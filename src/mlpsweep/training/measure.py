@@ -1,4 +1,4 @@
-"""Logits, loss and accuracy of many rows in large batches: one set of arrays, no float copy of the data."""
+"""Logits, loss and accuracy of many rows in large batches, without a float copy of the data."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""A trained network with all that is needed to use it: file, hash and predictions; no training."""
+"""A trained network: its file, its hash and its predictions."""
 
 import dataclasses
 import hashlib
@@ -26,7 +26,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class Model:
-    """Parameters, and how pixels become the network's input.
+    """A trained network with the scaling of its input.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Model:
     scale, shift : float
         x = pixel * scale + shift.
     metadata : mapping
-        Where it comes from, JSON values by name: ``dataset``, ``stands_in_for``, ``data_digest``, ``run_key``, ...
+        Origin of the model, JSON values by name: ``dataset``, ``stands_in_for``, ``data_digest``, ``run_key``, ...
     """
 
     params: Params
@@ -53,12 +53,12 @@ class Model:
 
     @property
     def n_classes(self) -> int:
-        """Classes told apart."""
+        """Number of classes."""
         return self.params.layer_sizes[-1]
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return int(self.params.flat.size)
 
     @property
@@ -72,15 +72,15 @@ class Model:
 
     @property
     def data_folder(self) -> str:
-        """Name of its data's folder: that of the data set, or of the set that its data stand in for."""
+        """Name of the data's folder: the data set's, or that of the set for which the data stand in."""
         return str(self.metadata.get("stands_in_for") or self.metadata["dataset"])
 
     def with_metadata(self, **metadata: Any) -> "Model":
-        """Return the same model with more metadata."""
+        """Return a copy of the model with more metadata; the parameters are shared."""
         return dataclasses.replace(self, metadata={**self.metadata, **metadata})
 
     def network(self) -> Network:
-        """Return the network to run."""
+        """Return the network that computes the logits; the parameters are shared."""
         return Network(self.params, tuple(ACTIVATIONS[name] for name in self.activations))
 
     def predict_logits(self, images: ImageArray | FloatArray) -> FloatArray:
@@ -123,7 +123,13 @@ class Model:
         return labels
 
     def save(self, path: Path) -> None:
-        """Write the model as .npz, atomically; equal models give equal bytes."""
+        """Write the model as .npz, atomically; equal models give equal bytes.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written.
+        """
         about = {
             "format": FORMAT,
             "layer_sizes": self.params.layer_sizes,
@@ -145,9 +151,9 @@ class Model:
         Raises
         ------
         DataError
-            If there is no such file.
+            If the file does not exist.
         DataFormatError
-            If it is not what :meth:`save` writes: damaged, other arrays, dtypes or shapes.
+            If the file is not what :meth:`save` writes: damaged, or with other arrays, dtypes or shapes.
         """
         content = read_bytes(path, "Train a model: python -m pipeline.train")
         try:

@@ -1,4 +1,4 @@
-"""The proof of a training by training it again: what differs between the record and the repetition; nothing is run."""
+"""The proof of a training by a repetition: the differences between the two."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,20 +11,21 @@ from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
 
 TOLERANCE: Final = 0.005
-"""How far accuracies (0 .. 1) may differ where bits are not promised: on other versions, or another processor."""
+"""Largest difference of accuracies (0 .. 1) on other versions or another processor, where bits are not promised."""
 
 
 def differences(folder: TrainingFolder, model: Model, repeated: TrainingResult) -> Iterator[str]:
-    """Yield what differs between a recorded training and its repetition.
+    """Yield a message for each difference between a recorded training and its repetition.
 
     Parameters
     ----------
     folder : TrainingFolder
-        The record.
+        Folder of the recorded training.
     model : Model
-        Its model.
+        Model of the recorded training.
     repeated : TrainingResult
-        Of the record's settings, on the same data. Bits must agree where the ``run_key`` does.
+        Result of training again with the recorded settings, on the same data. If the two ``run_key`` agree, so must
+        the bits.
 
     Raises
     ------

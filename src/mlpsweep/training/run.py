@@ -1,4 +1,4 @@
-"""One training from settings and data to a model: what train, search, recipes and verify share; no tracker."""
+"""One training from settings and data to a model, as train, search, recipes and verify share it."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -24,13 +24,14 @@ OnEpoch = Callable[[EpochRecord], object]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training leaves.
+    """The result of a training.
 
     Parameters
     ----------
     model : Model
-        With the last epoch's parameters, or the best one's where ``patience`` is set.
+        Model with the parameters of the last epoch, or of the best one if ``patience`` is set.
     history : History
+        Records of all epochs.
     epoch_of_weights : int
         Epoch after which the model's parameters were taken; 0 if none was trained.
     seconds : float
@@ -100,16 +101,16 @@ def run_training(
     ----------
     settings : TrainSettings
     dataset : Dataset
-        With its test split where ``monitor=test``.
+        Data set, loaded with its test split if ``monitor=test``.
     on_epoch : callable or None
-        Called with each epoch's record, after its checkpoint is on the disk. When a training is resumed it is called
-        with the restored records first, so a receiver that was killed in between misses none. What it raises ends
-        the training and is passed on.
+        Callback with each epoch's record, after the checkpoint is on the disk. A resumed training first calls it with
+        the restored records, so a receiver that was killed in between misses none. An exception of the callback ends
+        the training.
     on_progress : callable or None
-        See :data:`mlpsweep.training.trainer.OnProgress`.
+        Callback within an epoch, see :data:`mlpsweep.training.trainer.OnProgress`.
     checkpoints : CheckpointStore or None
-        Where to go on from, and where to write after each epoch. A resumed training ends with the bits of one that
-        was never interrupted.
+        Store of the checkpoints to resume from and to write after each epoch. A resumed training ends with the bits
+        of one that was never interrupted.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From settings and data to the state in which a training begins, and to and from a checkpoint; no loop."""
+"""The state in which a training begins, made from settings and data, and its way to and from a checkpoint."""
 
 import dataclasses
 import functools

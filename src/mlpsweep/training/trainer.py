@@ -1,4 +1,4 @@
-"""The training loop: batches in, epoch records out; no files, no tracker, no early decisions about settings."""
+"""The training loop: batches in, epoch records out; ``run`` saves checkpoints and passes the records on."""
 
 import functools
 import math
@@ -31,7 +31,7 @@ OnProgress = Callable[[int, int, float, float], object]
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The numbers of a training that its loop needs.
+    """The settings of a training in the form that its loop needs.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class TrainingPlan:
 
 @dataclass
 class State:
-    """Everything that changes while a training runs, and nothing else; the network's parameters are in ``network``.
+    """Everything that changes while a training runs; ``network`` holds the parameters.
 
     Parameters
     ----------

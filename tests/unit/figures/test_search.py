@@ -8,12 +8,12 @@ from mlpsweep.figures.search import (
     FIGURES,
     draw_search,
     history,
-    idle_share,
     importances,
     intermediate_values,
     slice_panel,
     slices,
     timeline,
+    work_time,
 )
 from mlpsweep.search.rows import Search
 
@@ -76,14 +76,16 @@ def test_timeline_has_a_lane_per_worker_and_a_bar_per_trial(search):
     assert axes.get_xlabel() == "time since the first start, s"
 
 
-def test_idle_share_by_hand(search):
+def test_work_time_by_hand(search):
     # Two workers over 38 s, four trials of 8 s each: 64 of 76 s busy.
-    assert idle_share(search) == pytest.approx(12 / 76)
+    worked = work_time(search)
+    assert (worked.seconds, worked.n_workers) == (38.0, 2)
+    assert worked.busy_share == pytest.approx(64 / 76)
 
 
-def test_idle_share_without_times_is_unknown(search):
+def test_work_time_without_times_is_unknown(search):
     timeless = tuple(dataclasses.replace(t, start=None, end=None) for t in search.trials)
-    assert idle_share(dataclasses.replace(search, trials=timeless)) is None
+    assert work_time(dataclasses.replace(search, trials=timeless)) is None
 
 
 def test_parallel_coordinates_have_a_line_per_complete_trial_the_best_last(search):

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mlpsweep.evaluation.statistics import calibration
 from mlpsweep.figures import errors as error_figures
 from mlpsweep.figures.training import comparison, curves, first_layer, sample_grid
+from mlpsweep.tables import counted
 from mlpsweep.training.history import BatchRecord, EpochRecord, History
 
 
@@ -128,9 +129,11 @@ def test_confused_pairs_show_both_directions_with_their_counts(evaluation, tiny_
     test = tiny_dataset.test
     figure = error_figures.confused_examples(test.images[test.rows], evaluation, (8, 8), n_pairs=1, n_images=2)
     pair = evaluation.confused_pairs[0]
-    lines = {f"{pair.first} read as {pair.second}: {pair.first_as_second}"} if pair.first_as_second else set()
+    lines = (
+        {f"{pair.first} → {pair.second} ({counted(pair.first_as_second, 'image')})"} if pair.first_as_second else set()
+    )
     if pair.second_as_first:
-        lines.add(f"{pair.second} read as {pair.first}: {pair.second_as_first}")
+        lines.add(f"{pair.second} → {pair.first} ({counted(pair.second_as_first, 'image')})")
     assert lines <= texts_of(figure)
     assert len(images_of(figure)) == min(2, pair.first_as_second) + min(2, pair.second_as_first)
 

@@ -1,13 +1,15 @@
 """Command lines become jobs: which, in which order, and what is refused before any of them is composed."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlpsweep.errors import SettingsError
-from pipeline.compose import CONF, check
+from pipeline.compose import CONF, check, plan
 from pipeline.settings import TrainJob
 
 MANUAL = ["manual_relu", "manual_sigmoid", "manual_tanh"]
@@ -32,6 +34,10 @@ def overrides(*words: str, config_dir: Path | None = None) -> list[str]:
         (["optimizer=glob(*)"], ["optimizer=adam", "optimizer=momentum", "optimizer=sgd"]),
         (["recipe=glob(manual_*)"], [f"recipe={name}" for name in MANUAL]),
         (["recipe=glob(manual_*,exclude=*tanh)"], [f"recipe={name}" for name in MANUAL[:2]]),
+        (["recipe=null,manual_tanh"], ["", "recipe=manual_tanh"]),
+        (["recipe=[manual_tanh,strong],[]"], ["recipe=[manual_tanh,strong]", ""]),
+        (["seed=choice(2,1)", "recipe=manual_relu"], [f"seed={seed} recipe=manual_relu" for seed in (2, 1)]),
+        (["seed=1,1"], ["seed=1", "seed=1"]),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -49,7 +55,24 @@ def test_a_sweep_is_the_product_of_its_values_in_order(words: list[str], expecte
         ("seed=range(0,100000000000)", "100000000000 jobs; expected at most 1000"),
         ("learning_rate=range(0.0,1e30,0.5)", "jobs; expected at most 1000"),
         ("learning_rate=range(0.0,inf)", "inf jobs; expected at most 1000"),
-        ("recipe=null,manual_tanh", "recipe: None is not known"),
+        ("seed=sort(range(0,100000000000))", "100000000000 jobs; expected at most 1000"),
+        ("seed=shuffle(range(0,100000000000))", "100000000000 jobs; expected at most 1000"),
+        ("optimizer=null,adam", r"job 0 \(optimizer=null\): optimizer: None is not known"),
+        ("seed=1,-2", r"^job 1 \(seed=-2\): seed: -2 does not fit"),
+        ("hydra/launcher=joblib,basic", "what all jobs share; expected one"),
+        ("hydra.sweep.dir=a,b", "what all jobs share; expected one"),
+        ("hydra.verbose=5", "hydra.verbose: 5 does not fit; expected true or false"),
+        ("hydra.launcherx=1", "only hydra/launcher"),
+        ("hydra.launcher={_target_:os.system}", "may not name code"),
+        ("hydra.launcher.setup=[reboot]", "may not name code"),
+        ("hydra.launcher.pre_dispatch=__import__", "sums and products of numbers"),
+        ("hydra.launcher.pre_dispatch=1//0", "sums and products of numbers"),
+        ("hydra.launcher.n_jobs=0", "a number of processes"),
+        ("seed@x=7", "a setting has one place; expected seed=VALUE"),
+        ("seed=${hydra:job.num}", "may not depend on how Hydra runs it"),
+        ("seed=${ hydra.job.num }", "may not depend on how Hydra runs it"),
+        ("optimizer=[adam,sgd]", r"optimizer: \['adam', 'sgd'\] is not known"),
+        ("recipe=[manual_tanh,nope]", "recipe: 'nope' is not known"),
     ],
 )
 def test_what_cannot_be_run_is_refused_without_being_listed(word: str, named: str) -> None:
@@ -57,9 +80,56 @@ def test_what_cannot_be_run_is_refused_without_being_listed(word: str, named: st
         overrides(word)
 
 
-def test_a_recipe_that_is_null_is_none() -> None:
-    (plain,), (null,) = (check("train", TrainJob, words, multirun=False) for words in ([], ["recipe=null"]))
+@pytest.mark.parametrize("multirun", [False, True])
+@pytest.mark.parametrize("word", ["recipe=null", "recipe=[]", "recipe=NULL"])
+def test_a_recipe_that_is_null_is_none(word: str, multirun: bool) -> None:
+    (plain,), (null,) = (check("train", TrainJob, words, multirun=multirun) for words in ([], [word]))
     assert null.settings == plain.settings
+    assert null.overrides == ()
+
+
+def test_of_two_recipes_both_count_and_the_later_one_goes_over_the_earlier() -> None:
+    both, turned, strong = (
+        check("train", TrainJob, [f"recipe={names}"], multirun=False)[0].settings
+        for names in ("[strong,augmented]", "[augmented,strong]", "strong")
+    )
+    assert (both.optimizer.name, both.learning_rate, both.dropout) == ("momentum", 0.05, strong.dropout)
+    assert (turned.optimizer.name, turned.learning_rate, turned.augment.name) == ("adam", 0.001, "distort")
+
+
+def test_a_range_that_does_not_get_on_ends() -> None:
+    # In floating point 1e16 + 0.5 is 1e16.
+    with pytest.raises(SettingsError, match="jobs; expected at most 1000"):
+        overrides("learning_rate=range(1e16,1.0000000000000002e16,0.5)", "seed=range(1000)")
+
+
+def test_hydra_gets_words_that_give_the_same_jobs() -> None:
+    recipes = "recipe=null,manual_tanh,[manual_tanh,strong]"
+    words = ["seed=shuffle(range(0,9))", "hydra.sweep.dir=x", recipes, "optimizer=glob(*)"]
+    planned = plan("train", TrainJob, words, multirun=True)
+    assert not [word for word in planned.words if word.startswith("hydra.sweep.dir")]
+    lists = [
+        [f"{one.key_or_group}={value}" for value in one.sweep_string_iterator()]
+        for one in OverridesParser.create().parse_overrides(list(planned.words))
+    ]
+    jobs = [tuple(word for word in one if word != "recipe=[]") for one in itertools.product(*lists)]
+    assert [tuple(word for word in job.overrides if "sweep.dir" not in word) for job in planned.jobs] == jobs
+
+
+@pytest.mark.parametrize("header", ["", "# mine\n", "# @package optimizer\n"])
+def test_a_recipe_without_its_first_line_is_told_which(tmp_path: Path, header: str) -> None:
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe" / "mine.yaml").write_text(f"{header}learning_rate: 0.5\n")
+    with pytest.raises(SettingsError, match="recipe: mine.yaml lacks its first line, `# @package _global_`"):
+        overrides("recipe=mine", config_dir=tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"\x00", b"a: !!python/object/apply:os.getcwd []", b"[1]", b"{" * 2000])
+def test_a_recipe_that_is_no_yaml_is_a_sentence(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe" / "mine.yaml").write_bytes(b"# @package _global_\n" + data)
+    with pytest.raises(SettingsError):
+        overrides("recipe=mine", config_dir=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["plain", "it's a folder", "a,b=[c]"])

@@ -1,4 +1,4 @@
-"""Rows of runs over what differs."""
+"""Runs as rows over the settings that differ between them."""
 
 import csv
 from typing import Any

@@ -26,7 +26,7 @@ def page(data):
 def test_headline_gives_the_winners_accuracy_with_its_interval(page, evaluation):
     low, high = (100 * end for end in evaluation.accuracy_interval)
     accuracy = 100 * evaluation.splits["test"].accuracy
-    assert f"The winner of the search reads {accuracy:.2f} % of 360 test images right" in page
+    assert f"The winner of the search classifies {accuracy:.2f} % of 360 test images correctly" in page
     assert f"(95 % interval {low:.2f}–{high:.2f} %)" in page
 
 

@@ -29,10 +29,30 @@ def test_outside_a_signal_only_waits_to_be_asked_for(interrupt: Interrupt) -> No
         pytest.fail("the block began")
 
 
-def test_a_second_signal_is_never_held_back(interrupt: Interrupt) -> None:
+def test_a_second_signal_is_held_back_as_the_first(interrupt: Interrupt) -> None:
     signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    signal.raise_signal(signal.SIGTERM)
+    assert interrupt.signal == signal.SIGINT
+
+
+def test_a_signal_breaks_off_an_end_that_does_not_come(interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.raise_signal(signal.SIGINT)
+    monkeypatch.setattr("mlpsweep.search.interrupt.PATIENCE_S", 0.01)
+    time.sleep(0.02)
+    with pytest.raises(PausedError):
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_ignored_stays_ignored(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt, interrupt.allowed():
+            signal.raise_signal(number)
+        assert not interrupt.is_requested
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_is_held_back_ends_before_the_interrupt_comes(interrupt: Interrupt) -> None:

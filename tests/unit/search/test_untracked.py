@@ -70,7 +70,11 @@ def test_the_same_call_trains_nothing_and_more_trials_the_difference(
 
 
 def test_after_ctrl_c_the_same_call_ends_as_if_it_had_not_been_stopped(
-    settings: TrainSettings, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: TrainSettings,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     whole = run_search(settings, SPACE, tiny_dataset, search=FOUR, folder=tmp_path / "whole")
     resumed: list[int] = []

@@ -110,6 +110,6 @@ def test_a_store_that_refuses_is_told_and_stops_nothing(
 
     run = started(store)
     monkeypatch.setattr(store.client, "search_model_versions", refuse)
-    monkeypatch.setattr(store.mirror, "is_told", False)
+    monkeypatch.setattr(store.breaker, "is_told", False)
     assert make_champion(run, weights(tmp_path, "aa"), {}) is None
     assert "does not take records any more" in capsys.readouterr().err

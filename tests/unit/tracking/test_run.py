@@ -3,7 +3,7 @@
 import pytest
 
 from mlpsweep.tracking import run as run_module
-from mlpsweep.tracking.mirror import Mirror
+from mlpsweep.tracking.breaker import CircuitBreaker
 from mlpsweep.tracking.run import PAUSE_S, Run
 from mlpsweep.training.history import EpochRecord
 
@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_quick_epochs_share_a_request_and_the_last_one_goes_with_the_end(clock: Clock) -> None:
     client = Client()
-    run = Run(client, "id", Mirror("here"))  # type: ignore[arg-type]
+    run = Run(client, "id", CircuitBreaker("here"))  # type: ignore[arg-type]
     for epoch in range(1, 8):
         run.log_epoch(record(epoch))
         clock.now += PAUSE_S / 4

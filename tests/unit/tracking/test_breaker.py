@@ -4,8 +4,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from mlpsweep.errors import StorageError, hide_passwords, reason_of
-from mlpsweep.tracking import mirror
-from mlpsweep.tracking.mirror import N_TRIES, PATIENCE, Mirror, answered
+from mlpsweep.tracking import breaker
+from mlpsweep.tracking.breaker import N_TRIES, PATIENCE, CircuitBreaker, answered
 
 
 class Clock:
@@ -18,7 +18,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(mirror, "time", clock)
+    monkeypatch.setattr(breaker, "time", clock)
     return clock
 
 
@@ -27,7 +27,7 @@ def refuse() -> None:
 
 
 def test_a_failed_write_is_told_once_and_stops_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    writer = Mirror("http://host")
+    writer = CircuitBreaker("http://host")
     assert [writer.write(refuse), writer.write(refuse)] == [False, False]
     assert capsys.readouterr().err == (
         "warning: tracking.uri: http://host does not take records any more (Connection refused). Nothing "
@@ -36,7 +36,7 @@ def test_a_failed_write_is_told_once_and_stops_nothing(clock: Clock, capsys: pyt
 
 
 def test_a_store_is_left_alone_in_proportion_to_the_time_its_failure_took(clock: Clock) -> None:
-    writer, tried = Mirror("http://host"), []
+    writer, tried = CircuitBreaker("http://host"), []
 
     def hang() -> None:
         tried.append(clock.now)
@@ -52,7 +52,7 @@ def test_a_store_is_left_alone_in_proportion_to_the_time_its_failure_took(clock:
 
 
 def test_the_end_of_a_run_is_tried_while_the_store_is_left_alone(clock: Clock) -> None:
-    writer = Mirror("http://host", resumes_at=clock.now + 60.0)
+    writer = CircuitBreaker("http://host", resumes_at=clock.now + 60.0)
     assert not writer.write(lambda: None)
     assert writer.write(lambda: None, is_end=True)
 
@@ -68,14 +68,14 @@ def test_a_locked_file_is_waited_for(clock: Clock, capsys: pytest.CaptureFixture
             raise tried[-1]
 
     is_kept = n_locked < N_TRIES
-    assert Mirror("sqlite:///mlflow.db").write(answer) == is_kept
+    assert CircuitBreaker("sqlite:///mlflow.db").write(answer) == is_kept
     assert len(tried) == min(n_locked + 1, N_TRIES)
     assert ("database is locked" in capsys.readouterr().err) == (not is_kept)
 
 
 def test_a_bug_of_ours_is_not_an_outage() -> None:
     with pytest.raises(TypeError, match="unsupported"):
-        Mirror("http://host").write(lambda: 1 + "1")  # type: ignore[operator]
+        CircuitBreaker("http://host").write(lambda: 1 + "1")  # type: ignore[operator]
 
 
 def test_a_question_without_an_answer_is_a_storage_error() -> None:

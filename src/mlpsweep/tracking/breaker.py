@@ -1,4 +1,4 @@
-"""What a failing store does: a write to it is passed over, a question that needs its answer is an error."""
+"""How a failing store is dealt with: a failed write is skipped, a failed read is an error."""
 
 import sys
 import time
@@ -10,22 +10,26 @@ from mlpsweep.errors import reason_of
 from mlpsweep.files import storage_errors
 
 PATIENCE = 10.0
-"""The store is left alone so many times as long as its failure took: waiting for it costs a tenth of the time."""
+"""Back-off: after a failure that took t seconds, wait PATIENCE * t seconds before the next attempt."""
 LOCKED, N_TRIES = "database is locked", 3
-"""A file that other processes kept for MLflow's 20 s is in use, not away: so many times it is waited for."""
+"""SQLite still locked after MLflow's 20 s time-out means busy, not missing: try N_TRIES times before giving up."""
 
 
 @dataclass
-class Mirror:
-    """The way of a process's records to the store; its failures stop no training.
+class CircuitBreaker:
+    """Sends records to the store and pauses after a failure, so that a failing store stops no training.
 
-    The output folder is the record and the store its mirror. So what cannot be written is told once and passed over,
-    nothing is kept back, and after a while the store is tried again.
+    The output folder is the record and the store its copy. A failed write is therefore reported once and dropped, and
+    the next attempt is made after a pause.
 
     Parameters
     ----------
     where : str
-        The store's address, fit to be shown.
+        The store's address, without a password.
+    is_told : bool
+        Whether the user was told that records are being lost.
+    resumes_at : float
+        End of the pause, in seconds of ``time.monotonic``.
     """
 
     where: str
@@ -33,9 +37,9 @@ class Mirror:
     resumes_at: float = 0.0
 
     def write(self, send: Callable[[], object], *, is_end: bool = False) -> bool:
-        """Call ``send``, which writes to the store, unless the store is being left alone; return whether it is done.
+        """Call ``send``, which writes to the store, unless a pause is on; return whether the write succeeded.
 
-        A run's end is tried in any case: without it the run would be RUNNING for ever.
+        The end of a run (``is_end``) is sent during a pause, too: without its end the run would stay RUNNING for ever.
         """
         started = time.monotonic()
         if started < self.resumes_at and not is_end:
@@ -73,12 +77,17 @@ def _send_patiently(send: Callable[[], object]) -> None:
 
 @contextmanager
 def answered(where: str) -> Iterator[None]:
-    """Turn a failure of the store in the block into ours.
+    """Turn a failure of the store inside the block into a StorageError.
+
+    Parameters
+    ----------
+    where : str
+        The store's address, without a password.
 
     Raises
     ------
     StorageError
-        If the store cannot be asked.
+        If the store does not answer.
     """
     expected = (
         "a store of MLflow that can be used. Start its server, or leave out tracking.uri and MLFLOW_TRACKING_URI: "
@@ -92,5 +101,5 @@ def _failures() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    # A database's driver may not be installed.
+    # ImportError: the driver of a database may not be installed.
     return MlflowException, SQLAlchemyError, OSError, ImportError
