@@ -143,6 +143,7 @@ DOOR = Door(
     config="search",
     run=run,
     around=around,
+    writes_folder=True,
     # With -m worker=range(4) a launcher starts workers, which write the same outcome.
     shares_folder=True,
 )

@@ -130,6 +130,7 @@ DOOR = Door(
     run=run,
     around=around,
     makes_folder=True,
+    writes_folder=True,
 )
 
 if __name__ == "__main__":
