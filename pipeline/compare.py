@@ -51,7 +51,15 @@ def found(settings: CompareJob) -> "list[TrackedRun]":
     return of_sweep + runs.of_ids(settings.run_ids)
 
 
-DOOR = Door(module="pipeline.compare", text=__doc__, settings=CompareJob, config="compare", run=run, makes_folder=True)
+DOOR = Door(
+    module="pipeline.compare",
+    text=__doc__,
+    settings=CompareJob,
+    config="compare",
+    run=run,
+    makes_folder=True,
+    writes_folder=True,
+)
 
 if __name__ == "__main__":
     enter("pipeline.compare")

@@ -27,8 +27,10 @@ from yaml import YAMLError
 from mlpsweep.config import load
 from mlpsweep.errors import SettingsError
 from mlpsweep.schema import Settings, nearest
+from pipeline.code import refuse_code
 from pipeline.folders import unusable
 from pipeline.limits import impossible
+from pipeline.secrets import refuse_secrets
 from pipeline.words import DELTAS, length, parse, refused
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -251,6 +253,9 @@ class _Composer:
             except FAULTS as error:
                 message = " ".join(str(error).split())
                 raise SettingsError(f"configuration: {message}. Put that file right: conf/ holds examples") from error
+            refuse_code(config)
+            if self._multirun:
+                refuse_secrets(config)
             self._composed[groups] = config
         return self._composed[groups]
 

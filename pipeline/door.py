@@ -83,6 +83,8 @@ class Door:
         Context manager that goes around all jobs of ``-m``; None if the door takes no ``-m``.
     makes_folder : bool
         Whether ``run`` writes into a new folder unless ``output_dir`` names one.
+    writes_folder : bool
+        Whether ``run`` writes into a folder that the command line may name, which must be its own or empty.
     shares_folder : bool
         Whether the jobs of ``-m`` may write into one ``output_dir``.
     """
@@ -94,6 +96,7 @@ class Door:
     run: Callable[[Any, Context], None]
     around: Callable[["Sweep"], contextlib.AbstractContextManager[None]] | None = None
     makes_folder: bool = False
+    writes_folder: bool = False
     shares_folder: bool = False
 
 
@@ -206,8 +209,8 @@ def _storage_error(error: OSError) -> StorageError:
 
 def _bug(error: Exception, where: str) -> Outcome:
     sys.stderr.write(hide_passwords(where) and f"{hide_passwords(where)}\n")
-    traceback.print_exc()
-    return Outcome(BUG, (f"{type(error).__name__}: {error}",))
+    sys.stderr.write(hide_passwords(traceback.format_exc()))
+    return Outcome(BUG, (hide_passwords(f"{type(error).__name__}: {error}"),))
 
 
 def shown(folder: Path) -> Path:
@@ -229,8 +232,10 @@ def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
         return lambda: sys.stdout.write(page(door))
     from pipeline.flags import parse, passed_on
     from pipeline.launch import answer, launch
+    from pipeline.places import refuse_foreign
+    from pipeline.secrets import without_secrets
 
-    args = parse(words)
+    args = parse(without_secrets(words))
     if args.hydra_help or args.version:
         return lambda: answer(door, ["--hydra-help" if args.hydra_help else "--version"])
     if args.shell_completion:
@@ -242,6 +247,8 @@ def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
     planned = plan(door.config, door.settings, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
     if args.cfg or args.info:
         return lambda: answer(door, [*passed_on(args), *planned.words])
+    if door.writes_folder:
+        refuse_foreign(planned.jobs, multirun=args.multirun)
     if not args.multirun:
         return lambda: _run(door, planned.jobs[0])
     if not door.shares_folder and any(job.settings.output_dir for job in planned.jobs):

@@ -71,7 +71,9 @@ def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
     return f"{made} is the {CHAMPION}: models:/{made.split()[0]}@{CHAMPION}"
 
 
-DOOR = Door(module="pipeline.evaluate", text=__doc__, settings=EvaluateJob, config="evaluate", run=run)
+DOOR = Door(
+    module="pipeline.evaluate", text=__doc__, settings=EvaluateJob, config="evaluate", run=run, writes_folder=True
+)
 
 if __name__ == "__main__":
     enter("pipeline.evaluate")

@@ -49,17 +49,18 @@ def own_dataset(model: "Model", trained: "TrainSettings", paths: PathSettings, *
 def data_folders(paths: PathSettings, context: Context) -> "Iterator[DataFolders]":
     """Yield the folders of all data sets; downloads show their progress inside the block.
 
-    A command line that names the data set gets that one, or an error. Recipes of published rows set
-    ``data.fallback: null`` themselves; a winner's recipe takes the data that the search used.
+    A command line that names the data set, or its mirrors, gets that one, or an error. Recipes of published
+    rows set ``data.fallback: null`` themselves; a winner's recipe takes the data that the search used.
     """
     from mlpsweep.data.ready import DataFolders
     from pipeline.progress import ByteBar
 
+    named = (*(f"{group}=" for group in context.chosen), *context.overrides)
     with ByteBar() as bar:
         yield DataFolders(
             raw=Path(paths.raw),
             prepared=Path(paths.prepared),
-            allow_fallback="data" not in context.chosen,
+            allow_fallback=not any(word.startswith(("data=", "data.mirrors=")) for word in named),
             progress=bar.update,
             notify=say,
             on_prepared=draw_samples,

@@ -83,8 +83,9 @@ def around(sweep: Sweep) -> Iterator[None]:
     from mlpsweep.tracking.store import reach_store
     from pipeline.inputs import settled
 
-    reach_store(sweep.jobs[0].settings.tracking)
-    settled(sweep.jobs[0].settings, Context(sweep.folder, chosen=sweep.jobs[0].chosen))
+    job = sweep.jobs[0]
+    reach_store(job.settings.tracking)
+    settled(job.settings, Context(sweep.folder, job.overrides, job.chosen))
     yield
 
 
@@ -148,6 +149,7 @@ DOOR = Door(
     config="search",
     run=run,
     around=around,
+    writes_folder=True,
     # With -m worker=range(4) a launcher starts workers, which write the same outcome.
     shares_folder=True,
 )

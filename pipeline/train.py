@@ -86,7 +86,7 @@ def around(sweep: Sweep) -> Iterator[None]:
 
     reach_store(sweep.jobs[0].settings.tracking)
     for job in sweep.jobs:
-        settings, dataset = settled(job.settings, Context(sweep.folder, chosen=job.chosen))
+        settings, dataset = settled(job.settings, Context(sweep.folder, job.overrides, job.chosen))
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
     with store.start_run(f"sweep {sweep.title}", tags={**origin(), "sweep": str(sweep.folder)}) as parent:
         os.environ[PARENT] = parent.run_id
@@ -131,6 +131,7 @@ DOOR = Door(
     run=run,
     around=around,
     makes_folder=True,
+    writes_folder=True,
 )
 
 if __name__ == "__main__":

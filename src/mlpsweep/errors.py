@@ -17,6 +17,8 @@ The one handler is in ``pipeline/door.py``.
 """
 
 import re
+from typing import Final
+from urllib.parse import unquote
 
 
 class MlpsweepError(Exception):
@@ -25,14 +27,14 @@ class MlpsweepError(Exception):
     Parameters
     ----------
     messages : str
-        One message for each fault.
+        One message for each fault; passwords are blotted out.
     """
 
     exit_code: int = 1
 
     def __init__(self, *messages: str) -> None:
-        super().__init__(*messages)
-        self.messages = messages
+        self.messages = tuple(map(hide_passwords, messages))
+        super().__init__(*self.messages)
 
     def __str__(self) -> str:
         return "\n".join(self.messages)
@@ -101,15 +103,33 @@ class DivergenceError(NoResultError):
         return DivergenceError, (self.epoch, self.update, self.learning_rate, self.loss)
 
 
+_LOGIN: Final = re.compile(r"://\S*@")
+_PARAMETER: Final = re.compile(r"(?<=[?&;])([^\s?&;=]+)=([^\s&]*)")
+_SECRET: Final = re.compile(r"pass|pwd|token|secret|auth|cred|key|sig|odbc_connect", re.IGNORECASE)
+_PASSWORD: Final = re.compile(r"\b(\w*(?:password|passwd|pwd))=[^\s&]+", re.IGNORECASE)
+
+
 def hide_passwords(text: str) -> str:
-    """Return a text with user and password of every address replaced by ``***``.
+    """Return a text fit to be shown: what may be a password in an address or in ``password=...`` is blotted out.
+
+    A password may hold any character but white space, and ``&`` in a query. So too much is blotted out rather than
+    too little: all that lies before the last ``@`` of a word, and the word's end behind ``token=``.
 
     Examples
     --------
-    >>> hide_passwords("GET http://me:a/b@c@host:5000/x failed")
-    'GET http://***@host:5000/x failed'
+    >>> hide_passwords("GET http://me:a/b@c@host:5000/x?year=1998&api_key=k failed")
+    'GET http://***@host:5000/x?year=1998&api_key=*** failed'
     """
-    return re.sub(r"://\S*@", "://***@", text)
+    return hide_parameters(_LOGIN.sub("://***@", text))
+
+
+def hide_parameters(text: str) -> str:
+    """Return a text in which no ``password=...`` of an address's query, or of a driver, can be read."""
+
+    def hidden(found: re.Match[str]) -> str:
+        return f"{found[1]}=***" if _SECRET.search(unquote(found[1])) else found[0]
+
+    return _PASSWORD.sub(r"\1=***", _PARAMETER.sub(hidden, text))
 
 
 def reason_of(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from mlpsweep import rules
 from mlpsweep.errors import SettingsError
+from mlpsweep.passwords import kept
 from mlpsweep.rules import key
 from mlpsweep.schema import Family, Settings, nearest
 
@@ -25,6 +26,8 @@ MONITORS = ("validation", "test", "none")
 SCALINGS = ("standardize", "unit", "none")
 # An installed package has its copy of conf/data beside this file, a checkout has it at the root.
 _OWN_CONF = (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf")
+# A setting is saved and shown, so it holds no password; the request gets it from the environment.
+_MIRROR = rules.Rule(rules.HTTPS.expected, lambda value: kept(rules.HTTPS.parse(value)))
 
 
 def _kind(name: str, meaning: str) -> Any:
@@ -38,7 +41,7 @@ class DataSettings(Settings):
 
     name: str = key(rules.one_of(DATASETS), "data set", "mnist")
     mirrors: tuple[str, ...] = key(
-        rules.list_of(rules.HTTPS, may_be_empty=True), "https addresses, tried in order", "[]", identity=False
+        rules.list_of(_MIRROR, may_be_empty=True), "https addresses, tried in order", "[]", identity=False
     )
     files: dict[str, dict[str, Any]] = key(
         rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "file names, SHA-256, bytes", "{}", identity=False

@@ -1,12 +1,14 @@
 """The download stage and what it finds: a mirror named by the environment, a damaged cache, a full disk."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlpsweep.data.download import download, stand_in_message
+from mlpsweep.data.download import download
+from mlpsweep.data.ready import DataFolders
 from mlpsweep.data.source import Source
 from mlpsweep.errors import DataError, SettingsError, StorageError
 from tests.faults.download_lab import FILES, NOBODY, SERVED, assert_complete, assert_no_leftovers, fetch
@@ -50,10 +52,36 @@ def test_folder_without_the_files_was_reached(tmp_path: Path, folder: Path, monk
         fetch(folder, fallback="digits", allow_fallback=True)
 
 
-def test_missing_folder_was_not_reached(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MNIST_MIRROR", str(tmp_path / "nowhere"))
-    assert fetch(folder, fallback="digits", allow_fallback=True) == Source("digits", "mnist")
-    assert f"({tmp_path}/nowhere: no such folder)" in (stand_in_message(folder) or "")
+@pytest.mark.parametrize("named", ["{}/nowhere", "file://{}/nowhere", NOBODY, "http://127.0.0.1:9/"])
+def test_a_place_that_the_user_named_and_that_is_not_there_has_no_stand_in(
+    named: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_MIRROR", named.format(tmp_path))
+    with pytest.raises(
+        DataError, match=r"The place that MNIST_MIRROR names is not there, .*: mend MNIST_MIRROR"
+    ) as told:
+        fetch(folder, NOBODY, fallback="digits", allow_fallback=True)
+    assert told.value.exit_code == 3
+    assert f"({named.format(tmp_path)}: " in str(told.value)
+    assert snapshot(folder) == {}
+
+
+@pytest.mark.parametrize("variable", ["http://mirror.example/", "ftp://a.example/"])
+def test_a_mirror_that_may_not_be_used_leaves_nothing(
+    variable: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_MIRROR", variable)
+    with pytest.raises(SettingsError):
+        fetch(folder)
+    with pytest.raises(SettingsError):
+        DataFolders.below(tmp_path).open(settings_of(FILES))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_cannot_be_described_leave_nothing(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(SettingsError):
+        download(dataclasses.replace(settings_of(FILES), files={}), folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mirror_that_may_not_be_used_ends_before_anything_is_asked(

@@ -1,12 +1,14 @@
 """The download stage: raw files with the right checksums, or a stand-in, or an error that says why."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from mlpsweep.data.digits import write_digits
 from mlpsweep.data.http import MirrorFault
-from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
+from mlpsweep.data.local import take
+from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of, named_mirror
 from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
 from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import DataError
@@ -37,9 +39,11 @@ def download(
     settings : DataSettings
         Data set, its mirrors and files; ``<NAME>_MIRROR`` of the environment is tried before the mirrors.
     folder : Path
-        Folder ``data/raw/<name>``, created if missing; files of other names are left alone.
+        ``data/raw/<name>``; made if missing. A file of another name or packing is taken if its contents are right, and
+        left where it is.
     allow_fallback : bool
-        Whether ``settings.fallback`` may stand in if no mirror can be reached: not if the set was asked for by name.
+        Whether ``settings.fallback`` may stand in if no mirror can be reached: not if the set was asked for by name,
+        and never for a mirror that ``<NAME>_MIRROR`` names.
     progress : callable, optional
         Callback, see :data:`mlpsweep.data.mirrors.Progress`.
     timeout_s : float
@@ -59,6 +63,7 @@ def download(
     StorageError
         If the folder cannot be written.
     """
+    check(settings, folder)
     with storage_errors(folder, FOLDER_WANTED), locked(_beside(folder, "lock")):
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*.part"):  # a killed process left it: a live one would hold the lock
@@ -66,18 +71,31 @@ def download(
         if settings.name == "digits":
             write_digits(folder)
             return _settle(folder, Source("digits"))
-        missing = [file for file in files_of(settings).values() if not file.is_valid(folder)]
+        missing = [file for file in files_of(settings).values() if not _is_there(file, folder)]
         damaged = {file.name for file in missing if (folder / file.name).exists()}
         faults = _fetch_all(missing, mirrors_of(settings) if missing else (), folder, progress, timeout_s)
         if faults is None:
             return _settle(folder, Source(settings.name))
         was_reached = any(fault.was_reached for fault in faults.values()) or any(f.is_valid(folder) for f in missing)
         failures = {mirror.location: fault.reason for mirror, fault in faults.items()}
-        if was_reached or damaged or not allow_fallback or settings.fallback is None:
+        is_allowed = allow_fallback and settings.fallback is not None and not named_mirror(settings.name)
+        if was_reached or damaged or not is_allowed:
             raise DataError(_failure_message(settings, folder, missing, damaged, failures))
         write_digits(folder)
         write_json(_beside(folder, "failures.json"), failures)
         return _settle(folder, Source("digits", stands_in_for=settings.name))
+
+
+def check(settings: DataSettings, folder: Path) -> None:
+    """Raise what is wrong with the settings of a download, before anything is made for it.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`download`; a mirror is not looked at where the files are there.
+    """
+    if not all(file.is_valid(folder) for file in files_of(settings).values()):
+        mirrors_of(settings)
 
 
 def stand_in_message(folder: Path) -> str | None:
@@ -100,6 +118,14 @@ def stand_in_message(folder: Path) -> str | None:
     )
 
 
+def _is_there(file: DataFile, folder: Path) -> bool:
+    """Tell whether the folder has a file, after taking it from another name or packing if it is there under one."""
+    if not file.is_valid(folder):
+        with contextlib.suppress(MirrorFault):
+            take(file, folder, folder)
+    return file.is_valid(folder)
+
+
 def _fetch_all(
     files: list[DataFile], mirrors: tuple[Mirror, ...], folder: Path, progress: Progress | None, timeout_s: float
 ) -> dict[Mirror, MirrorFault] | None:
@@ -108,7 +134,7 @@ def _fetch_all(
 
     def gives(mirror: Mirror, file: DataFile) -> bool:
         try:
-            fetch(mirror, file, folder / file.name, progress or _say_nothing, timeout_s)
+            fetch(mirror, file, folder, progress or _say_nothing, timeout_s)
         except MirrorFault as fault:
             faults[mirror] = fault
             return False
@@ -137,10 +163,14 @@ def _failure_message(
 ) -> str:
     still_missing = [file.name for file in missing if not file.is_valid(folder)]
     state = ", ".join(f"{name} ({'damaged' if name in damaged else 'missing'})" for name in still_missing)
+    variable = f"{settings.name.upper()}_MIRROR"
+    if named_mirror(settings.name):
+        way = f"The place that {variable} names is not there, or has not these files: mend {variable} or unset it"
+    else:
+        way = f"Connect, or set {variable} to a URL or folder that has them"
     return (
         f"{folder}: {SPECS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
-        f"still to fetch: {state}. Connect, or set {settings.name.upper()}_MIRROR to a URL or folder that has "
-        "them, then `dvc repro`."
+        f"still to fetch: {state}. {way}, then `dvc repro`."
     )
 
 

@@ -1,8 +1,8 @@
 """One request over https with a time limit, and the reason if it fails."""
 
+import base64
 import http.client
 import ipaddress
-import re
 import ssl
 import threading
 import urllib.error
@@ -10,6 +10,9 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import Future
 from typing import IO
+
+from mlpsweep.errors import hide_passwords
+from mlpsweep.passwords import login_of, public, without_login
 
 
 class MirrorFault(Exception):  # noqa: N818  # not an error by itself: the next mirror is tried
@@ -38,13 +41,8 @@ def is_allowed(url: str, *, http_on_loopback: bool) -> bool:
     return is_local or (parts.scheme == "https" and bool(parts.hostname))
 
 
-def without_credentials(url: str) -> str:
-    """Return a URL without user and password, which would otherwise show in messages and files."""
-    return re.sub(r"(?<=//)[^/@]*@", "", url)
-
-
 def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
-    """Return the response to a request, status 200, with its body unread.
+    """Return the response to a request, status 200, with its body unread; user and password are sent along.
 
     Name look-up, all addresses, handshake, redirects and headers share ``timeout_s`` seconds. Socket time-outs cannot
     promise that (they start anew at each address and each header), so a thread sends the request.
@@ -70,7 +68,7 @@ def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
         elif isinstance(answer, http.client.HTTPResponse):  # too late: the caller has given up
             answer.close()
 
-    threading.Thread(target=put_answer, name=f"open {url}", daemon=True).start()
+    threading.Thread(target=put_answer, name=f"open {public(url)}", daemon=True).start()
     try:
         answer = answers.result(timeout_s)
     except TimeoutError as error:
@@ -84,7 +82,8 @@ def open_url(url: str, timeout_s: float) -> http.client.HTTPResponse:
 
 def _open(url: str, silence_s: float) -> http.client.HTTPResponse | MirrorFault:
     try:
-        answer: http.client.HTTPResponse = _opener(url).open(url, timeout=silence_s)
+        request = _request(url)
+        answer: http.client.HTTPResponse = _opener(request.full_url).open(request, timeout=silence_s)
     except MirrorFault as fault:
         return fault
     except urllib.error.HTTPError as error:
@@ -95,6 +94,15 @@ def _open(url: str, silence_s: float) -> http.client.HTTPResponse | MirrorFault:
     return answer
 
 
+def _request(url: str) -> urllib.request.Request:
+    """Return the request for an address; a redirect does not carry its user and password on to another host."""
+    request = urllib.request.Request(without_login(url))  # noqa: S310  # is_allowed has seen it
+    if login := urllib.parse.unquote(login_of(url)):
+        code = base64.b64encode(login.encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {code}")
+    return request
+
+
 def reason_of(error: Exception) -> str:
     """Return the reason of an exception in a few words, on one line."""
     if isinstance(error, urllib.error.HTTPError):
@@ -103,7 +111,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(cause, TimeoutError):
         return "timed out"
     text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return " ".join(text.split())
+    return hide_passwords(" ".join(text.split()))
 
 
 class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
@@ -120,7 +128,7 @@ class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if not is_allowed(newurl, http_on_loopback=req.type == "http"):
             fp.close()
-            raise MirrorFault(f"redirects to {without_credentials(newurl)}, which is not https", was_reached=True)
+            raise MirrorFault(f"redirects to {public(newurl)}, which is not https", was_reached=True)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

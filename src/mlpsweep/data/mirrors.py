@@ -8,14 +8,16 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from mlpsweep.data.http import MirrorFault, is_allowed, open_url, reason_of, without_credentials
+from mlpsweep.data.http import MirrorFault, is_allowed, open_url, reason_of
+from mlpsweep.data.local import take
 from mlpsweep.data.source import DataFile
 from mlpsweep.errors import SettingsError
 from mlpsweep.files import open_atomic
+from mlpsweep.passwords import private, public
 from mlpsweep.settings import DataSettings
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -34,17 +36,26 @@ class Mirror:
     Parameters
     ----------
     location : str
-        URL or path, without credentials.
+        URL or path, without passwords.
     folder : Path or None
-        The folder, if it is on this machine.
+        Where the files lie, if on this machine.
+    address : str
+        What is asked, with its passwords; the location, if empty.
     """
 
     location: str
     folder: Path | None = None
+    address: str = field(default="", repr=False, compare=False)
 
     def url(self, name: str) -> str:
-        """Return the address of one file."""
-        return f"{self.location.rstrip('/')}/{urllib.parse.quote(name)}"
+        """Return the address of one file; it may hold a password."""
+        folder, mark, query = (self.address or self.location).partition("?")
+        return f"{folder.rstrip('/')}/{urllib.parse.quote(name)}{mark}{query}"
+
+
+def named_mirror(name: str) -> str:
+    """Return what the user's ``<NAME>_MIRROR`` says; empty if it is not set."""
+    return os.environ.get(f"{name.upper()}_MIRROR", "").strip()
 
 
 def mirrors_of(settings: DataSettings) -> tuple[Mirror, ...]:
@@ -56,10 +67,9 @@ def mirrors_of(settings: DataSettings) -> tuple[Mirror, ...]:
         If a mirror may not be used: those of the settings must be https; the environment's may also be http on this
         machine, or a folder.
     """
-    variable = f"{settings.name.upper()}_MIRROR"
-    extra = os.environ.get(variable, "").strip()
-    from_environment = (_environment_mirror(extra, variable),) if extra else ()
-    mirrors = tuple(Mirror(without_credentials(url)) for url in settings.mirrors)
+    extra = named_mirror(settings.name)
+    from_environment = (_environment_mirror(extra, f"{settings.name.upper()}_MIRROR"),) if extra else ()
+    mirrors = tuple(Mirror(public(url), address=private(url)) for url in settings.mirrors)
     refused = [mirror.location for mirror in mirrors if not is_allowed(mirror.location, http_on_loopback=False)]
     if refused:
         raise SettingsError(*(f"data.mirrors: {url!r} may not be used; expected an https address." for url in refused))
@@ -71,7 +81,7 @@ def _environment_mirror(location: str, variable: str) -> Mirror:
         return Mirror(location, Path(urllib.request.url2pathname(urllib.parse.urlsplit(location).path)))
     if "://" not in location:
         return Mirror(location, Path(location).expanduser())
-    mirror = Mirror(without_credentials(location))
+    mirror = Mirror(public(location), address=location)
     if not is_allowed(mirror.location, http_on_loopback=True):
         raise SettingsError(
             f"{variable}: {mirror.location!r} may not be used; expected https, http on this machine, file:// or a "
@@ -80,8 +90,8 @@ def _environment_mirror(location: str, variable: str) -> Mirror:
     return mirror
 
 
-def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, timeout_s: float) -> None:
-    """Write one file of a mirror to ``target``; unless its SHA-256 is right, ``target`` stays as it was.
+def fetch(mirror: Mirror, file: DataFile, raw: Path, progress: Progress, timeout_s: float) -> None:
+    """Write one file of a mirror into the folder ``raw``; unless it is the right one, ``raw`` stays as it was.
 
     Parameters
     ----------
@@ -89,8 +99,8 @@ def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, time
         The mirror to ask.
     file : DataFile
         Name, checksum and size of the file.
-    target : Path
-        File to write, atomically.
+    raw : Path
+        Folder to write into, atomically.
     progress : callable
         Callback after each chunk, see :data:`Progress`.
     timeout_s : float
@@ -99,12 +109,16 @@ def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, time
     Raises
     ------
     MirrorFault
-        If the mirror does not answer in time, or sends another file.
+        If the mirror does not answer in time, or sends another file; if it is a folder without the right file.
     OSError
-        If ``target`` cannot be written.
+        If ``raw`` cannot be written.
     """
+    if mirror.folder is not None:
+        n_bytes = take(file, mirror.folder, raw).stat().st_size
+        progress(file.name, n_bytes, n_bytes)
+        return
     digest, n_read = hashlib.sha256(), 0
-    with _opened(mirror, file.name, timeout_s) as (body, n_promised), open_atomic(target) as stream:
+    with _opened(mirror.url(file.name), timeout_s) as (body, n_promised), open_atomic(raw / file.name) as stream:
         for chunk in _chunks(body, timeout_s):
             digest.update(chunk)
             n_read += len(chunk)
@@ -120,21 +134,11 @@ def fetch(mirror: Mirror, file: DataFile, target: Path, progress: Progress, time
 
 
 @contextlib.contextmanager
-def _opened(mirror: Mirror, name: str, timeout_s: float) -> Iterator[tuple[Any, int]]:
+def _opened(url: str, timeout_s: float) -> Iterator[tuple[Any, int]]:
     """Yield the body of one file and its promised size in bytes, 0 if unknown."""
-    if mirror.folder is None:
-        with open_url(mirror.url(name), timeout_s) as response:
-            n_promised = response.headers.get("Content-Length", "")
-            yield response, int(n_promised) if n_promised.isdecimal() else 0
-        return
-    if not mirror.folder.is_dir():
-        raise MirrorFault("no such folder", was_reached=False)
-    try:
-        stream: IO[bytes] = (mirror.folder / name).open("rb")
-    except OSError as error:
-        raise MirrorFault(f"{name}: {error.strerror}", was_reached=True) from error
-    with stream:
-        yield stream, os.fstat(stream.fileno()).st_size
+    with open_url(url, timeout_s) as response:
+        n_promised = response.headers.get("Content-Length", "")
+        yield response, int(n_promised) if n_promised.isdecimal() else 0
 
 
 def _chunks(body: Any, timeout_s: float) -> Iterator[bytes]:

@@ -1,6 +1,5 @@
 """The prepare stage: from raw files to memory-mappable arrays, one split index and a manifest."""
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any, Final
@@ -60,8 +59,8 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     spec = SPECS[source.dataset]
     arrays: dict[str, npt.NDArray[Any]] = {}
     for role, file in files.items():
-        array = read_idx(file.check(raw), file.n_bytes)
-        arrays[role] = _checked(role, array, spec, f"{raw / file.name}")
+        path = file.check(raw)
+        arrays[role] = _checked(role, read_idx(path, file.n_bytes), spec, f"{path}")
     _check_pairs(arrays, raw)
     contents = {array_name(role): array for role, array in arrays.items()}
     contents[SPLIT_NAME] = stratified_order(arrays["train_labels"])
@@ -70,7 +69,7 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
         manifest = Manifest(
             dataset=source.dataset,
             stands_in_for=source.stands_in_for,
-            sources={role: dataclasses.asdict(file) for role, file in files.items()},
+            sources={role: file.described for role, file in files.items()},
             arrays=digests,
             image_shape=spec.image_shape,
             max_value=spec.max_value,
@@ -102,9 +101,19 @@ def _checked(role: str, array: npt.NDArray[np.uint8], spec: DatasetSpec, path: s
         raise DataFormatError(f"{path}: shape {array.shape}; expected {expected}, one sample at least. {HINT}")
     highest, limit = int(array.max()), spec.max_value if is_image else len(spec.class_names) - 1
     if highest > limit:
-        name = "pixel" if is_image else "label"
-        raise DataFormatError(f"{path}: a {name} is {highest}; expected 0 .. {limit}. {HINT}")
+        name, hint = ("pixel", HINT) if is_image else ("label", _numbering(array, spec))
+        raise DataFormatError(f"{path}: a {name} is {highest}; expected 0 .. {limit}. {hint}")
     return array.reshape(len(array), -1) if is_image else array
+
+
+def _numbering(labels: npt.NDArray[np.uint8], spec: DatasetSpec) -> str:
+    """Return how labels above the last class name are put right."""
+    lowest, highest, n_names = int(labels.min()), int(labels.max()), len(spec.class_names)
+    way = f"subtract {lowest} from each" if highest - lowest < n_names else "one for each class name"
+    return (
+        f"The labels are {lowest} .. {highest} and {spec.title} has {n_names} class names: write the labels anew, "
+        f"numbered from 0 ({way})."
+    )
 
 
 def _check_pairs(arrays: dict[str, npt.NDArray[Any]], raw: Path) -> None:

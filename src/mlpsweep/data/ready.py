@@ -9,7 +9,7 @@ from typing import Self
 from mlpsweep.data import download, preprocess
 from mlpsweep.data.dataset import Dataset, load_dataset
 from mlpsweep.data.manifest import MANIFEST_NAME, Manifest
-from mlpsweep.data.mirrors import Progress
+from mlpsweep.data.mirrors import Progress, named_mirror
 from mlpsweep.files import FOLDER_WANTED, locked, storage_errors
 from mlpsweep.settings import DataSettings
 
@@ -23,7 +23,8 @@ class DataFolders:
     raw, prepared : Path
         Folders of downloaded files and of arrays; each data set has a folder of its own in both.
     allow_fallback : bool
-        Whether a stand-in may take the place of a set that cannot be reached: not if the set was asked for by name.
+        Whether a stand-in may take the place of a set that cannot be reached: not if the set, or where it lies, was
+        asked for by name.
     progress : callable or None
         Callback of the download, see :data:`mlpsweep.data.mirrors.Progress`.
     notify : callable
@@ -53,7 +54,7 @@ class DataFolders:
     def prepare(self, settings: DataSettings) -> None:
         """Turn the raw files into arrays; see :func:`mlpsweep.data.preprocess.prepare`."""
         folder = self.prepared / settings.name
-        accepted = settings if self.allow_fallback else dataclasses.replace(settings, fallback=None)
+        accepted = settings if self._may_stand_in(settings) else dataclasses.replace(settings, fallback=None)
         manifest = preprocess.prepare(accepted, self.raw / settings.name, folder)
         if self.on_prepared is not None:
             self.on_prepared(load_dataset(folder, self.own_settings(settings, manifest)), folder)
@@ -87,6 +88,8 @@ class DataFolders:
             If a folder cannot be written.
         """
         folder = self.prepared / settings.name
+        if not (folder / MANIFEST_NAME).exists():
+            download.check(settings, self.raw / settings.name)
         with storage_errors(self.prepared, FOLDER_WANTED), locked(self.prepared / ".lock"):
             if not (folder / MANIFEST_NAME).exists():
                 self.notify(f"{folder} is missing: downloading and preparing {settings.name} first")
@@ -102,10 +105,13 @@ class DataFolders:
 
         If the stand-in is not allowed, the given settings are returned, with which loading refuses the stand-in.
         """
-        if not (manifest.stands_in_for and settings.fallback and self.allow_fallback):
+        if not (manifest.stands_in_for and settings.fallback and self._may_stand_in(settings)):
             return settings
         own = DataSettings.named(settings.fallback)
         return own if settings.n_validation else dataclasses.replace(own, n_validation=0)
+
+    def _may_stand_in(self, settings: DataSettings) -> bool:
+        return self.allow_fallback and not named_mirror(settings.name)
 
     def _notify_of_stand_in(self, raw: Path) -> None:
         message = download.stand_in_message(raw)

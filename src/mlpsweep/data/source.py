@@ -26,22 +26,41 @@ class DataFile:
     sha256 : str
         Checksum of the file as downloaded, 64 hexadecimal digits.
     n_bytes : int
-        Size of the uncompressed contents, bytes.
+        Size of its contents once uncompressed.
+    contents_sha256 : str or None
+        Checksum of its contents once uncompressed; None where it is not known.
     """
 
     name: str
     sha256: str
     n_bytes: int
+    contents_sha256: str | None = None
+
+    @property
+    def unpacked_name(self) -> str:
+        """The name under which ``download`` puts the contents, unpacked."""
+        return f"{self.name.removesuffix('.gz')}.idx"
+
+    @property
+    def described(self) -> dict[str, str | int]:
+        """Name, checksum and size as a manifest has them, whichever way the file came."""
+        return {"name": self.name, "sha256": self.sha256, "n_bytes": self.n_bytes}
 
     @property
     def max_bytes(self) -> int:
         """Largest possible size of the file, bytes: gzip adds less than the margin to contents it cannot shrink."""
         return self.n_bytes + self.n_bytes // 1000 + 1024
 
+    def found(self, folder: Path) -> Path | None:
+        """Return the file in ``folder`` that has the right bytes, as downloaded or unpacked; None if neither has."""
+        unpacked = (self.unpacked_name, self.name.removesuffix(".gz"))
+        known = ((self.name, self.sha256), *((name, self.contents_sha256) for name in unpacked))
+        paths = ((folder / name, digest) for name, digest in known if digest)
+        return next((path for path, digest in paths if path.is_file() and sha256_file(path) == digest), None)
+
     def is_valid(self, folder: Path) -> bool:
-        """Return whether ``folder`` holds the file with the right bytes."""
-        path = folder / self.name
-        return path.is_file() and sha256_file(path) == self.sha256
+        """Tell whether the file lies in ``folder`` with the right bytes."""
+        return self.found(folder) is not None
 
     def check(self, folder: Path) -> Path:
         """Return the file's path.
@@ -53,16 +72,15 @@ class DataFile:
         ChecksumError
             If the SHA-256 of the file differs; the file is kept.
         """
+        if found := self.found(folder):
+            return found
         path = folder / self.name
         if not path.is_file():
             raise DataError(f"{path}: no such file. `dvc repro -f download` fetches it.")
-        actual = sha256_file(path)
-        if actual != self.sha256:
-            raise ChecksumError(
-                f"{path}: the file is damaged, its SHA-256 is {actual}; expected {self.sha256}. "
-                "`dvc repro -f download` repairs it."
-            )
-        return path
+        raise ChecksumError(
+            f"{path}: the file is damaged, its SHA-256 is {sha256_file(path)}; expected {self.sha256}. "
+            "`dvc repro -f download` repairs it."
+        )
 
 
 DIGITS_FILES: Final[Mapping[str, DataFile]] = MappingProxyType(
@@ -117,6 +135,7 @@ _FILE_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = MappingProx
         "name": ("a file name without folder", lambda v: _is_text(v, r"\w[\w.-]*")),
         "sha256": ("64 hexadecimal digits", lambda v: _is_text(v, r"[0-9a-f]{64}")),
         "n_bytes": ("an integer >= 1", lambda v: isinstance(v, int) and v >= 1),
+        "contents_sha256": ("64 hexadecimal digits, or null", lambda v: v is None or _is_text(v, r"[0-9a-f]{64}")),
     }
 )
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpsweep.data.http import is_allowed, without_credentials
+from mlpsweep.data.http import is_allowed
 from mlpsweep.data.mirrors import Mirror, mirrors_of
 from mlpsweep.errors import SettingsError
 from tests.raw_files import settings_of, small_files
@@ -68,9 +68,11 @@ def test_password_is_kept_out_of_what_is_shown(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(SettingsError, match="'http://mirror.example/' may not") as caught:
         mirrors_of(settings_of(small_files()))
     assert "s3cr3t" not in str(caught.value)
-    assert mirrors_of(settings_of(small_files(), name="digits", mirrors=("https://me:pw@a.example/",))) == (
-        Mirror("https://a.example/"),
-    )
+    (mirror,) = mirrors_of(settings_of(small_files(), name="digits", mirrors=("https://me:pw@a.example/?token=t",)))
+    assert mirror == Mirror("https://a.example/?token=***")
+    assert "pw" not in repr(mirror)
+    # Who is asked gets it.
+    assert mirror.url("b.gz") == "https://me:pw@a.example/b.gz?token=t"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,3 @@ def test_only_https_or_this_machine_may_be_asked(url: str, anywhere: bool, on_lo
 @pytest.mark.parametrize("base", ["https://a.example/mnist", "https://a.example/mnist/"])
 def test_address_of_a_file_has_one_slash(base: str) -> None:
     assert Mirror(base).url("a b.gz") == "https://a.example/mnist/a%20b.gz"
-
-
-def test_address_without_credentials_is_left_alone() -> None:
-    assert without_credentials("https://a.example/x@y/") == "https://a.example/x@y/"

@@ -271,3 +271,16 @@ def test_real_mnist_is_what_its_authors_describe(tmp_path: Path) -> None:
     assert round(manifest.pixel_std / 255, 4) == 0.3081
     assert manifest.arrays["train_images.npy"][:16] == "e9e62d18e658a2ec"
     assert manifest.arrays["split.npy"][:16] == "bf3253bef0985998"
+
+
+def test_labels_that_do_not_start_at_0_are_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    five = dataclasses.replace(SPECS["mnist"], class_names=tuple("abcde"))
+    monkeypatch.setattr(preprocess, "SPECS", {"mnist": five})
+    arrays = small_arrays()
+    for role in ("train_labels", "test_labels"):
+        arrays[role] = (arrays[role] % 5 + 3).astype(np.uint8)
+    files = {role: zipped(idx(array)) for role, array in arrays.items()}
+    with pytest.raises(
+        DataFormatError, match=r"a label is 7; expected 0 .. 4. The labels are 3 .. 7 and MNIST has 5 c"
+    ):
+        prepare(settings_of(files), fill(tmp_path / "raw", files), tmp_path / "prepared")
