@@ -10,11 +10,6 @@ if TYPE_CHECKING:
     from pipeline.compose import Job
 
 COMPARISON: Final = frozenset({"comparison.csv", "comparison.html", "comparison.png"})
-# In the folder of the project itself lie other files too; only these names would be replaced.
-REPLACED: Final = frozenset(
-    {"config.yaml", "model.npz", "history.csv", "curves.png", "metrics.json", "predictions.csv", "summary.json",
-     "trials.csv", *COMPARISON}
-)  # fmt: skip
 
 
 def refuse_foreign(jobs: "Sequence[Job]", *, multirun: bool) -> None:
@@ -72,8 +67,17 @@ def _not_ours(folder: Path, *, is_project: bool) -> str | None:
         names = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".part"))
     except OSError:  # missing, or not to be read: who writes is told
         return None
-    names = [name for name in names if name in REPLACED] if is_project else names
+    names = [name for name in names if name in _replaced()] if is_project else names
     return names[0] if names and not _is_ours(folder, names) else None
+
+
+def _replaced() -> frozenset[str]:
+    """Return the names of all outputs: in the folder of the project itself lie other files too."""
+    from mlpsweep.evaluation.folder import WRITTEN as EVALUATION
+    from mlpsweep.search.folder import WRITTEN as SEARCH
+    from mlpsweep.training.folder import TrainingFolder
+
+    return frozenset({path.name for path in TrainingFolder(Path()).outputs} | COMPARISON.union(EVALUATION, SEARCH))
 
 
 def _is_ours(folder: Path, names: Iterable[str]) -> bool:

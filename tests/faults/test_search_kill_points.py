@@ -12,7 +12,7 @@ from mlpsweep.search.worker import work
 from tests.search_kills import Reaper, live_until_done
 from tests.search_lab import Book, make_plan, make_services, new_study, outcome, search_settings
 
-SEARCH: dict[str, Any] = {"n_trials": 12, "pruner": "asha", "max_retries": 10_000}
+SEARCH: dict[str, Any] = {"n_trials": 12, "pruner": "asha", "max_retries": 1000}
 N_EPOCHS = 5
 
 

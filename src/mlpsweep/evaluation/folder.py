@@ -21,6 +21,8 @@ from mlpsweep.tables import Column, Table, finite, is_number
 from mlpsweep.types import FloatArray, LabelArray
 
 REMEDY: Final = "Evaluate the model again, with `dvc repro` or `python -m pipeline.evaluate`."
+WRITTEN: Final = ("metrics.json", "predictions.csv")
+"""Names of files of every such folder."""
 METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
 """Keys of ``metrics.json`` that every folder has."""
 

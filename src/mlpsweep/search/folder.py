@@ -11,6 +11,8 @@ from mlpsweep.search.choice import Difference
 from mlpsweep.search.rows import Finalist, Search, TrialRow, read_trials, times_csv, trials_csv
 
 T = TypeVar("T")
+WRITTEN: Final = ("summary.json", "trials.csv")
+"""Names of files of every such folder."""
 TIMED: Final = ("times.csv", "timeline.png")
 """Files with wall times in them: they lie beside the folder, so that equal studies write equal folders."""
 

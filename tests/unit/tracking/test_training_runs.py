@@ -10,7 +10,7 @@ from mlpsweep.settings import DataSettings, TrainSettings
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import Store, open_store
-from mlpsweep.tracking.training_runs import log_training, take_equal
+from mlpsweep.tracking.training_runs import log_start, log_training, take_equal
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.run import run_training
 
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning"),
 ]
 KEY = "ab" * 32
-NAMES = ["config.yaml", "curves.png", "history.csv", "model.npz"]
+NAMES = ["batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"]
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_dataset: Dataset
     folder, result = TrainingFolder(tmp_path / "first"), run_training(settings, tiny_dataset)
     folder.save(result, settings, b"png")
     with store.start_run("first", tags={"run_key": KEY}) as run:
-        log_training(run, folder, result, settings, tiny_dataset, "data")
+        log_start(run, settings, tiny_dataset, "data")
+        log_training(run, folder, result)
     return store
 
 
@@ -52,6 +53,7 @@ def test_outputs_are_taken_into_a_folder_however_it_is_named(store: Store, tmp_p
     taken = take_equal(store, KEY, run, TrainingFolder(place))
     assert taken is not None
     assert contents(tmp_path / place) == contents(tmp_path / "first")
+    run.queue.drain()
     assert run.tags()["reused_from"] == taken.run_id
     assert sorted(file.path for file in store.client.list_artifacts(run.run_id)) == NAMES
 

@@ -156,12 +156,12 @@ def test_divergence_stops_at_its_batch_without_a_warning(make_settings: MakeSett
 
 
 @pytest.mark.parametrize(
-    ("monitor", "learning_rate"), [("validation", 1e30), ("none", 1e39)], ids=["in the split", "in the weights"]
+    ("monitor", "l2_lambda"), [("validation", 0.0), ("none", 1e20)], ids=["in the split", "in the weights"]
 )
 def test_divergence_at_the_last_update_does_not_pass(
-    monitor: str, learning_rate: float, make_settings: MakeSettings, twenty_rows: Dataset
+    monitor: str, l2_lambda: float, make_settings: MakeSettings, twenty_rows: Dataset
 ) -> None:
-    settings = make_settings(monitor=monitor, learning_rate=learning_rate, batch_size=20, n_epochs=1)
+    settings = make_settings(monitor=monitor, l2_lambda=l2_lambda, learning_rate=1e30, batch_size=20, n_epochs=1)
     with pytest.raises(DivergenceError, match="the loss is nan at epoch 1, update 1"):
         run_training(settings, twenty_rows)
 
