@@ -25,7 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from mlpsweep.tracking.completion import recorded_points
+from mlpsweep.tracking.points import recorded_points
 from mlpsweep.training.folder import TrainingFolder
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -39,7 +39,8 @@ def run(settings: EvaluateJob, context: Context) -> None:
     from pipeline.inputs import own_dataset
 
     dataset = own_dataset(model, trained, settings.paths, with_test=True)
-    store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
+    name, stands_in = dataset.manifest.dataset, bool(dataset.manifest.stands_in_for)
+    store = open_store(settings.tracking, name, stands_in=stands_in, remedy="the same command")
     evaluation = evaluate_model(model, dataset)
     units = first_layer(model.params.weights[0], dataset.manifest.image_shape, f"{evaluation.title}: first layer")
     figures = {**draw_evaluation(evaluation, dataset), "first_layer": units}

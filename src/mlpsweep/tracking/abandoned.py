@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlpsweep.tracking.project import is_running, judging, project_id
-from mlpsweep.tracking.run import OUTPUTS, REASON, Status
+from mlpsweep.tracking.project import is_running, judging, left_running, note_of, project_id, remove_left
+from mlpsweep.tracking.run import INCOMPLETE, OUTPUTS, REASON, Status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +19,7 @@ TRIAL_ENDS: Final[Mapping[str, Status]] = {
     "failed": "FAILED",
 }
 """Status of a trial's run by the state in which the trial ended, which is a tag of it."""
+ENDS: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
 PAGE: Final = 1000
 
 
@@ -53,12 +54,35 @@ def close_abandoned(client: "MlflowClient", experiment_ids: Sequence[str], root:
     """
     closed = []
     with judging(root):
+        for file in left_running(root):
+            _heed(client, file)
         mine = f"tags.project = '{project_id(root)}'"
         for run in list(running(client, experiment_ids, mine)):
             if is_of(run, root) and not is_at_work(run, root):
                 _close(client, run)
                 closed.append(run.info.run_id)
     return closed
+
+
+def _heed(client: "MlflowClient", file: Path) -> None:
+    """Tag a run whose process could not send all of it, and end it as it ended there."""
+    from mlflow.exceptions import MlflowException
+
+    note, run_id = note_of(file), file.name
+    if not note:
+        return
+    try:
+        status = client.get_run(run_id).info.status
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return  # another store's
+        raise
+    client.set_tag(run_id, INCOMPLETE, str(note.get("records")))
+    if status == "RUNNING" and note.get("status") in ENDS:
+        if note.get("reason"):
+            client.set_tag(run_id, REASON, str(note["reason"])[:5000])
+        client.set_terminated(run_id, note["status"])
+    remove_left(file)
 
 
 def _close(client: "MlflowClient", run: Any) -> None:

@@ -1,5 +1,6 @@
 """A trained network as an MLflow model: saved from code, no pickle, served without this repository."""
 
+import shutil
 import tempfile
 import warnings
 from importlib.metadata import version
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 PACKAGE = Path(__file__).resolve().parents[1]
+# What mlpsweep.training.model imports; the whole package would be four times as many files in each run.
+CODE = (
+    *("__init__.py", "types.py", "errors.py", "files.py", "nn/*.py", "data/__init__.py", "data/batches.py"),
+    *(f"training/{name}.py" for name in ("__init__", "arrays", "blas", "measure", "model")),
+)
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
 
 
@@ -21,10 +27,11 @@ def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
     The model holds the weights, the code that reads them and exact requirements; its input is pixels
     of shape (n_samples, n_features), its output probabilities of shape (n_samples, n_classes).
     """
-    run.queue.put(run.handle, lambda: _log_model(run, weights, n_features, n_classes))
+    run.queue.put(run.handle, lambda: send_model(run, weights, n_features, n_classes))
 
 
-def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+def send_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+    """Store a model with a run, as :func:`log_model`, now; a second time nothing happens."""
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
@@ -46,11 +53,21 @@ def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None
                 artifacts={"weights": str(weights)},
                 signature=_signature(n_features, n_classes),
                 pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-                code_paths=[str(PACKAGE)],
+                code_paths=[str(copy_code(Path(folder)))],
             )
         run.client.log_model_artifacts(logged.model_id, str(path))
     run.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+
+
+def copy_code(folder: Path) -> Path:
+    """Copy the files of this package that a model needs into a folder, and return where."""
+    code = folder / PACKAGE.name
+    for file in (file for pattern in CODE for file in PACKAGE.glob(pattern)):
+        target = code / file.relative_to(PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return code
 
 
 def _signature(n_features: int, n_classes: int) -> "ModelSignature":

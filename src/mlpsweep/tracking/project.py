@@ -2,14 +2,15 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from mlpsweep.errors import StorageError
 
@@ -91,6 +92,12 @@ class RunningLock:
                 return
             os.close(self._descriptor)  # its last holder has just removed it
 
+    def leave(self, note: Mapping[str, object]) -> None:
+        """Write down what the next start shall know of the run, if this process ends before the release."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(note).encode(), 0)
+
     def release(self) -> None:
         """Let go, and remove the file if nobody else holds it; a second time nothing happens."""
         descriptor, self._descriptor = self._descriptor, None
@@ -124,6 +131,14 @@ def left_running(root: Path) -> list[Path]:
     """Return the locks that no process holds any more."""
     files = sorted(file for file in (root / RUNNING).glob("[!.]*") if file.is_file())
     return [file for file in files if not is_running(file.name, root)]
+
+
+def note_of(file: Path) -> Mapping[str, Any]:
+    """Return what a process left in a run's lock; nothing if it ended without a word."""
+    with contextlib.suppress(OSError, ValueError):
+        note = json.loads(file.read_text())
+        return note if isinstance(note, dict) else {}
+    return {}
 
 
 def remove_left(file: Path) -> None:

@@ -8,23 +8,19 @@ import collections
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mlpsweep.errors import reason_of
 from mlpsweep.files import storage_errors
+from mlpsweep.tracking.points import Point, send_missing, send_points
 from mlpsweep.tracking.project import RunningLock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Point = tuple[str, float, int, int]
-"""Name, value, step, and POSIX time in milliseconds."""
-
-MAX_BATCH: Final = 1000
-"""Points that the store takes in one request."""
 MAX_WAITING: Final = 100_000
 """Points that wait in memory; beyond, a run's end reads them from its folder."""
 PAUSE_S: Final = 1.0
@@ -33,6 +29,7 @@ DRAIN_S: Final = 30.0
 """Longest wait for the store at the end of the work."""
 RETRY_S: Final = (0.2, 5.0)
 """First and longest wait between two attempts; each wait is twice the one before."""
+DOCTOR: Final = "`python -m pipeline.doctor fix=true`"
 LOCKED: Final = "database is locked"
 PATIENT_TRIES: Final = 3
 """A SQLite file that is still locked after MLflow's own 20 s is busy, not missing: said after so many tries only."""
@@ -60,11 +57,17 @@ class RunHandle:
         Whether the store may hold points of this run that are sent again, or lack points that were dropped here.
     lock : RunningLock or None
         Held while this process works on the run.
+    ending : mapping
+        ``status`` and ``reason`` with which the run ended here, whether the store knows or not.
+    after_end : list
+        What is sent when the store knows the end.
     """
 
     run_id: str = ""
     needs_check: bool = False
     lock: RunningLock | None = None
+    ending: Mapping[str, str | None] = field(default_factory=dict)
+    after_end: list[Callable[[], object]] = field(default_factory=list)
 
 
 @dataclass
@@ -83,10 +86,12 @@ class RecordQueue:
         Client of the store.
     where : str
         The store's address, fit to be shown.
+    remedy : str
+        What sends later what the store did not take.
     """
 
-    def __init__(self, client: "MlflowClient", where: str) -> None:
-        self.client, self.where = client, where
+    def __init__(self, client: "MlflowClient", where: str, remedy: str = DOCTOR) -> None:
+        self.client, self.where, self.remedy = client, where, remedy
         self.is_failing = False
         self._tasks: collections.deque[_Task] = collections.deque()
         self._n_points, self._sent_at = 0, -PAUSE_S
@@ -149,17 +154,28 @@ class RecordQueue:
                 raise self._bug
             waited_s = time.monotonic() - started
             self._patience_s = max(0.0, self._patience_s - waited_s) if self._tasks else DRAIN_S
-            return sum(max(1, len(task.points)) for task in self._tasks)
+            return _n_records(self._tasks)
 
     def close(self) -> None:
         """Wait for the store at the end of the work, in all at most ``DRAIN_S``, and say what it then lacks."""
         n_left = self.drain()
         if n_left:
+            self._leave_notes()
             sys.stderr.write(
                 f"warning: tracking.uri: {self.where} lacks {n_left} records, because it did not take them within "
-                f"{DRAIN_S:g} s. The output folder has them; when the store is back, "
-                "`python -m pipeline.doctor fix=true` sends them.\n"
+                f"{DRAIN_S:g} s. The output folder has them; when the store is back, {self.remedy} sends them.\n"
             )
+
+    def _leave_notes(self) -> None:
+        """Have the next start tag the runs that lack records."""
+        with self._changed:
+            lacking: dict[str, list[_Task]] = {}
+            for task in self._tasks:
+                lacking.setdefault(task.run.run_id, []).append(task)
+        for tasks in lacking.values():
+            run = tasks[0].run
+            if run.lock:
+                run.lock.leave({"records": _n_records(tasks), **run.ending})
 
     def _append(self, task: _Task) -> None:
         self._tasks.append(task)
@@ -239,36 +255,8 @@ class RecordQueue:
             sys.stderr.write(f"warning: tracking.uri: {self.where} {what}.\n")
 
 
-def send_points(client: "MlflowClient", run_id: str, points: list[Point]) -> None:
-    """Log points of metrics, a thousand in a request."""
-    from mlflow.entities import Metric
-
-    for start in range(0, len(points), MAX_BATCH):
-        chunk = [Metric(name, value, at, step) for name, value, step, at in points[start : start + MAX_BATCH]]
-        client.log_batch(run_id, metrics=chunk)
-
-
-def send_missing(client: "MlflowClient", run_id: str, points: list[Point]) -> int:
-    """Log those points whose step the store lacks, and return how many; a point is its run, name and step."""
-    missing = missing_points(client, run_id, points)
-    send_points(client, run_id, missing)
-    return len(missing)
-
-
-def missing_points(client: "MlflowClient", run_id: str, points: list[Point]) -> list[Point]:
-    """Return those points whose step the store lacks, each step once."""
-    known = {name: _steps(client, run_id, name) for name in dict.fromkeys(point[0] for point in points)}
-    missing: list[Point] = []
-    for point in points:
-        name, _, step, _ = point
-        if step not in known[name]:
-            known[name].add(step)
-            missing.append(point)
-    return missing
-
-
-def _steps(client: "MlflowClient", run_id: str, name: str) -> set[int]:
-    return {point.step for point in client.get_metric_history(run_id, name)}
+def _n_records(tasks: Iterable[_Task]) -> int:
+    return sum(max(1, len(task.points)) for task in tasks)
 
 
 @contextmanager

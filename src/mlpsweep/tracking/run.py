@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mlpsweep.tracking.completion import recorded_points
+from mlpsweep.tracking.points import Point, points_of, recorded_points
 from mlpsweep.tracking.project import hold_running, work_tree
-from mlpsweep.tracking.queue import Point, RecordQueue, RunHandle, answered
+from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,13 +126,16 @@ class Run:
         if reason:
             self.set_tags({REASON: reason[:5000]})
         ended = _now_ms()
+        self.handle.ending = {"status": status, "reason": reason}
+        *first, last = lambda: self.client.set_terminated(self.run_id, status, ended), *self.handle.after_end
 
-        def send() -> None:
-            self.client.set_terminated(self.run_id, status, ended)
+        def send_last() -> None:
+            last()
             if self.handle.lock:
                 self.handle.lock.release()
 
-        self.queue.put(self.handle, send)
+        for send in (*first, send_last):
+            self.queue.put(self.handle, send)
         self.queue.drain(gives_up=True)
 
     def metrics(self) -> dict[str, float]:
@@ -190,14 +193,6 @@ def reopen(client: "MlflowClient", run_id: str) -> None:
     client.update_run(run_id, status="RUNNING")
     if REASON in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, REASON)
-
-
-def points_of(record: "EpochRecord", at_ms: int) -> list[Point]:
-    """Return the points of an epoch and of its batches, logged at a POSIX time in milliseconds."""
-    points = [(name, float(value), record.epoch, at_ms) for name, value in record.metrics().items()]
-    for batch in record.batches:
-        points += [(name, float(value), batch.update, at_ms) for name, value in batch.metrics().items()]
-    return points
 
 
 def _now_ms() -> int:

@@ -18,7 +18,7 @@ from mlpsweep.files import locked
 from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.abandoned import close_abandoned
 from mlpsweep.tracking.project import project_tags, starting, work_tree
-from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
+from mlpsweep.tracking.queue import DOCTOR, RecordQueue, RunHandle, answered
 from mlpsweep.tracking.relocate import location_fault
 from mlpsweep.tracking.run import Run, reopen
 from mlpsweep.tracking.settings import TrackingSettings, is_lasting
@@ -192,7 +192,14 @@ def _be_quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = False, adds_files: bool = True) -> Store:
+def open_store(
+    settings: TrackingSettings,
+    dataset: str,
+    *,
+    stands_in: bool = False,
+    adds_files: bool = True,
+    remedy: str = DOCTOR,
+) -> Store:
     """Open the tracking store, making its schema and the experiment if need be.
 
     Simultaneous first starts would each make the schema, and all but one die: so one process at a time.
@@ -205,9 +212,10 @@ def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = Fa
         The manifest's name of the data set: the experiment, unless the settings or the environment name one.
     stands_in : bool
         Whether the data stand in for another set: their runs are never among those of the set that was asked for.
-
     adds_files : bool
         Whether files go into runs that are there: into the right place, or not at all.
+    remedy : str
+        What sends later what the store does not take now.
 
     Raises
     ------
@@ -226,7 +234,7 @@ def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = Fa
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             made = client.create_experiment(name, artifact_location=_artifacts(uri, name))
-            return Store(client, made, RecordQueue(client, where))
+            return Store(client, made, RecordQueue(client, where, remedy))
     if experiment.lifecycle_stage != "active":
         raise StorageError(
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
@@ -237,7 +245,7 @@ def open_store(settings: TrackingSettings, dataset: str, *, stands_in: bool = Fa
         raise StorageError(fault)
     with suppress(StorageError), answered(where):  # a store that has just answered is not waited for here
         close_abandoned(client, [experiment.experiment_id], work_tree())
-    return Store(client, experiment.experiment_id, RecordQueue(client, where), fault)
+    return Store(client, experiment.experiment_id, RecordQueue(client, where, remedy), fault)
 
 
 def reach_store(settings: TrackingSettings) -> None:

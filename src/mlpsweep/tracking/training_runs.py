@@ -14,7 +14,7 @@ from mlpsweep.files import write_atomic
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
-from mlpsweep.tracking.model import log_model
+from mlpsweep.tracking.model import send_model
 from mlpsweep.tracking.run import OUTPUTS, Run
 from mlpsweep.tracking.store import Store
 from mlpsweep.training.folder import TrainingFolder
@@ -68,7 +68,8 @@ def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> No
     run.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
     run.set_tags({"weights_hash": model.weights_hash})
     run.log_files(folder.outputs, tag=OUTPUTS)
-    log_model(run, folder.weights, model.n_features, model.n_classes)
+    # A model is some 30 files: the store shall know the end before.
+    run.handle.after_end.append(lambda: send_model(run, folder.weights, model.n_features, model.n_classes))
     run.complete(folder)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from mlpsweep.errors import DataError
 from mlpsweep.tables import counted
 from mlpsweep.tracking.abandoned import is_at_work
-from mlpsweep.tracking.completion import recorded_points
 from mlpsweep.tracking.lookup import Runs
+from mlpsweep.tracking.points import missing_points, recorded_points, send_points
 from mlpsweep.tracking.project import project_tags
-from mlpsweep.tracking.queue import answered, missing_points, send_points
+from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import INCOMPLETE, REASON
 from mlpsweep.tracking.store import PARENT_TAG, open_store
 from mlpsweep.tracking.training_runs import run_of

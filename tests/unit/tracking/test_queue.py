@@ -9,7 +9,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from mlpsweep.errors import StorageError, hide_passwords, reason_of
 from mlpsweep.tracking import queue as queue_module
-from mlpsweep.tracking.queue import Point, RecordQueue, RunHandle, answered
+from mlpsweep.tracking.points import Point
+from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 from mlpsweep.tracking.run import Run
 from mlpsweep.training.history import EpochRecord
 
