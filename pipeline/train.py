@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def run(settings: TrainJob, context: Context) -> None:
     """Train, write, track."""
     from mlpsweep.tracking import lineage
+    from mlpsweep.tracking.project import place_of
     from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.tracking.training_runs import log_start, take_equal
     from mlpsweep.training.folder import RunRecord, TrainingFolder
@@ -37,7 +38,7 @@ def run(settings: TrainJob, context: Context) -> None:
     made_with = {**lineage.origin(), **environment()}
     recipe = dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
-    tags = {"run_key": key, **made_with, **recipe}
+    tags = {"run_key": key, "folder": place_of(folder.path), **made_with, **recipe}
     with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
         record = RunRecord(tracked.run_id, name, made_with)
         folder.write_record(record)

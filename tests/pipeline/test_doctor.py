@@ -172,6 +172,16 @@ def test_points_that_the_store_lacks_are_sent_once(project: Path) -> None:
     assert tracked(project, STATUSES) == [("FINISHED", 1)]
 
 
+def test_a_training_in_any_folder_is_found_by_its_run(trained: Path, tmp_path: Path) -> None:
+    project, elsewhere = copied(trained, tmp_path / "project"), tmp_path / "elsewhere"
+    for place in ("mine", str(elsewhere)):
+        assert door(project, "train", *TINY, "log_every=5", f"output_dir={place}").returncode == 0
+    before = tracked(project, POINTS)
+    change(project, "delete from metrics where key = 'train/loss'")
+    is_mended(project, "mine", "outputs/one")
+    assert tracked(project, POINTS) == before
+
+
 def test_a_run_marked_incomplete_is_completed(project: Path) -> None:
     run_id = json.loads((project / "outputs/one.run.json").read_text())["run_id"]
     change(

@@ -70,6 +70,12 @@ def project_tags(root: Path) -> dict[str, str]:
     return {"project": project_id(root), "project_folder": str(root), "host": socket.gethostname()}
 
 
+def place_of(folder: Path) -> str:
+    """Return a folder as a run tells it: relative to the project if it lies in there, so that both may move."""
+    root, place = work_tree(), folder.resolve()
+    return str(place.relative_to(root) if place.is_relative_to(root) else place)
+
+
 class RunningLock:
     """Shows that a run is at work, until it is released or the process ends, however it ends.
 

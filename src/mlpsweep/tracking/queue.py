@@ -25,8 +25,8 @@ MAX_WAITING: Final = 100_000
 """Points that wait in memory; beyond, a run's end reads them from its folder."""
 PAUSE_S: Final = 1.0
 """Points wait so long for others, because a request takes some 15 ms whatever it holds."""
-DRAIN_S: Final = 30.0
-"""Longest wait for the store at the end of the work."""
+DRAIN_S: Final = 27.0
+"""Longest wait for the store at the end of the work, which is to be over 30 s after a training, with all it takes."""
 RETRY_S: Final = (0.2, 5.0)
 """First and longest wait between two attempts; each wait is twice the one before."""
 DOCTOR: Final = "`python -m pipeline.doctor fix=true`"

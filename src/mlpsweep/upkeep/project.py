@@ -8,7 +8,7 @@ from typing import Final
 
 from mlpsweep.errors import DataError, MlpsweepError
 from mlpsweep.tracking.lookup import Runs, open_runs
-from mlpsweep.tracking.project import work_tree
+from mlpsweep.tracking.project import project_id, work_tree
 from mlpsweep.tracking.relocate import store_file
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import tracking_uri
@@ -86,9 +86,15 @@ class Project:
         return None if file is not None and not file.exists() else open_runs(self.tracking)
 
     def trainings(self) -> Iterator[TrainingFolder]:
-        """Yield the folders that hold a model."""
-        for folder in self.folders:
-            yield from TrainingFolder.below(folder)
+        """Yield the folders that hold a model: where trainings are, and where else a run of this project says so."""
+        known = {found.path: found for folder in self.folders for found in TrainingFolder.below(folder)}
+        yield from known.values()
+        runs = self.runs()
+        for run in runs.with_tags({"project": project_id(self.root)}) if runs else ():
+            place = self.root / run.data.tags.get("folder", STORE)
+            if place not in known and not place.is_relative_to(self.studies) and TrainingFolder(place).weights.exists():
+                known[place] = TrainingFolder(place)
+                yield known[place]
 
     def trials(self) -> Iterator[Path]:
         """Yield the folders of trials and of finalists' trainings."""
