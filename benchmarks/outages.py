@@ -19,8 +19,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -50,7 +50,6 @@ class Relay:
     port: int
     mode: str = "well"
     listener: ThreadingHTTPServer | None = None
-    held: list[threading.Event] = field(default_factory=list)
 
     def open(self, port: int = 0) -> int:
         """Listen, and return on which port."""
@@ -82,7 +81,8 @@ class Relay:
         """Hand one request on, as the mode has it."""
         mode, body = self.mode, request.rfile.read(int(request.headers.get("Content-Length") or 0))
         if mode == "silent":
-            time.sleep(60)
+            while self.mode == "silent":
+                time.sleep(0.1)
             return
         if mode == "error":
             request.send_error(500)
@@ -90,7 +90,7 @@ class Relay:
         if mode == "slow":
             time.sleep(2)
         behind = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with suppress(OSError, http.client.HTTPException):
+        with closing(behind), suppress(OSError, http.client.HTTPException):
             headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
             behind.request(request.command, request.path, body, headers)
             found = behind.getresponse()
