@@ -27,7 +27,14 @@ READERS: dict[str, tuple[str, ...]] = {
     f"{RELU}.run.json": (EVALUATE, REPORT),
     **{
         f"artifacts/evaluate/relu/{name}": (REPORT,)
-        for name in ("metrics.json", "predictions.csv", "per_class.csv", "confusion_matrix.csv", "misclassified.png")
+        for name in (
+            "metrics.json",
+            "lineage.json",
+            "predictions.csv",
+            "per_class.csv",
+            "confusion_matrix.csv",
+            "misclassified.png",
+        )
     },
     **{f"artifacts/{name}": (REPORT,) for name in ("search/summary.json", "search/trials.csv", "search.times.csv")},
     "data/prepared/digits/manifest.json": (TRAIN, EVALUATE),

@@ -40,8 +40,8 @@ def test_the_networks_learn(stand_in: tuple[Clone, str], model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_metrics_and_model_say_digits(stand_in: tuple[Clone, str], model: str) -> None:
     clone = stand_in[0]
-    metrics = clone.json(f"artifacts/evaluate/{model}/metrics.json")
-    assert (metrics["dataset"], metrics["stands_in_for"]) == ("digits", "mnist")
+    lineage = clone.json(f"artifacts/evaluate/{model}/lineage.json")
+    assert (lineage["dataset"], lineage["stands_in_for"]) == ("digits", "mnist")
     assert "name: digits" in (clone.folder / f"artifacts/train/{model}/config.yaml").read_text()
 
 
@@ -98,12 +98,13 @@ def test_with_a_mirror_back_the_next_repro_is_mnist_again(tmp_path: Path) -> Non
         pytest.skip("MNIST_MIRROR names no folder with the files")
     clone = quick(tmp_path / "clone")
     clone.ok("dvc repro")
-    assert clone.json("artifacts/evaluate/relu/metrics.json")["dataset"] == "digits"
+    assert clone.json("artifacts/evaluate/relu/lineage.json")["dataset"] == "digits"
     said = clone.ok("dvc repro", MNIST_MIRROR=mirror)
     assert "could not be downloaded" not in said
     for model in MODELS:
-        metrics = clone.json(f"artifacts/evaluate/{model}/metrics.json")
-        assert (metrics["dataset"], metrics["stands_in_for"], metrics["test"]["n_samples"]) == ("mnist", None, 10000)
+        lineage = clone.json(f"artifacts/evaluate/{model}/lineage.json")
+        assert (lineage["dataset"], lineage["stands_in_for"]) == ("mnist", None)
+        assert clone.json(f"artifacts/evaluate/{model}/metrics.json")["test"]["n_samples"] == 10000
     assert "stands in for" not in (clone.folder / "artifacts/report/index.html").read_text()
     query = "select experiments.name, count(*) > 4 from runs join experiments using (experiment_id) group by 1"
     assert tracked(clone.folder, query) == [("digits", 1), ("mnist", 1)]

@@ -7,7 +7,7 @@ changes nothing.
 import contextlib
 import csv
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -15,19 +15,18 @@ from typing import Any, Final, Self
 import numpy as np
 
 from mlpsweep.errors import DataError, DataFormatError
-from mlpsweep.evaluation.metrics import Evaluation
+from mlpsweep.evaluation.metrics import Evaluation, confused_pairs
 from mlpsweep.files import beside, read_bytes, read_json, read_text, write_atomic, write_json
 from mlpsweep.tables import Column, Table, finite, is_number
 from mlpsweep.types import FloatArray, LabelArray
 
 REMEDY: Final = "Evaluate the model again, with `dvc repro` or `python -m pipeline.evaluate`."
-WRITTEN: Final = ("metrics.json", "predictions.csv")
+WRITTEN: Final = ("metrics.json", "lineage.json", "predictions.csv")
 """Names of files of every such folder."""
-METRICS: Final = ("dataset", "stands_in_for", "title", "model", "confused_pairs", "train", "test")
+SPLITS: Final = ("train", "test")
 """Keys of ``metrics.json`` that every folder has."""
-
-PAIR: Final = MappingProxyType({"first": str, "second": str, "first_as_second": int, "second_as_first": int})
-"""What the metrics say of two classes that are confused."""
+LINEAGE: Final = MappingProxyType({"dataset": str, "stands_in_for": str | None, "title": str, "model": dict})
+"""What ``lineage.json`` says: which data, and which model. Folders of earlier times have it in ``metrics.json``."""
 
 TRUE: Final = "true"
 PREDICTED: Final = "predicted "
@@ -106,6 +105,10 @@ class EvaluationFolder:
     def _metrics(self) -> Path:
         return self.path / "metrics.json"
 
+    @property
+    def _lineage(self) -> Path:
+        return self.path / "lineage.json"
+
     def save(self, evaluation: Evaluation, pictures: Mapping[str, bytes]) -> None:
         """Write all files, each whole or not at all; they replace those of an earlier evaluation.
 
@@ -122,6 +125,7 @@ class EvaluationFolder:
             If the folder cannot be written.
         """
         write_json(self._metrics, metrics_json(evaluation))
+        write_json(self._lineage, lineage_json(evaluation))
         write_json(self.path / "classification_report.json", evaluation.report)
         write_atomic(self.path / "classification_report.txt", evaluation.report_text.encode())
         tables = {"predictions": predictions_table, "confusion_matrix": confusion_table, "per_class": per_class_table}
@@ -131,14 +135,15 @@ class EvaluationFolder:
             write_atomic(self.path / f"{name}.png", png)
 
     def metrics(self) -> dict[str, Any]:
-        """Return the figures of every split, with the identity of data and model, as ``metrics.json`` holds them."""
-        metrics = read_json(self._metrics, REMEDY)
+        """Return the figures of every split, the identity of data and model, and the pairs of confused classes."""
+        splits = read_json(self._metrics, REMEDY)
         with _parsing(self._metrics):
-            missing = [name for name in METRICS if name not in metrics]
-            if missing:
-                raise ValueError(f"it lacks {', '.join(missing)}")
-            _check_metrics(metrics)
-        return dict(metrics)
+            _check_splits(splits)
+        named = splits if LINEAGE.keys() <= splits.keys() else read_json(self._lineage, REMEDY)
+        with _parsing(self._lineage):
+            _check_lineage(named)
+        names, counts = self.confusion()
+        return {**splits, **named, "confused_pairs": [asdict(pair) for pair in confused_pairs(counts, names)]}
 
     def f1(self) -> tuple[float, ...]:
         """Return F1 of each class on the test split, in class order."""
@@ -208,39 +213,37 @@ def _parsing(path: Path) -> Iterator[None]:
         raise DataFormatError(f"{path}: not what its name says ({error!r}). Delete it. {REMEDY}") from error
 
 
-def _check_metrics(metrics: Mapping[str, Any]) -> None:
-    """Raise a TypeError or KeyError unless each part of the metrics is of its type."""
-    kinds: Mapping[str, Any] = {"dataset": str, "stands_in_for": str | None, "title": str, "model": dict}
-    for name, kind in kinds.items():
-        if not isinstance(metrics[name], kind):
-            raise TypeError(f"{name} is {metrics[name]!r}")
+def _check_splits(metrics: Mapping[str, Any]) -> None:
+    """Raise an error of parsing unless the figures of each split are numbers."""
+    if missing := [name for name in SPLITS if name not in metrics]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
     for split in {"train", "validation", "test"} & metrics.keys():
         for name, value in {"accuracy": None, **metrics[split]}.items():
             if not is_number(value):
                 raise TypeError(f"{split} {name} is {value!r}")
-    for pair in metrics["confused_pairs"]:
-        if not all(isinstance(pair[name], kind) for name, kind in PAIR.items()):
-            raise TypeError(f"confused_pairs holds {pair!r}")
 
 
-def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the value of ``metrics.json``: the figures of every split, and the identity of data and model."""
+def _check_lineage(named: Mapping[str, Any]) -> None:
+    """Raise an error of parsing unless each part of the identity is of its type."""
+    for name, kind in LINEAGE.items():
+        if not isinstance(named[name], kind):
+            raise TypeError(f"{name} is {named[name]!r}")
+
+
+def metrics_json(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Return the value of ``metrics.json``: the figures of every split, and nothing but numbers."""
     splits: dict[str, dict[str, float]] = {name: {"n_samples": m.n_samples} for name, m in evaluation.splits.items()}
     for name, value in evaluation.metrics().items():
         split, key = name.split("/")
         splits[split][key] = value
     splits["test"]["accuracy_low"], splits["test"]["accuracy_high"] = evaluation.accuracy_interval
-    pairs = [
-        {
-            "first": pair.first,
-            "second": pair.second,
-            "first_as_second": pair.first_as_second,
-            "second_as_first": pair.second_as_first,
-        }
-        for pair in evaluation.confused_pairs
-    ]
+    return splits
+
+
+def lineage_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the value of ``lineage.json``: which data were measured, and which model."""
     identity = {"dataset": evaluation.dataset, "stands_in_for": evaluation.stands_in_for, "title": evaluation.title}
-    return {**splits, **identity, "model": dict(evaluation.model), "confused_pairs": pairs}
+    return {**identity, "model": dict(evaluation.model)}
 
 
 def per_class_table(evaluation: Evaluation) -> Table:

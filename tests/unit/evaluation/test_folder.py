@@ -11,6 +11,7 @@ from mlpsweep.errors import DataError
 from mlpsweep.evaluation.folder import (
     EvaluationFolder,
     confusion_table,
+    lineage_json,
     metrics_json,
     per_class_table,
     predictions_table,
@@ -25,6 +26,7 @@ NAMES = [
     "confused_pairs.png",
     "confusion_matrix.csv",
     "confusion_matrix.png",
+    "lineage.json",
     "metrics.json",
     "misclassified.png",
     "per_class.csv",
@@ -69,13 +71,17 @@ def test_per_class_figures_are_the_reports(evaluation):
     assert (rows[8]["taken_for"], rows[8]["n_taken_for"]) == (str(eights.argmax()), eights.max())
 
 
-def test_metrics_json_says_what_was_measured_on_what(evaluation):
+def test_metrics_json_holds_numbers_only(evaluation):
     metrics = json.loads(json.dumps(metrics_json(evaluation), allow_nan=False))
     assert metrics["test"]["accuracy"] == evaluation.splits["test"].accuracy
-    assert metrics["dataset"] == "digits"
-    assert metrics["stands_in_for"] is None
-    assert metrics["model"]["run_key"] == "ab" * 32
-    assert len(metrics["model"]["weights_hash"]) == 64
+    assert {type(value) for split in metrics.values() for value in split.values()} <= {int, float}
+
+
+def test_lineage_json_says_what_was_measured_on_what(evaluation):
+    lineage = json.loads(json.dumps(lineage_json(evaluation)))
+    assert (lineage["dataset"], lineage["stands_in_for"]) == ("digits", None)
+    assert lineage["model"]["run_key"] == "ab" * 32
+    assert len(lineage["model"]["weights_hash"]) == 64
 
 
 def test_without_the_test_split_nothing_is_drawn(evaluation, tiny_dataset):
@@ -88,7 +94,8 @@ def test_what_is_saved_is_read_back(evaluation, tmp_path):
     assert not folder.exists
     folder.save(evaluation, {"confusion_matrix": b"png"})
     assert folder.exists
-    assert folder.metrics() == json.loads(json.dumps(metrics_json(evaluation)))
+    pairs = {"confused_pairs": [dataclasses.asdict(pair) for pair in evaluation.confused_pairs]}
+    assert folder.metrics() == json.loads(json.dumps(metrics_json(evaluation) | lineage_json(evaluation) | pairs))
     assert folder.predictions().predicted_labels.tolist() == evaluation.predicted_labels.tolist()
     assert folder.predictions().correct.mean() == evaluation.splits["test"].accuracy
     names, counts = folder.confusion()
@@ -101,6 +108,7 @@ def test_what_is_saved_is_read_back(evaluation, tmp_path):
 
 READERS = {
     "metrics.json": EvaluationFolder.metrics,
+    "lineage.json": EvaluationFolder.metrics,
     "classification_report.json": EvaluationFolder.f1,
     "per_class.csv": EvaluationFolder.by_class,
     "predictions.csv": EvaluationFolder.predictions,

@@ -76,7 +76,7 @@ def test_no_evaluation_says_what_to_run(tmp_path):
 
 
 def test_results_on_two_data_sets_are_not_mixed(copied):
-    file = copied / "evaluate/relu/metrics.json"
+    file = copied / "evaluate/relu/lineage.json"
     write_json(file, read_json(file) | {"title": "MNIST"})
     with pytest.raises(DataError, match="MNIST and .*expected one data set"):
         load_report_data(copied)
@@ -85,7 +85,7 @@ def test_results_on_two_data_sets_are_not_mixed(copied):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("evaluate/relu/metrics.json", "{}", "not what its name says .*it lacks dataset, "),
+        ("evaluate/relu/metrics.json", "{}", "not what its name says .*it lacks train, "),
         ("evaluate/relu/predictions.csv", "row,label\n1,2\n", "not what its name says"),
         ("evaluate/relu/predictions.csv", "row,label,predicted,probability\n1,2,x,0.5\n", "not what its name says"),
         ("evaluate/relu/confusion_matrix.csv", "", "not what its name says"),
