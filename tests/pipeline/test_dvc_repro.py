@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.clone import Clone, accuracy, n_runs, quick
+from tests.pipeline.clone import Clone, accuracy, commit, n_runs, quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.dvc]
 SKIPPED = "didn't change, skipping"
@@ -48,14 +49,35 @@ def test_metrics_and_plots_are_shown(clone: Clone) -> None:
     metrics = json.loads(clone.ok("dvc metrics show --json"))[""]["data"]
     models = {file.split("/")[2]: found["data"] for file, found in metrics.items()}
     assert set(models) == {"sigmoid", "tanh", "relu", "winner"}
-    assert {found["dataset"] for found in models.values()} == {"digits"}
+    numbers = [value for found in models.values() for split in found.values() for value in split.values()]
+    assert {type(value) for value in numbers} <= {int, float}
     assert models["relu"]["test"]["accuracy"] == accuracy(clone, "relu")
     clone.ok("dvc plots show --out shown")
     page = (clone.folder / "shown/index.html").read_text()
-    for word in ("validation/accuracy", "Validation accuracy per epoch", "Test images by label and prediction"):
+    titles = ("Training accuracy per epoch", "Validation accuracy per epoch", "Test images by label and prediction")
+    for word in ("validation/accuracy", *titles):
         assert word in page
+    curves = json.loads(clone.ok("dvc plots show --json training"))["data"]["training"][0]["content"]
+    models_drawn = {row["filename"].split("/")[0] for row in curves["data"]["values"]}
+    assert models_drawn == {"sigmoid", "tanh", "relu", "winner"}
+    assert curves["encoding"]["color"]["field"] == "model"
     # The confusion template counts the rows of predictions.csv: every test image is one.
     assert page.count('"predicted"') > 360
+
+
+def test_who_pulls_trains_nothing(clone: Clone, tmp_path: Path) -> None:
+    clone.ok("dvc", "remote", "add", "--default", "results", str(tmp_path / "remote"))
+    commit(clone, "a remote")
+    clone.ok("dvc push")
+    subprocess.run(["git", "clone", "--quiet", str(clone.folder), str(tmp_path / "second")], check=True)
+    second = Clone(tmp_path / "second")
+    second.set_up()
+    second.ok("dvc pull")
+    said = second.ok("dvc repro")
+    assert (said.count("Running stage"), said.count(SKIPPED)) == (2, STAGES - 2), said
+    assert not (second.folder / "mlflow.db").exists()
+    assert accuracy(second, "winner") == accuracy(clone, "winner")
+    assert second.ok("git status --porcelain") == ""
 
 
 def test_dvc_sends_nothing_and_keeps_its_pickles_private(tmp_path: Path) -> None:
