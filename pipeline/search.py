@@ -49,6 +49,7 @@ def run(settings: SearchJob, context: Context) -> None:
     with search_run(
         open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for)),
         study.name,
+        study.uid,
     ) as parent:
         end = search(study, settings.search, work_as, (settings, prepared, parent.run_id))
         sys.stderr.write(end.remark(settings.search.n_trials))
@@ -106,7 +107,7 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
     study = open_study(plan_of(settings, manifest), settings.search, work_tree())
     with open_store(settings.tracking, manifest.dataset, stands_in=bool(manifest.stands_in_for)) as store:
         tags = {**origin(), **environment()}
-        recorder = TrialRecorder(store, study.name, parent_id, tags, manifest.n_features, manifest.n_classes)
+        recorder = TrialRecorder(store, study.name, study.uid, parent_id, tags, manifest.n_features, manifest.n_classes)
 
         def find(run_key: str) -> ReusableResult | None:
             found = recorder.find(run_key, settings.search.metric)

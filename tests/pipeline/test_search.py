@@ -79,3 +79,28 @@ def test_a_fault_in_the_space_changes_nothing(tmp_path: Path) -> None:
     assert "search.n_trials: 0" in done.stderr
     assert "learning_rate" in done.stderr
     assert tree(tmp_path) == set()
+
+
+def test_two_projects_with_one_store_and_one_search_keep_their_runs_apart(tmp_path: Path) -> None:
+    words = ("search", *SEARCH, "search.n_trials=2", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        done = door(tmp_path / name, *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("warning") == 0
+    trials = """select parents.value, count(*), count(distinct folders.value) from tags as roles
+                join tags as parents using (run_uuid) join tags as folders using (run_uuid)
+                where roles.key = 'role' and roles.value = 'trial' and parents.key = 'mlflow.parentRunId'
+                and folders.key = 'folder' group by parents.value"""
+    assert [counts for _, *counts in tracked(tmp_path, trials)] == [[2, 2], [2, 2]]
+
+
+def test_a_study_made_again_after_it_was_deleted_has_its_own_runs(searched: Path, tmp_path: Path) -> None:
+    searched = repoint(shutil.copytree(searched, tmp_path / "copy"))
+    (searched / "mlruns/optuna.db").unlink()
+    done = door(searched, "search", *SEARCH, "search.n_trials=3")
+    assert done.returncode == 0, done.stderr
+    study = json.loads((searched / "artifacts/search/summary.json").read_text())["study"]
+    compared = door(searched, "compare", f"sweep={study}", "output_dir=compared")
+    assert compared.returncode == 0, compared.stderr
+    assert len((searched / "compared/comparison.csv").read_text().splitlines()) == 1 + 3

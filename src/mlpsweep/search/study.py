@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mlpsweep.config import flat
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.errors import SettingsError, StorageError
+from mlpsweep.files import locked
 from mlpsweep.metric import metric_named
 from mlpsweep.search.dimensions import Leaf
 from mlpsweep.search.ledger import EXCESS, WORKER, Ledger, database, database_errors, open_storage
@@ -27,7 +29,7 @@ from mlpsweep.settings import TrainSettings
 from mlpsweep.training.identity import identity_of, numeric_sources_digest
 
 STORE = Path("mlruns")
-IDENTITY = "identity"
+IDENTITY, UID = "identity", "uid"
 FACTS: Final = MappingProxyType({"validation/loss": float | int, "weights_hash": str, "run_key": str, "seed": int})
 """What is known of each complete trial, and its type."""
 
@@ -113,11 +115,15 @@ class Study:
         Where its trials are kept.
     folder : Path
         Folder beside the database, with the workers' locks and the trials' folders.
+    uid : str
+        Random: another study of the same name, made elsewhere or after this one was deleted, has another. Empty for
+        studies of earlier times.
     """
 
     plan: Plan
     ledger: Ledger
     folder: Path
+    uid: str = ""
 
     @property
     def name(self) -> str:
@@ -198,11 +204,13 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
     url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
     storage = open_storage(url, root / STORE / ".lock")
-    with database_errors(url):
+    with database_errors(url), locked(root / STORE / ".lock"):
         opened = optuna.create_study(study_name=name, storage=storage, direction=plan.direction, load_if_exists=True)
         known = opened.user_attrs.get(IDENTITY)
         if known is None:
+            opened.set_user_attr(UID, uuid.uuid4().hex)
             opened.set_user_attr(IDENTITY, plan.identity())
+        uid = opened.user_attrs.get(UID, "")
     if not isinstance(known, dict | None):
         raise StorageError(
             f"{url}: the {IDENTITY} of study {name} is {known!r}; expected a mapping. "
@@ -213,7 +221,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
             f"search.study: {name!r} searches something else: {'; '.join(difference)}. "
             "Take another name, or search.study=null for one made of what is searched"
         )
-    study = Study(plan, Ledger(storage, name), database(url).parent / "studies" / name)
+    study = Study(plan, Ledger(storage, name), database(url).parent / "studies" / name, str(uid))
     study.trials()
     return study
 

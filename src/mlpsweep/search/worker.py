@@ -149,7 +149,8 @@ class _Worker:
             return
         facts = {"run_key": key, "seed": settings.seed, **ending.facts}
         # The tracker first: a worker that dies between the two leaves a trial that is continued, and ends at once.
-        log.close(ending.status, ending.reason, facts)
+        value = {} if ending.value is None else {study.plan.metric: ending.value}
+        log.close(ending.status, ending.reason, facts | value)
         ledger.tell(claim, STATES[ending.status], ending.value, {**facts, "reason": ending.reason})
         self._checkpoints(claim.number).clear()
 

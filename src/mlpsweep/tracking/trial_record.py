@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from mlpsweep.errors import DataFormatError
 from mlpsweep.files import read_json, write_json
 from mlpsweep.tracking.run import REASON
+from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -92,5 +93,6 @@ class TrialRecord:
 
 
 def forget(folder: Path) -> None:
-    """Remove the record of a trial that goes on."""
-    (folder / NAME).unlink(missing_ok=True)
+    """Remove the record and the histories of a trial that goes on, or of one of a study that was deleted."""
+    for file in (folder / NAME, *TrainingFolder(folder).histories()):
+        file.unlink(missing_ok=True)

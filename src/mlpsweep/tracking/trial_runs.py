@@ -25,15 +25,21 @@ STATUSES: Mapping[str, Status] = {
     "interrupted": "KILLED",
 }
 # Facts of a trial that are amounts; the others become tags.
-MEASURED = ("validation/loss", "epoch_of_weights")
+MEASURED = ("epoch_of_weights",)
+
+
+def named(study: str, uid: str) -> dict[str, str]:
+    """Return the tags that tell a study from all others: many may have the name that the same search gives them."""
+    return {"study": study} | ({"study_id": uid} if uid else {})
 
 
 @contextmanager
-def search_run(store: Store, study: str) -> Iterator[Run]:
+def search_run(store: Store, study: str, uid: str) -> Iterator[Run]:
     """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed."""
-    parent = store.find_run({"study": study, "role": "search"})
+    mine = {**named(study, uid), "role": "search"}
+    parent = store.find_run(mine)
     if parent is None:
-        tags = {"study": study, "role": "search", "sweep": study, **lineage.origin()}
+        tags = {**mine, "sweep": study, **lineage.origin()}
         parent = store.start_run(f"search {study}", tags=tags)
     else:
         parent.reopen()
@@ -65,8 +71,10 @@ class TrialRun:
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
-        metrics = {name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"}
-        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED} | {"trial_state": status}
+        measured = {name: value for name, value in facts.items() if name.startswith("validation/")}
+        metrics = {name: facts[name] for name in MEASURED if name in facts}
+        tags = {name: str(value) for name, value in facts.items() if name not in {*MEASURED, *measured}}
+        tags["trial_state"] = status
         ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
         replace(ended, status=STATUSES[status]).save(self.folder.path)
         self.run.log_metrics(metrics)
@@ -74,6 +82,8 @@ class TrialRun:
         if histories := self.folder.histories():
             self.run.log_files(histories)
             self.run.complete(self.folder)
+        elif measured and metrics:  # taken from an equal training: no epoch was logged here
+            self.run.log_metrics(measured, step=int(facts["epoch_of_weights"]))
         self.run.end(STATUSES[status], reason)
 
 
@@ -85,8 +95,8 @@ class TrialRecorder:
     ----------
     store : Store
         Where the runs are logged.
-    study : str
-        Name of the study.
+    study, uid : str
+        Name of the study, and its random id.
     parent_id : str
         Id of the study's run.
     tags : mapping
@@ -97,6 +107,7 @@ class TrialRecorder:
 
     store: Store
     study: str
+    uid: str
     parent_id: str
     tags: Mapping[str, str]
     n_features: int
@@ -120,7 +131,7 @@ class TrialRecorder:
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
         params = lineage.params(settings, n_parameters(sizes))
         record = TrialRecord(
-            mine={"study": self.study, **mine},
+            mine={**named(self.study, self.uid), **mine},
             name=f"{title}: {lineage.run_name(settings)}",
             tags={**tags, "sweep": self.study, "folder": str(folder), **self.tags, PARENT_TAG: self.parent_id},
             params={name: str(value) for name, value in params.items()},
