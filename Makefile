@@ -44,8 +44,9 @@ browser: setup ## MLflow's pages and the report in Chromium
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
 	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network'
 
-mutations: setup ## damaged command lines, 500 for each command; N=100 and SEED=1 change that
+mutations: setup ## 500 damaged command lines for each command, 500 damaged files; N=100 and SEED=1 change that
 	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)
+	python -m tests.mutations.files --n $(or $(N),500) --seed $(or $(SEED),0)
 
 screenshots: setup ## docs/images/*.png from a small run, or from FOLDER=<a folder with runs and a report>
 	python -m tests.browser.screenshots $(FOLDER)

@@ -225,8 +225,11 @@ def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf]) -> Iterator[str]:
     for name, value in trial.params.items():
         if name not in leaves or not leaves[name].contains(value):
             yield f"has {name} = {value!r}"
-    # Only a trial that a worker of ours ended has all the facts.
-    if trial.state == TrialState.COMPLETE and WORKER in trial.user_attrs:
+    if trial.state != TrialState.COMPLETE:
+        return
+    if not all(map(math.isfinite, trial.values or [math.nan])):
+        yield "is complete without a finite value"
+    if WORKER in trial.user_attrs:  # a trial of ours, which has all the facts
         for name, kind in FACTS.items():
             if not isinstance(trial.user_attrs.get(name), kind):
                 yield f"has {name} = {trial.user_attrs.get(name)!r}"
