@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mlpsweep.files import open_part
 from tests.forked import Forked
 from tests.pipeline.doors import TINY, door, repoint, tracked, tree
 from tests.pipeline.processes import Running, count, started, wait_until
@@ -275,14 +276,21 @@ def doctor_without_schemas() -> None:
 
 
 def test_parts_of_files_are_removed_unless_somebody_writes_them(project: Path) -> None:
-    left = [project / name for name in ("outputs/.model.npz.x.part", "data/raw/digits/.a.gz.y.part", "mlruns/.z.part")]
+    left = [
+        project / name
+        for name in (
+            "outputs/.model.npz.x_______.part",
+            "data/raw/digits/.a.gz.y_______.part",
+            "mlruns/.b.z_______.part",
+        )
+    ]
     for file in left:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"half")
-    with (project / "outputs/.config.yaml.w.part").open("wb"):
+    with open_part(project / "outputs/config.yaml") as (_, written):
         is_mended(project, "orphaned", "part of a file")
         assert [file for file in left if file.exists()] == []
-        assert (project / "outputs/.config.yaml.w.part").exists()
+        assert written.exists()
 
 
 def test_locks_that_nobody_holds_are_removed(project: Path) -> None:
