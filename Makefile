@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,11 @@ check: setup ## formatting, lint, types
 	ruff format --check .
 	ruff check .
 	mypy
+
+# Without --strict, packages that the advisory database does not answer for count as safe. The CVE: see SECURITY.md.
+audit: setup ## known vulnerabilities of the tested versions; asks PyPI, or OSV with SERVICE=osv
+	pip-audit --strict --no-deps --disable-pip --progress-spinner off --vulnerability-service $(or $(SERVICE),pypi) \
+		--ignore-vuln CVE-2025-69872 --requirement constraints.txt
 
 gradcheck: setup ## every gradient against central differences, in float64
 	python -m pytest -q -k 'gradient or central_difference' tests/unit/nn tests/contracts
