@@ -14,7 +14,8 @@ import pytest
 
 from mlpsweep.files import open_part
 from tests.forked import Forked
-from tests.pipeline.doors import TINY, door, repoint, tracked, tree
+from tests.pipeline.clinic import POINTS, STATUSES, WELL, change, copied, doctor, is_mended
+from tests.pipeline.doors import TINY, door, tracked, tree
 from tests.pipeline.processes import Running, count, started, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -23,43 +24,7 @@ SEARCH = (
     "search", "data=digits", "n_epochs=2", "hidden_sizes=[9]", "search.n_trials=3", "search.pruner=none",
     "winner.top_k=1", "winner.n_seeds=1", "space.dimensions.hidden_sizes.width.high=40",
 )  # fmt: skip
-STATUSES = "select status, count(*) from runs group by status"
 REASON = "select value from tags where key = 'reason'"
-POINTS = "select run_uuid, key, step, count(*) from metrics group by 1, 2, 3 order by 1, 2, 3"
-WELL = (0, "doctor: all is well\n", "")
-
-
-def doctor(folder: Path, *words: str) -> tuple[int, str, str]:
-    done = door(folder, "doctor", *words)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def is_mended(folder: Path, *named: str) -> None:
-    """Check that doctor tells of something, changes nothing unless asked to, mends it, and finds nothing then."""
-    before = tracked(folder, STATUSES)
-    code, table, fault = doctor(folder)
-    assert (code, tracked(folder, STATUSES)) == (5, before)
-    assert "python -m pipeline.doctor fix=true" in fault
-    assert max(map(len, table.splitlines())) <= 80
-    words = " ".join(" ".join(line.split("│")[1:-1]) if "│" in line else "" for line in table.splitlines())
-    assert all(word in words for name in named for word in name.split()), table
-    code, table, fault = doctor(folder, "fix=true")
-    assert (code, fault) == (0, ""), table
-    assert "fixed" in table
-    assert doctor(folder) == WELL
-    assert doctor(folder, "fix=true") == WELL
-
-
-def change(folder: Path, *statements: str, database: str = "mlflow.db") -> None:
-    with contextlib.closing(sqlite3.connect(folder / database)) as store, store:
-        for statement in statements:
-            assert store.execute(statement).rowcount
-
-
-def copied(folder: Path, copy: Path) -> Path:
-    """Return a copy of a project that looks for its artifacts in itself."""
-    return repoint(shutil.copytree(folder, copy))
 
 
 @pytest.fixture(scope="module")
