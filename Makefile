@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,8 +44,9 @@ browser: setup ## MLflow's pages and the report in Chromium
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
 	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network'
 
-mutations: setup ## damaged command lines, 500 for each command; N=100 and SEED=1 change that
+mutations: setup ## 500 damaged command lines for each command, 500 damaged files; N=100 and SEED=1 change that
 	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)
+	python -m tests.mutations.files --n $(or $(N),500) --seed $(or $(SEED),0)
 
 screenshots: setup ## docs/images/*.png from a small run, or from FOLDER=<a folder with runs and a report>
 	python -m tests.browser.screenshots $(FOLDER)
@@ -54,6 +55,11 @@ check: setup ## formatting, lint, types
 	ruff format --check .
 	ruff check .
 	mypy
+
+# Without --strict, packages that the advisory database does not answer for count as safe. The CVE: see SECURITY.md.
+audit: setup ## known vulnerabilities of the tested versions; asks PyPI, or OSV with SERVICE=osv
+	pip-audit --strict --no-deps --disable-pip --progress-spinner off --vulnerability-service $(or $(SERVICE),pypi) \
+		--ignore-vuln CVE-2025-69872 --requirement constraints.txt
 
 gradcheck: setup ## every gradient against central differences, in float64
 	python -m pytest -q -k 'gradient or central_difference' tests/unit/nn tests/contracts

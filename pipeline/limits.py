@@ -3,7 +3,7 @@
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mlpsweep.config import plain
 from mlpsweep.data.specs import SPECS
@@ -35,8 +35,10 @@ def _oversized(settings: TrainSettings) -> Iterator[str]:
             f"data.n_validation: {data.n_validation} of {spec.n_train} rows leave {n_rows} to train on; "
             f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
         )
-    elif settings.batch_size > (data.n_train or n_rows):
-        yield f"batch_size: {settings.batch_size}; expected at most the {data.n_train or n_rows} rows to train on"
+    rows = data.n_train or max(n_rows, 1)
+    for key, largest in (("batch_size", settings.batch_size), ("space.dimensions.batch_size", _searched(settings))):
+        if n_rows > 0 and largest > rows:
+            yield f"{key}: {largest}; expected at most the {rows} rows to train on"
     sizes = (math.prod(spec.image_shape), *settings.hidden_sizes, len(spec.class_names))
     needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -45,3 +47,11 @@ def _oversized(settings: TrainSettings) -> Iterator[str]:
             f"hidden_sizes: {list(settings.hidden_sizes)} needs {needed / 1e9:,.0f} GB; expected at most the "
             f"{memory / 1e9:,.0f} GB of this machine. Example: hidden_sizes=[500,250,100]"
         )
+
+
+def _searched(settings: TrainSettings) -> int:
+    """Return the largest batch that a search may draw; 0 if it draws none, or its space is told of elsewhere."""
+    dimension = getattr(getattr(settings, "space", None), "dimensions", {}).get("batch_size")
+    told = list(dimension.values()) if isinstance(dimension, Mapping) else []
+    values = itertools.chain(*(one if isinstance(one, list | tuple) else [one] for one in told))
+    return max((value for value in values if isinstance(value, int)), default=0)

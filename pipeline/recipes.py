@@ -139,7 +139,7 @@ class Children:
                 return TERMINATED
             with log.open("ab") as file:
                 # In a group of its own a process gets one signal: ours, and not the terminal's Ctrl-C before it.
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S603 - our own commands, and no shell
                     [sys.executable, "-m", *command],
                     env=self._environment,
                     stdin=subprocess.DEVNULL,

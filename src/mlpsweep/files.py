@@ -13,12 +13,16 @@ from typing import IO, Any, Final
 
 from mlpsweep.errors import DataError, DataFormatError, MlpsweepError, StorageError, reason_of
 
+PARTS: Final = ".*.????????.part"
+"""Names of temporary files, as a pattern."""
+
 
 @contextlib.contextmanager
 def open_atomic(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces ``path`` when the block ends without an exception.
 
-    Missing parent folders are created. The bytes and the folder entry are on the disk when the block is left.
+    Missing parent folders are created. The bytes and the folder entry are on the disk when the block is left. What
+    killed writers left in the folder is removed.
 
     Raises
     ------
@@ -26,19 +30,51 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
         If the folder cannot be written; ``path`` then stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+    sweep(path.parent)
+    with open_part(path) as (stream, temporary):
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+        os.fchmod(stream.fileno(), 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def open_part(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Open a temporary file beside ``path``, and remove it after the block if it has not got another name.
+
+    The file is locked inside the block: a part that nobody holds has lost its writer.
+    """
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            lock(stream)
+            temporary = Path(name)
+            if not temporary.exists():  # it was swept before it was locked
+                continue
+            try:
+                yield stream, temporary
+            finally:
+                temporary.unlink(missing_ok=True)
+            return
+
+
+def left_parts(folder: Path, *, recursive: bool = False) -> Iterator[Path]:
+    """Yield the temporary files of writers that were killed."""
+    for path in sorted(folder.rglob(PARTS) if recursive else folder.glob(PARTS)):
+        with contextlib.suppress(OSError):  # it has got its name by now, or is another user's
+            if path.is_file() and not path.is_symlink():
+                with path.open("rb") as stream:
+                    if lock(stream, wait=False):
+                        yield path
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed."""
+    for path in left_parts(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_atomic(path: Path, data: bytes) -> None:

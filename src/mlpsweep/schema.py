@@ -141,7 +141,7 @@ class Family(Settings):
             If the family has no such member.
         """
         name = values.get("name")
-        if name not in cls.members:
+        if not isinstance(name, str) or name not in cls.members:
             known = ", ".join(sorted(cls.members))
             raise SettingsError(
                 f"{path}name: {name!r} is not known; expected one of {known}{nearest(name, cls.members)}"

@@ -1,6 +1,7 @@
-"""Whether a SQLite database is whole, asked before any library opens it to write; knows no tables."""
+"""SQLite databases before any library opens them to write: whole, and for their owner only; knows no tables."""
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -15,13 +16,19 @@ PATIENCE_S: Final = 120
 REMEDY: Final = "Put a backup in its place, or move it away to start a new one"
 
 
+SIDECARS: Final = ("", "-journal", "-wal", "-shm")
+"""Endings of a database and of what SQLite keeps beside it; a new one there gets the database's permissions."""
+
+
 def check_sqlite(url: str) -> None:
-    """Refuse a database that is damaged, or a place that can hold none; nothing is written.
+    """Refuse a database that is damaged, or a place that can hold none; nobody but its owner may read it from now on.
+
+    One that is not there yet is made empty, so that it is private before anything is in it.
 
     Parameters
     ----------
     url : str
-        ``sqlite:///<file>``; other addresses and files that are not there yet are passed.
+        ``sqlite:///<file>``; other addresses are passed.
 
     Raises
     ------
@@ -29,7 +36,11 @@ def check_sqlite(url: str) -> None:
         If what lies there is no database, or a damaged one. Its file is left as it is.
     """
     path = Path(url.removeprefix(PREFIX).partition("?")[0])
-    if not url.startswith(PREFIX) or not (path.exists() or path.is_symlink()):
+    if not url.startswith(PREFIX) or url.startswith(f"{PREFIX}file:"):
+        return
+    if not (path.exists() or path.is_symlink()):
+        with contextlib.suppress(OSError):  # no folder, or no permission: whoever opens it tells
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return
     if not path.is_file():
         raise StorageError(f"{path}: unable to open database file, it is no regular file. Move it away")
@@ -42,3 +53,7 @@ def check_sqlite(url: str) -> None:
         raise StorageError(f"{path}: damaged ({error}). {REMEDY}") from error
     if verdict != "ok":
         raise StorageError(f"{path}: damaged ({' '.join(verdict.split())}). {REMEDY}")
+    for ending in SIDECARS:
+        file = path.with_name(f"{path.name}{ending}")
+        with contextlib.suppress(OSError):  # not there, or another user's
+            file.chmod(file.stat().st_mode & 0o700)

@@ -1,6 +1,7 @@
 """Every sampler: draws inside the space, from the slot and the finished trials alone."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,16 @@ def test_a_grid_too_large_to_list_is_refused() -> None:
     space = make_space({"dimensions": {"hidden_sizes": deep}, "max_parameters": None})
     with pytest.raises(SettingsError, match="grid over more than 100,000 points; expected fewer"):
         SAMPLERS["grid"](space, 0)
+
+
+def test_points_of_a_grid_are_counted_before_they_are_listed() -> None:
+    many = {"type": "int", "low": 1, "high": 10**7}
+    space = make_space({"dimensions": {"batch_size": many}, "max_parameters": None})
+    started = time.perf_counter()
+    with pytest.raises(SettingsError, match="grid over more than 100,000 points; expected fewer"):
+        SAMPLERS["grid"](space, 0)
+    assert space.draw(lambda leaf: leaf.from_unit(0.5)) == {"batch_size": 5_000_001}
+    assert time.perf_counter() - started < 1
 
 
 def test_a_seed_depends_on_every_part_and_on_nothing_else() -> None:

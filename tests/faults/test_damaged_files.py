@@ -178,6 +178,9 @@ CASES: dict[str, Case] = {
         OPTUNA, sql("DELETE FROM trial_user_attributes WHERE key = 'weights_hash'"), SEARCH, 4),
     "optuna.db: the loss a list": (
         OPTUNA, sql("UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'validation/loss'"), SEARCH, 4),
+    "optuna.db: a complete trial without its value": (OPTUNA, sql("DELETE FROM trial_values"), SEARCH, 4),
+    "optuna.db: a complete trial with an endless value": (
+        OPTUNA, sql("UPDATE trial_values SET value = NULL, value_type = 'INF_POS'"), SEARCH, 4),
     "optuna.db: a number that is no integer": (OPTUNA, sql("UPDATE trials SET number = 1e308"), SEARCH, 4),
     "optuna.db: noise on a page": (OPTUNA, noise_on_page(2), SEARCH, 4),
     "optuna.db: no database": (OPTUNA, as_bytes(b"text" * 999), SEARCH, 4),

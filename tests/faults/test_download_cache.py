@@ -146,7 +146,7 @@ def test_a_flip_anywhere_without_a_mirror_ends_the_stage(seed: int, folder: Path
 
 def test_leftovers_of_a_killed_process_are_swept(good: FaultyServer, folder: Path) -> None:
     fill(folder, FILES)
-    (folder / ".train-images-idx3-ubyte.gz.x7.part").write_bytes(b"half")
+    (folder / ".train-images-idx3-ubyte.gz.x7a0b_12.part").write_bytes(b"half")
     fetch(folder, good.url)
     assert_complete(folder)
 

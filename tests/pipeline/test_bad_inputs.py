@@ -103,6 +103,10 @@ CASES: list[tuple[str, list[str]]] = [
     ("train n_epochs=1000000000", ["n_epochs: 1000000000", "1000000"]),
     ("train log_every=100000000000", ["log_every: 100000000000", "1000000000"]),
     ("train learning_rate=1e300", ["learning_rate: 1e+300", "at most 1e+30"]),
+    ("download data=mnist data.mirrors=[http://x/]", ["data.mirrors: ['http://x/']", "https"]),
+    ("download data=mnist data.files={}", ["data.files.train_images.name: None", "a file name"]),
+    ("download data=mnist data.files.train_images.sha256=abc", ["sha256: 'abc'", "64 hexadecimal digits"]),
+    ("train data.files.train_images.n_bytes=0", ["data.files.train_images.n_bytes: 0", "expected"]),
     ("search search.timeout_s=1e300", ["search.timeout_s: 1e+300", "at most 1e+08"]),
 ]
 
@@ -119,6 +123,15 @@ def test_a_bad_command_line_is_refused(tmp_path: Path, words: str, named: list[s
     assert "Traceback" not in done.stderr
     assert [name for name in named if name not in done.stderr] == [], done.stderr
     assert tree(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["download", "train data=mnist", "search data=mnist"])
+@pytest.mark.parametrize("mirror", ["ftp://host/", "http://me:secret@host/"])
+def test_a_mirror_that_may_not_be_used_leaves_no_folder_and_no_lock(tmp_path: Path, words: str, mirror: str) -> None:
+    done = door(tmp_path, *words.split(" "), MNIST_MIRROR=mirror)
+    assert (done.returncode, "MNIST_MIRROR: " in done.stderr, "secret" in done.stderr) == (2, True, False), done.stderr
+    assert tree(tmp_path) == set()
 
 
 @pytest.mark.slow

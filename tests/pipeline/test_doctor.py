@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from mlpsweep.files import open_part
 from tests.forked import Forked
-from tests.pipeline.doors import TINY, door, repoint, tracked, tree
+from tests.pipeline.clinic import POINTS, STATUSES, WELL, change, copied, doctor, is_mended
+from tests.pipeline.doors import TINY, door, tracked, tree
 from tests.pipeline.processes import Running, count, started, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -22,43 +24,7 @@ SEARCH = (
     "search", "data=digits", "n_epochs=2", "hidden_sizes=[9]", "search.n_trials=3", "search.pruner=none",
     "winner.top_k=1", "winner.n_seeds=1", "space.dimensions.hidden_sizes.width.high=40",
 )  # fmt: skip
-STATUSES = "select status, count(*) from runs group by status"
 REASON = "select value from tags where key = 'reason'"
-POINTS = "select run_uuid, key, step, count(*) from metrics group by 1, 2, 3 order by 1, 2, 3"
-WELL = (0, "doctor: all is well\n", "")
-
-
-def doctor(folder: Path, *words: str) -> tuple[int, str, str]:
-    done = door(folder, "doctor", *words)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def is_mended(folder: Path, *named: str) -> None:
-    """Check that doctor tells of something, changes nothing unless asked to, mends it, and finds nothing then."""
-    before = tracked(folder, STATUSES)
-    code, table, fault = doctor(folder)
-    assert (code, tracked(folder, STATUSES)) == (5, before)
-    assert "python -m pipeline.doctor fix=true" in fault
-    assert max(map(len, table.splitlines())) <= 80
-    words = " ".join(" ".join(line.split("│")[1:-1]) if "│" in line else "" for line in table.splitlines())
-    assert all(word in words for name in named for word in name.split()), table
-    code, table, fault = doctor(folder, "fix=true")
-    assert (code, fault) == (0, ""), table
-    assert "fixed" in table
-    assert doctor(folder) == WELL
-    assert doctor(folder, "fix=true") == WELL
-
-
-def change(folder: Path, *statements: str, database: str = "mlflow.db") -> None:
-    with contextlib.closing(sqlite3.connect(folder / database)) as store, store:
-        for statement in statements:
-            assert store.execute(statement).rowcount
-
-
-def copied(folder: Path, copy: Path) -> Path:
-    """Return a copy of a project that looks for its artifacts in itself."""
-    return repoint(shutil.copytree(folder, copy))
 
 
 @pytest.fixture(scope="module")
@@ -275,14 +241,21 @@ def doctor_without_schemas() -> None:
 
 
 def test_parts_of_files_are_removed_unless_somebody_writes_them(project: Path) -> None:
-    left = [project / name for name in ("outputs/.model.npz.x.part", "data/raw/digits/.a.gz.y.part", "mlruns/.z.part")]
+    left = [
+        project / name
+        for name in (
+            "outputs/.model.npz.x_______.part",
+            "data/raw/digits/.a.gz.y_______.part",
+            "mlruns/.b.z_______.part",
+        )
+    ]
     for file in left:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"half")
-    with (project / "outputs/.config.yaml.w.part").open("wb"):
+    with open_part(project / "outputs/config.yaml") as (_, written):
         is_mended(project, "orphaned", "part of a file")
         assert [file for file in left if file.exists()] == []
-        assert (project / "outputs/.config.yaml.w.part").exists()
+        assert written.exists()
 
 
 def test_locks_that_nobody_holds_are_removed(project: Path) -> None:

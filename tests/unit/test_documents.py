@@ -60,3 +60,11 @@ def test_pre_commit_runs_what_make_check_runs() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     entries = [hook["entry"].removesuffix(" --force-exclude").removeprefix(".venv/bin/") for hook in hooks]
     assert entries == [line.strip().removesuffix(" .") for line in checks[1].splitlines()]
+
+
+def test_the_audit_fails_on_what_it_cannot_ask_about_and_leaves_out_what_was_checked_by_hand() -> None:
+    recipe = re.search(r"^audit:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe is not None
+    assert {"--strict", "--requirement constraints.txt"} <= set(re.findall(r"--strict|--requirement \S+", recipe[1]))
+    checked = (ROOT / "SECURITY.md").read_text().partition("**Checked by hand.**")[2]
+    assert [one for one in re.findall(r"--ignore-vuln (\S+)", recipe[1]) if one not in checked] == []

@@ -74,6 +74,8 @@ def test_settings_are_frozen(values: dict[str, Any]) -> None:
         ({"dropout": 1}, r"dropout: 1 does not fit"),
         ({"lambda": 1}, r"lambda: no such setting \(did you mean l2_lambda\?\)"),
         ({"optimizer": {"name": "adm"}}, r"optimizer.name: 'adm' is not known.*did you mean adam\?"),
+        ({"optimizer": {"name": []}}, r"optimizer.name: \[\] is not known; expected one of adam"),
+        ({"schedule": {"name": {"a": 1}}}, r"schedule.name: \{'a': 1\} is not known; expected one of"),
         ({"optimizer": "adam"}, r"optimizer: 'adam' is not a group"),
         ({"data": {"name": "digits"}}, r"data.scaling: not set; expected one of standardize, unit, none"),
         ({"activation": ["relu"]}, r"activation: 1 names for 2 hidden layers"),

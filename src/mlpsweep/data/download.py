@@ -12,7 +12,7 @@ from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of
 from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
 from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import DataError
-from mlpsweep.files import FOLDER_WANTED, locked, read_json, storage_errors, write_json
+from mlpsweep.files import FOLDER_WANTED, locked, read_json, storage_errors, sweep, write_json
 from mlpsweep.settings import DataSettings
 
 STAND_IN_MESSAGE: Final = (
@@ -66,8 +66,7 @@ def download(
     check(settings, folder)
     with storage_errors(folder, FOLDER_WANTED), locked(_beside(folder, "lock")):
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.part"):  # a killed process left it: a live one would hold the lock
-            leftover.unlink()
+        sweep(folder)
         if settings.name == "digits":
             write_digits(folder)
             return _settle(folder, Source("digits"))

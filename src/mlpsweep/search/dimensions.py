@@ -36,20 +36,23 @@ class Range:
     log: bool = False
     step: float | None = None
 
+    @property
+    def n_levels(self) -> int:
+        """Largest number of points of a grid, counted without listing them."""
+        is_stepped = self.step is not None or (self.integer and not self.log)
+        return math.floor((self.high - self.low) / (self.step or 1) + 1e-9) + 1 if is_stepped else N_LEVELS
+
     def levels(self) -> tuple[Value, ...]:
         """Return the points of a grid: every step, or a few points at equal distances (ratios, if log)."""
         if self.step is not None or (self.integer and not self.log):
-            step = self.step or 1
-            n = math.floor((self.high - self.low) / step + 1e-9) + 1
-            return tuple(self._number(self.low + i * step) for i in range(n))
+            return tuple(self._level(i) for i in range(self.n_levels))
         points = [self.from_unit(i / (N_LEVELS - 1)) for i in range(N_LEVELS)]
         return tuple(dict.fromkeys(points))
 
     def from_unit(self, u: float) -> Value:
         """Return the value at ``u`` in 0 .. 1: a uniform ``u`` gives a uniform value, or a uniform logarithm."""
         if self.step is not None or (self.integer and not self.log):
-            levels = self.levels()
-            return levels[min(int(u * len(levels)), len(levels) - 1)]
+            return self._level(min(int(u * self.n_levels), self.n_levels - 1))
         # Half a unit at each end gives the first and the last integer their full share.
         margin = 0.5 if self.integer else 0.0
         low, high = self.low - margin, self.high + margin
@@ -64,6 +67,9 @@ class Range:
         stepped = self.step is not None or self.integer
         return not stepped or abs(steps - round(steps)) < 1e-8  # Optuna's own tolerance
 
+    def _level(self, i: int) -> Value:
+        return self._number(self.low + i * (self.step or 1))
+
     def _number(self, value: float) -> Value:
         return round(value) if self.integer else float(value)
 
@@ -74,6 +80,11 @@ class Categorical:
 
     name: str
     labels: tuple[Value, ...]
+
+    @property
+    def n_levels(self) -> int:
+        """Number of choices."""
+        return len(self.labels)
 
     def levels(self) -> tuple[Value, ...]:
         """Return every choice."""

@@ -40,6 +40,8 @@ from mlpsweep.sqlite import PATIENCE_S, PREFIX, check_sqlite
 ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": PATIENCE_S}}
 # Optuna reads constraints under this prefix. A trial that has it is over the bound: never trained nor counted.
 EXCESS = "constraints:n_parameters"
+# Where Optuna keeps what `study.enqueue_trial` was given.
+ENQUEUED = "fixed_params"
 # OWNER is cleared when a trial ends; WORKER remembers who ended it, for the timeline.
 OWNER, RETRIES, WORKER = "owner", "retries", "worker"
 

@@ -66,14 +66,16 @@ def winner_recipe(study: Study, deltas: Mapping[str, Any], finalists: Sequence[F
     trial, plan = winning_trial(study, finalists), study.plan
     origin = {"study": study.name, "trial": trial.number}
     settings = {**deltas, **plan.space.overrides(trial.params), "origin": origin}
+    # A trial that somebody added has neither.
+    loss, weights = (trial.user_attrs.get(name) for name in ("validation/loss", "weights_hash"))
     lines = [
         "# @package _global_",
         f"# Winner of the study {study.name}: trial {trial.number} of {len(study.counted())},",
-        f"# {plan.metric} {trial.value:.5f}, validation/loss {trial.user_attrs['validation/loss']:.5f}.",
+        f"# {plan.metric} {trial.value:.5f}{f', validation/loss {loss:.5f}' if loss is not None else ''}.",
         *(_compared(one, plan.metric) for one in finalists),
         f"# data {plan.data_digest}",
         f"# numeric sources {plan.sources_digest}",
-        f"# weights of the trial {trial.user_attrs['weights_hash']}",
+        *([f"# weights of the trial {weights}"] if weights else []),
         *(f"{name}: {json.dumps(value)}" for name, value in settings.items() if name == "defaults"),
         *(f"{name}: {json.dumps(value)}" for name, value in sorted(settings.items()) if name != "defaults"),
     ]

@@ -121,8 +121,9 @@ def grid(space: Space, seed: int) -> Proposer:
     SettingsError
         If the grid is too large to list.
     """
-    points = list(itertools.islice(space.points(), MAX_GRID + 1))
-    if len(points) > MAX_GRID:
+    is_long = any(leaf.n_levels > MAX_GRID for leaf in space.leaves().values())  # counted before they are listed
+    points = [] if is_long else list(itertools.islice(space.points(), MAX_GRID + 1))
+    if is_long or len(points) > MAX_GRID:
         raise SettingsError(
             f"search.sampler: grid over more than {MAX_GRID:,} points; expected fewer. "
             "Give ranges a step, narrow them, or choose search.sampler=qmc"

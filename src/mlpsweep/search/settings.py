@@ -35,7 +35,7 @@ def _study_name() -> Rule:
 
 def _storage() -> Rule:
     def parse(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(r"sqlite:///[^?#]+", value):
+        if not isinstance(value, str) or not re.fullmatch(r"sqlite:///(?!:memory:|file:)[^?#]+", value):
             raise ValueError(value)
         return value
 

@@ -1,6 +1,7 @@
 """A search space: from drawn leaves to settings and back, and as Optuna's distributions; no sampling here."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -60,14 +61,36 @@ class Space:
                 f"monitor: {base.monitor!r} in a search; expected validation, which is what it compares. "
                 "Leave monitor as it is, and data.n_validation above 0"
             )
+        if base.total_epochs == 0:
+            raise SettingsError(
+                "n_epochs: 0 in a search; expected at least 1, because the last epoch's value is compared"
+            )
         space = cls(settings.parse(), base, n_features, n_classes, settings.max_parameters)
         smallest = space.settings(space.draw(lambda leaf: leaf.from_unit(0.0)))
+        space.check()
         if settings.max_parameters is not None and space.n_parameters(smallest) > settings.max_parameters:
             raise SettingsError(
                 f"space.max_parameters: {settings.max_parameters}, but the smallest network has "
                 f"{space.n_parameters(smallest)}; expected a bound that some networks keep. Raise it, or set it to null"
             )
         return space
+
+    def check(self) -> None:
+        """Raise if a choice, or an end of a range, does not fit the fixed settings or the other leaves' ends.
+
+        Raises
+        ------
+        SettingsError
+            With the configuration that does not fit.
+        """
+        ends = [{leaf.name: leaf.from_unit(u) for leaf in self.leaves().values()} for u in (0.0, 1.0)]
+        for leaf in self.leaves().values():
+            values = leaf.labels if isinstance(leaf, Categorical) else tuple(end[leaf.name] for end in ends)
+            for value, end in itertools.product(values, ends):
+                try:
+                    self.settings(self.with_values(end, {leaf.name: value}))
+                except SettingsError as error:
+                    raise SettingsError(*(f"space: {leaf.name}={value}: {one}" for one in error.messages)) from error
 
     def draw(self, draw: Draw) -> Params:
         """Return one configuration, each leaf that applies drawn once, in the space's order."""
@@ -80,6 +103,10 @@ class Space:
         for dimension in self.dimensions:
             dimension.walk(record)
         return params
+
+    def with_values(self, params: Mapping[str, Any], fixed: Mapping[str, Any]) -> Params:
+        """Return a configuration with some leaves' values given; leaves that only they bring in lie in the middle."""
+        return self.draw(lambda leaf: fixed.get(leaf.name, params.get(leaf.name, leaf.from_unit(0.5))))
 
     def overrides(self, params: Mapping[str, Any]) -> Overrides:
         """Return the settings that drawn leaves stand for."""

@@ -20,7 +20,7 @@ from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.files import locked
 from mlpsweep.metric import metric_named
 from mlpsweep.search.dimensions import Leaf
-from mlpsweep.search.ledger import EXCESS, WORKER, Ledger, database, database_errors, open_storage
+from mlpsweep.search.ledger import ENQUEUED, EXCESS, WORKER, Ledger, database, database_errors, open_storage
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
@@ -230,11 +230,14 @@ def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf]) -> Iterator[str]:
     """Yield what is strange about a trial: values outside the space, facts that are missing or of another type."""
     if not isinstance(trial.number, int):  # SQLite keeps any type in any column
         yield "has a number that is none of a trial"
-    for name, value in trial.params.items():
+    for name, value in [*trial.params.items(), *trial.system_attrs.get(ENQUEUED, {}).items()]:
         if name not in leaves or not leaves[name].contains(value):
             yield f"has {name} = {value!r}"
-    # Only a trial that a worker of ours ended has all the facts.
-    if trial.state == TrialState.COMPLETE and WORKER in trial.user_attrs:
+    if trial.state != TrialState.COMPLETE:
+        return
+    if not all(map(math.isfinite, trial.values or [math.nan])):
+        yield "is complete without a finite value"
+    if WORKER in trial.user_attrs:  # a trial of ours, which has all the facts
         for name, kind in FACTS.items():
             if not isinstance(trial.user_attrs.get(name), kind):
                 yield f"has {name} = {trial.user_attrs.get(name)!r}"

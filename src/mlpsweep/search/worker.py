@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
-from mlpsweep.search.ledger import Claim, LostClaimError
+from mlpsweep.search.ledger import ENQUEUED, Claim, LostClaimError
 from mlpsweep.search.observer import Observer, PrunedError
 from mlpsweep.search.ownership import is_alive, remove_stale, worker_id
 from mlpsweep.search.samplers import SAMPLERS, Proposer, Slot
@@ -127,6 +127,8 @@ class _Worker:
             return trial.params
         baseline = space.baseline() if claim.number == 0 else None
         params = baseline or self.proposer.propose(Slot(trial, ledger.study))
+        if fixed := trial.system_attrs.get(ENQUEUED):
+            params = space.with_values(params, fixed)
         if (excess := space.excess(params)) > 0:
             ledger.refuse(claim, params, space.distributions(), excess)
             return None

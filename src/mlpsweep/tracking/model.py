@@ -5,11 +5,12 @@ import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlpsweep.tracking.run import Run
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -32,15 +33,37 @@ def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
 
 def send_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
     """Store a model with a run, as :func:`log_model`, now; a second time nothing happens."""
+    known = run.client.get_run(run.run_id)
+    if model_of(known) is None:
+        store_model(run.client, known, weights, n_features, n_classes)
+
+
+def model_of(run: Any) -> str | None:
+    """Return the id of the model that a run has logged."""
+    return run.outputs.model_outputs[-1].model_id if run.outputs and run.outputs.model_outputs else None
+
+
+def lacks_model(client: "MlflowClient", run: Any) -> bool:
+    """Return whether a run has no model or one without its files; a model that somebody deleted is not missed."""
+    from mlflow.exceptions import MlflowException
+
+    model_id = model_of(run)
+    try:
+        return model_id is None or not client.list_logged_model_artifacts(model_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+
+
+def store_model(client: "MlflowClient", run: Any, weights: Path, n_features: int, n_classes: int) -> None:
+    """Store the files of the model that a run names, or of a new one."""
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
-    known = run.client.get_run(run.run_id)
-    if known.outputs and known.outputs.model_outputs:
-        return  # an attempt before this one was heard, and its answer was not
-    source = known.info
-    logged = run.client.create_logged_model(source.experiment_id, name="model", source_run_id=run.run_id)
+    known, source = model_of(run), run.info
+    model_id = known or client.create_logged_model(source.experiment_id, "model", source.run_id).model_id
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         with warnings.catch_warnings():
@@ -48,16 +71,17 @@ def send_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None
             warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
             pyfunc.save_model(
                 path=path,
-                mlflow_model=Model(run_id=run.run_id, model_id=logged.model_id),
+                mlflow_model=Model(run_id=source.run_id, model_id=model_id),
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"weights": str(weights)},
                 signature=_signature(n_features, n_classes),
                 pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
                 code_paths=[str(copy_code(Path(folder)))],
             )
-        run.client.log_model_artifacts(logged.model_id, str(path))
-    run.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        client.log_model_artifacts(model_id, str(path))
+    if known is None:
+        client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+        client.log_outputs(source.run_id, [LoggedModelOutput(model_id, step=0)])
 
 
 def copy_code(folder: Path) -> Path:

@@ -6,13 +6,13 @@ import json
 import os
 import re
 import socket
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 from mlpsweep.errors import StorageError
+from mlpsweep.files import open_part
 
 ID: Final = Path("mlruns", ".project")
 RUNNING: Final = Path("mlruns", ".running")
@@ -51,15 +51,12 @@ def project_id(root: Path) -> str:
 
 def _make_id(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".project.", suffix=".part", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(f"{uuid.uuid4().hex}\n")
+    with open_part(file) as (stream, temporary):
+        stream.write(f"{uuid.uuid4().hex}\n".encode())
+        stream.flush()
         # Of several processes that start at once the first one names the project.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, file)
-    finally:
-        os.unlink(temporary)
 
 
 def project_tags(root: Path) -> dict[str, str]:

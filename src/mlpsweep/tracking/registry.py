@@ -11,7 +11,7 @@ from typing import Final
 
 from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
-from mlpsweep.tracking.model import log_model
+from mlpsweep.tracking.model import log_model, model_of
 from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import Run
@@ -89,7 +89,7 @@ def _is_there(run: Run, run_id: str | None) -> bool:
 def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[str, str]) -> str:
     from mlflow import register_model
 
-    if _model_id(run) is None:
+    if model_of(run.client.get_run(run.run_id)) is None:
         log_model(run, weights, model.n_features, model.n_classes)
         run.queue.drain()
     trained = run.tags()
@@ -105,13 +105,7 @@ def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[st
     told = {tag: value for tag, value in lineage.items() if value}
     # It tells on stderr what the door says in its own words.
     with _current(run.client.tracking_uri), contextlib.redirect_stderr(io.StringIO()):
-        return str(register_model(f"models:/{_model_id(run)}", name, tags=told).version)
-
-
-def _model_id(run: Run) -> str | None:
-    """Return the id of the model that a run has logged."""
-    outputs = run.client.get_run(run.run_id).outputs
-    return outputs.model_outputs[-1].model_id if outputs and outputs.model_outputs else None
+        return str(register_model(f"models:/{model_of(run.client.get_run(run.run_id))}", name, tags=told).version)
 
 
 @contextmanager

@@ -103,7 +103,8 @@ def _repoint(store: sqlite3.Connection, experiment_id: str, old: str, new: str) 
     for table, column, owner in COLUMNS:
         narrowed = f" and {owner} = :experiment" if owner else ""
         store.execute(
-            f"update {table} set {column} = :new || substr({column}, length(:old) + 1) "
+            # Names of COLUMNS only; what comes from outside are parameters.
+            f"update {table} set {column} = :new || substr({column}, length(:old) + 1) "  # noqa: S608
             f"where ({column} = :old or substr({column}, 1, length(:old) + 1) = :old || '/'){narrowed}",
             {"old": old, "new": new, "experiment": int(experiment_id)},
         )

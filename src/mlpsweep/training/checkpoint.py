@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpsweep.errors import DataError, DataFormatError
-from mlpsweep.files import read_bytes, write_atomic
+from mlpsweep.files import read_bytes, sweep, write_atomic
 from mlpsweep.training.arrays import pack_arrays, unpack_arrays
 
 MAGIC: Final = b"mlpsweep checkpoint 1\n"
@@ -103,6 +103,7 @@ class CheckpointStore:
         """Remove every checkpoint, and the folder if nothing else is in it."""
         for path in self._newest_first():
             path.unlink(missing_ok=True)
+        sweep(self.folder)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 

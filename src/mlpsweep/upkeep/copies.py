@@ -5,12 +5,13 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mlpsweep.errors import DataError
 from mlpsweep.tables import counted
 from mlpsweep.tracking.abandoned import is_at_work
 from mlpsweep.tracking.lookup import Runs
+from mlpsweep.tracking.model import lacks_model, log_model, store_model
 from mlpsweep.tracking.points import missing_points, recorded_points, send_points
 from mlpsweep.tracking.project import project_tags
 from mlpsweep.tracking.queue import answered
@@ -19,8 +20,11 @@ from mlpsweep.tracking.store import PARENT_TAG, open_store
 from mlpsweep.tracking.training_runs import run_of
 from mlpsweep.tracking.trial_record import NAME, TrialRecord
 from mlpsweep.training.folder import TrainingFolder
+from mlpsweep.training.model import Model
 from mlpsweep.upkeep.finding import FIX, MISSING, STALE, Finding
 from mlpsweep.upkeep.project import Project, fault_of, record_of
+
+RESTORED: Final = f"{FIX} makes one of what the folder has: without data sets and times; `evaluate` adds its figures"
 
 
 @dataclass(frozen=True)
@@ -33,20 +37,24 @@ class Lack:
         Points of metrics.
     files : tuple of Path
         Files of the folder.
+    model : Path or None
+        Weights of the model that it should hold and does not.
     has_end : bool
         Whether it has the status that its folder tells, and is not marked as incomplete.
     """
 
     points: tuple[tuple[str, float, int, int], ...]
     files: tuple[Path, ...]
+    model: Path | None
     has_end: bool
 
     def __bool__(self) -> bool:
-        return bool(self.points or self.files or not self.has_end)
+        return bool(self.points or self.files or self.model or not self.has_end)
 
     def __str__(self) -> str:
         parts = [counted(len(self.points), "point")] * bool(self.points)
-        parts += [counted(len(self.files), "file")] * bool(self.files) + ["its end"] * (not self.has_end)
+        parts += [counted(len(self.files), "file")] * bool(self.files) + ["its model"] * bool(self.model)
+        parts += ["its end"] * (not self.has_end)
         return f"its run lacks {', '.join(parts)}"
 
 
@@ -62,10 +70,12 @@ def missing_trainings(project: Project) -> Iterator[Finding]:
             key = folder.load()[0].metadata["run_key"]
             if runs is None or not runs.with_tags({"run_key": key}):
                 mend = functools.partial(_restore, project, folder)
-                yield Finding(MISSING, place, "the store has no run of this training", f"{FIX} makes one", mend)
+                yield Finding(MISSING, place, "the store has no run of this training", RESTORED, mend)
         elif runs and run.info.lifecycle_stage == "active" and not is_at_work(run, project.root):
             files = [file for file in folder.outputs if file.exists()]
-            yield from _incomplete(runs, run, folder, files, "FINISHED", place)
+            # A run that took an equal training's outputs has no model of its own.
+            weights = None if record and record.reused_from else folder.weights
+            yield from _incomplete(runs, run, folder, files, "FINISHED", place, weights=weights)
 
 
 def missing_trials(project: Project) -> Iterator[Finding]:
@@ -96,22 +106,26 @@ def _incomplete(
     place: str,
     reason: str | None = None,
     tags: Mapping[str, str] | None = None,
+    weights: Path | None = None,
 ) -> Iterator[Finding]:
     """Yield a run that lacks something, with what sends it."""
-    lack = _lack(runs, run, folder, files, status)
+    lack = _lack(runs, run, folder, files, status, weights)
     if lack:
-        state = MISSING if lack.points or lack.files else STALE
+        state = MISSING if lack.points or lack.files or lack.model else STALE
         mend = functools.partial(_send, runs, run.info.run_id, lack, status, reason, tags or {})
         yield Finding(state, place, str(lack), f"{FIX} sends it", mend)
 
 
-def _lack(runs: Runs, run: Any, folder: TrainingFolder, files: Sequence[Path], status: str) -> Lack:
+def _lack(
+    runs: Runs, run: Any, folder: TrainingFolder, files: Sequence[Path], status: str, weights: Path | None
+) -> Lack:
     run_id, points = run.info.run_id, recorded_points(folder) if folder.histories() else []
     with answered(runs.where):
         there = {file.path for file in runs.client.list_artifacts(run_id)}
         missing = missing_points(runs.client, run_id, points)
+        model = weights if weights and lacks_model(runs.client, run) else None
     has_end = run.info.status == status and INCOMPLETE not in run.data.tags
-    return Lack(tuple(missing), tuple(file for file in files if file.name not in there), has_end)
+    return Lack(tuple(missing), tuple(file for file in files if file.name not in there), model, has_end)
 
 
 def _send(runs: Runs, run_id: str, lack: Lack, status: str, reason: str | None, tags: Mapping[str, str]) -> None:
@@ -122,6 +136,9 @@ def _send(runs: Runs, run_id: str, lack: Lack, status: str, reason: str | None, 
         for file in lack.files:
             client.log_artifact(run_id, str(file))
         known = client.get_run(run_id)
+        if lack.model:
+            model = Model.load(lack.model)
+            store_model(client, known, lack.model, model.n_features, model.n_classes)
         for name, value in ({REASON: reason} if reason else {}).items() | tags.items():
             client.set_tag(run_id, name, value)
         for name in ([] if reason else [REASON]) + [INCOMPLETE]:
@@ -138,7 +155,10 @@ def _restore(project: Project, folder: TrainingFolder) -> None:
     with open_store(project.tracking, dataset, stands_in=bool(wanted)) as store:
         run = run_of(store, folder, model, settings)
         run.queue.put_points(run.handle, recorded_points(folder))
-        if record := record_of(folder):
+        record = record_of(folder)
+        if not (record and record.reused_from):
+            log_model(run, folder.weights, model.n_features, model.n_classes)
+        if record:
             folder.write_record(replace(record, run_id=run.run_id))
 
 

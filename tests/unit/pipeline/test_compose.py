@@ -145,6 +145,23 @@ def test_files_of_a_config_dir_are_found_after_ours(tmp_path: Path, name: str) -
     assert overrides("recipe=glob(m*)", config_dir=tmp_path / name) == [f"recipe={name}" for name in [*MANUAL, "mine"]]
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "named"),
+    [
+        ("{type: int, low: 10, high: 60000}", "space.dimensions.batch_size: 60000; expected at most the 50000 rows"),
+        ("{type: categorical, choices: [10, 60000]}", "space.dimensions.batch_size: 60000; expected at most"),
+    ],
+)
+def test_a_searched_batch_has_no_more_rows_than_there_are(tmp_path: Path, batch_size: str, named: str) -> None:
+    (tmp_path / "space").mkdir()
+    words, file = ["space=mine"], tmp_path / "space" / "mine.yaml"
+    file.write_text(f"dimensions: {{batch_size: {batch_size}}}\n")
+    with pytest.raises(SettingsError, match=named):
+        check("search", SearchJob, words, multirun=False, config_dir=str(tmp_path))
+    file.write_text(f"dimensions: {{batch_size: {batch_size.replace('60000', '50000')}}}\n")
+    check("search", SearchJob, words, multirun=False, config_dir=str(tmp_path))
+
+
 def test_folders_of_hydra_are_settled_with_everything_else() -> None:
     (job,) = check("train", TrainJob, ["hydra.run.dir=somewhere"], multirun=False)
     (swept,) = check("train", TrainJob, ["hydra.sweep.dir=elsewhere"], multirun=True)

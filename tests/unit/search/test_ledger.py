@@ -75,6 +75,28 @@ def test_an_interrupted_trial_waits_and_is_no_retry(ledger: Ledger) -> None:
     assert [trial.state for trial in ledger.trials()] == [TrialState.RUNNING]
 
 
+def test_trials_at_work_whose_worker_is_gone_are_deserted(ledger: Ledger) -> None:
+    ledger.tell(take(ledger, "dead"), TrialState.COMPLETE, 0.5, {})
+    lost, kept = (take(ledger, owner, living=("a", "dead")) for owner in ("dead", "a"))
+    assert ledger.deserted(only("a")) == [lost.number]
+    assert ledger.deserted(only("a", "dead")) == []
+    assert ledger.deserted(only()) == [lost.number, kept.number]
+    ledger.release(kept)  # it waits, which is in order
+    assert ledger.deserted(only()) == [lost.number]
+
+
+def test_deserted_trials_are_left_waiting_once_and_each_has_lost_a_worker(ledger: Ledger) -> None:
+    lost, kept = take(ledger, "dead"), take(ledger, "a", living=("a", "dead"))
+    for _ in range(2):
+        ledger.leave(only("a"))
+        assert [trial.state for trial in ledger.trials()] == [TrialState.WAITING, TrialState.RUNNING]
+    assert ledger.deserted(only("a")) == []
+    with pytest.raises(LostClaimError, match="trial 0"):
+        ledger.report(lost, 1, 0.5)
+    ledger.report(kept, 1, 0.5)
+    assert take(ledger, "b") == Claim(lost.trial_id, lost.number, "b", retries=1)
+
+
 def test_a_dead_workers_trial_beyond_a_lowered_target_is_surplus(ledger: Ledger) -> None:
     ledger.tell(take(ledger), TrialState.COMPLETE, 0.5, {})
     take(ledger, "dead", living=("dead",))

@@ -15,6 +15,7 @@ from mlpsweep.nn.network import n_parameters
 from tests.search_lab import CARD, CONF, make_space
 
 CARD_SPACE = make_space()
+WIDTHS = CARD["dimensions"]["hidden_sizes"]
 TINY = {
     "dimensions": {
         "activation": {"type": "categorical", "choices": ["relu", "tanh"]},
@@ -92,6 +93,31 @@ def test_a_bound_below_the_smallest_network_is_refused() -> None:
 def test_a_search_without_validation_is_refused() -> None:
     with pytest.raises(SettingsError, match="monitor: 'none' in a search; expected validation"):
         make_space(monitor="none")
+
+
+def test_a_search_without_epochs_is_refused() -> None:
+    with pytest.raises(SettingsError, match="n_epochs: 0 in a search; expected at least 1"):
+        make_space(n_epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "named"),
+    [
+        (
+            {"initializer": {"type": "categorical", "choices": ["glorot_uniform", "normal"]}},
+            r"space: initializer=normal: init_std: ",
+        ),
+        (
+            {"activation": {"type": "categorical", "choices": ["relu", ["relu", "tanh"]]}, "hidden_sizes": WIDTHS},
+            r'space: activation=\["relu", "tanh"\]: activation: 2 names for 1 hidden layer',
+        ),
+        ({"activation": {"type": "categorical", "choices": [["relu"], "tanh"]}, "hidden_sizes": WIDTHS}, "1 name"),
+    ],
+    ids=["a choice without its setting", "a list for another depth", "a list for the smallest depth"],
+)
+def test_a_choice_that_fits_no_training_is_refused_before_any(dimensions: dict[str, Any], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        make_space({"dimensions": dimensions, "max_parameters": None})
 
 
 def test_the_grid_holds_every_depth_with_every_combination_of_widths_once() -> None:

@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import StorageError
+from mlpsweep.search.recipe import winner_recipe
 from mlpsweep.search.scores import row_scores
 from mlpsweep.search.services import ReusableResult
 from mlpsweep.search.study import Plan, Study, open_study
@@ -49,6 +51,44 @@ def number_of(study: Study) -> int:
     """Number of the trial under way."""
     (running,) = (trial.number for trial in study.trials() if trial.state == TrialState.RUNNING)
     return running
+
+
+def optunas(study: Study) -> optuna.Study:
+    return optuna.load_study(study_name=study.name, storage=study.ledger.storage.url)
+
+
+def test_what_somebody_enqueued_is_trained_and_the_rest_is_drawn(tmp_path: Path) -> None:
+    study, drawn = new_study(tmp_path / "one"), new_study(tmp_path / "two")
+    for one in (study, drawn):
+        work(one, search_settings(n_trials=1), make_services())
+    optunas(study).enqueue_trial({"learning_rate": 0.123, "hidden_sizes.depth": 3})
+    for one in (study, drawn):
+        work(one, search_settings(n_trials=2), make_services())
+    mine, usual = (one.trials()[1].params for one in (study, drawn))
+    assert (mine["learning_rate"], mine["hidden_sizes.depth"], len(mine)) == (0.123, 3, 7)
+    assert {name: mine[name] for name in ("activation", "l2_lambda")} == {
+        name: usual[name] for name in ("activation", "l2_lambda")
+    }
+
+
+def test_what_is_enqueued_outside_the_space_is_told(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    optunas(study).enqueue_trial({"learning_rate": 99.0})
+    with pytest.raises(StorageError, match=r"trial 0 of .* has learning_rate = 99.0; expected"):
+        new_study(tmp_path)
+
+
+def test_a_trial_that_somebody_added_counts_and_is_ranked_without_the_tie_breaker(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    work(study, search_settings(n_trials=2), make_services())
+    known = study.trials()[1]
+    optunas(study).add_trial(
+        optuna.trial.create_trial(params=known.params, distributions=known.distributions, value=0.99)
+    )
+    work(study, search_settings(n_trials=4), make_services())
+    assert [trial.number for trial in study.counted()] == [0, 1, 2, 3]
+    assert study.complete()[0].number == 2
+    assert "# validation/accuracy 0.99000.\n" in winner_recipe(study, {})
 
 
 def test_a_study_is_worked_to_its_target_and_no_further(study: Study, book: Book) -> None:
