@@ -30,7 +30,7 @@ def run(settings: SearchJob, context: Context) -> None:
     from mlpsweep.search.preview import measure_epoch, preview
     from mlpsweep.search.recipe import fixed_deltas
     from mlpsweep.search.run import conclude, search
-    from mlpsweep.search.study import open_study
+    from mlpsweep.search.study import n_counted, open_study
     from mlpsweep.tracking.project import work_tree
     from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.tracking.trial_runs import search_run
@@ -43,7 +43,8 @@ def run(settings: SearchJob, context: Context) -> None:
     settings, dataset = settled(settings, context)
     plan = plan_of(settings, dataset.manifest)
     if settings.search.dry_run:
-        sys.stdout.writelines(f"{line}\n" for line in preview(plan, settings.search, measure_epoch(dataset)))
+        n_done = n_counted(plan, settings.search, work_tree())
+        sys.stdout.writelines(f"{line}\n" for line in preview(plan, settings.search, measure_epoch(dataset), n_done))
         return
     study = open_study(plan, settings.search, work_tree())
     with search_run(

@@ -50,6 +50,24 @@ def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
     assert stored == {"batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"}
 
 
+INPUTS = """
+    select input_tags.value, datasets.dataset_profile, datasets.digest from inputs
+    join input_tags using (input_uuid) join datasets on dataset_uuid = source_id where destination_id = '%s'
+"""
+
+
+def test_each_split_is_an_input_with_its_own_rows_and_digest(tmp_path: Path) -> None:
+    rows, digests = {}, {}
+    for name, words in {"usual": (), "all": ("data.n_validation=0", "monitor=none")}.items():
+        assert door(tmp_path, "train", *TINY, *words, f"output_dir={name}").returncode == 0
+        run_id = json.loads((tmp_path / f"{name}.run.json").read_text())["run_id"]
+        found = tracked(tmp_path, INPUTS % run_id)
+        rows[name] = {split: json.loads(profile)["num_rows"] for split, profile, _ in found}
+        digests[name] = {split: digest for split, _, digest in found}
+    assert rows == {"usual": {"train": 1137, "validation": 300}, "all": {"train": 1437}}
+    assert len({*digests["usual"].values(), *digests["all"].values()}) == 3
+
+
 def test_nothing_but_our_own_words_on_the_happy_path(trained: Path) -> None:
     done = door(trained, "train", *TINY)
     assert done.stderr == ""

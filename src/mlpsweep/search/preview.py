@@ -19,7 +19,9 @@ N_ROWS = 2048
 """Training rows on which an epoch is timed."""
 
 
-def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[TrainSettings], float]) -> Iterator[str]:
+def preview(
+    plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[TrainSettings], float], n_done: int = 0
+) -> Iterator[str]:
     """Yield the lines of a dry run.
 
     Parameters
@@ -30,6 +32,8 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
         Budget, sampler and pruner.
     epoch_seconds : callable
         Returns the seconds of an epoch; see :func:`measure_epoch`.
+    n_done : int
+        Trials of this study that count already.
 
     Raises
     ------
@@ -40,6 +44,9 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
     n_trials = min(settings.n_trials, limit or settings.n_trials)
     budget = f"{counted(n_trials, 'trial')} of {counted(plan.space.base.total_epochs, 'epoch')}"
     yield f"study {settings.study or plan.name}: {plan.metric} of {plan.data}, {budget}"
+    n_left = max(n_trials - n_done, 0)
+    if n_done:
+        yield f"there already: {counted(n_done, 'trial')}; {counted(n_left, 'trial')} of {n_trials} to be trained"
     in_all = f" ({counted(limit, 'proposal')} in all)" if limit else ""
     yield f"sampler {settings.sampler}{in_all}, pruner {settings.pruner}"
     yield "space:"
@@ -53,7 +60,7 @@ def preview(plan: Plan, settings: SearchSettings, epoch_seconds: Callable[[Train
         yield f"  {number}: " + " ".join(f"{name}={value}" for name, value in overrides.items())
     trained = [plan.space.settings(params) for params in proposals]
     mean = sum(epoch_seconds(one) * one.total_epochs for one in trained) / len(trained)
-    whole = duration(mean * n_trials / settings.n_workers)
+    whole = duration(mean * n_left / settings.n_workers)
     workers = counted(settings.n_workers, "worker")
     yield f"time: about {whole} with {workers}, less what pruned trials and reused trainings save"
 

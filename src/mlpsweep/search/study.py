@@ -182,6 +182,16 @@ class Study:
         return sorted((trial for trial in self.trials() if trial.state == TrialState.COMPLETE), key=rank)
 
 
+def n_counted(plan: Plan, settings: SearchSettings, root: Path) -> int:
+    """Return how many trials of the study count already, 0 if there is none; none is made. Raises as `open_study`."""
+    url = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}"
+    if not database(url).exists():
+        return 0
+    with database_errors(url):
+        names = optuna.get_all_study_names(open_storage(url, root / STORE / ".lock"))
+    return len(open_study(plan, settings, root).counted()) if (settings.study or plan.name) in names else 0
+
+
 def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     """Return the study of ``plan``, new or joined.
 

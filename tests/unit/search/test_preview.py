@@ -9,6 +9,7 @@ from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import SettingsError
 from mlpsweep.search.preview import first_proposals, measure_epoch, preview
 from mlpsweep.search.settings import SAMPLER_NAMES
+from mlpsweep.search.study import n_counted
 from mlpsweep.search.worker import work
 from tests.search_lab import CARD, base_settings, make_plan, make_services, new_study, search_settings
 
@@ -53,3 +54,17 @@ def test_a_measured_epoch_is_of_all_rows(tiny_dataset: Dataset) -> None:
     part = dataclasses.replace(tiny_dataset, train=dataclasses.replace(tiny_dataset.train, rows=rows))
     seconds = measure_epoch(part)(base_settings(hidden_sizes=(8,)))
     assert 0 < seconds < 5
+
+
+def test_a_study_that_is_there_tells_what_remains_and_none_is_made(tmp_path: Path) -> None:
+    plan, few, more = make_plan(), search_settings(n_trials=2), search_settings(n_trials=5)
+    assert n_counted(plan, few, tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
+    work(new_study(tmp_path), few, make_services())
+    assert n_counted(plan, more, tmp_path) == 2
+    assert n_counted(make_plan(seed=1), more, tmp_path) == 0
+    assert n_counted(make_plan(seed=1), more, tmp_path) == 0
+    told = list(preview(plan, few, lambda settings: 1.0, 2))
+    assert "there already: 2 trials; 0 trials of 2 to be trained" in told
+    assert told[-1].startswith("time: about 0")
+    assert "there already: 2 trials; 3 trials of 5 to be trained" in preview(plan, more, lambda settings: 1.0, 2)
