@@ -11,14 +11,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from mlpsweep.tables import counted
 from pipeline.door import PARENT, Context, Door, Sweep, enter, shown
 from pipeline.settings import TrainJob
 
+# So many epochs may pass before a training that learns nothing is spoken of.
+HINT_AFTER = 3
+
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
+    from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.run import Run
+    from mlpsweep.tracking.store import Store
+    from mlpsweep.training.checkpoint import CheckpointStore
     from mlpsweep.training.folder import TrainingFolder
+    from mlpsweep.training.history import EpochRecord
     from mlpsweep.training.run import TrainingResult
+    from pipeline.kept import Kept
 
 
 def run(settings: TrainJob, context: Context) -> None:
@@ -29,16 +38,21 @@ def run(settings: TrainJob, context: Context) -> None:
     from mlpsweep.training.folder import RunRecord, TrainingFolder
     from mlpsweep.training.identity import environment, run_key
     from pipeline.inputs import settled
+    from pipeline.kept import kept
 
     reach_store(settings.tracking)
     settings, dataset = settled(settings, context)
+    training, folder = settings.training(), TrainingFolder(context.folder)
     training, folder = settings.training(), TrainingFolder(context.folder)
     name, key = lineage.run_name(training), run_key(training, dataset.manifest.digest)
     made_with = {**lineage.origin(), **environment()}
     recipe = dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
     tags = {"run_key": key, **made_with, **recipe}
-    with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
+    with (
+        kept(key, training.total_epochs, resumes=settings.resume) as earlier,
+        begun(store, earlier, name, tags) as tracked,
+    ):
         record = RunRecord(tracked.run_id, name, made_with)
         folder.write_record(record)
         log_start(tracked, training, dataset, settings.paths.prepared)
@@ -47,34 +61,88 @@ def run(settings: TrainJob, context: Context) -> None:
         equal = take_equal(store, key, tracked, folder) if is_reusing else None
         if equal:
             record = replace(record, metrics=equal.metrics(), reused_from=equal.run_id)
-            line = f"taken from the equal run {equal.run_id}; train it again with reuse=false"
+            line = f"reused: taken from the equal run {equal.run_id}; train it again with reuse=false"
         else:
-            result = train(settings, dataset, folder, tracked)
+            earlier.announce()
+            result = train(settings, dataset, folder, tracked, earlier.into(tracked))
             record = replace(record, seconds=result.seconds, metrics=result.metrics())
             line = str(result)
         folder.write_record(record)
     sys.stdout.write(f"{name}: {line}\n{shown(context.folder)}  MLflow run {tracked.run_id}\n")
 
 
-def train(settings: TrainJob, dataset: "Dataset", folder: "TrainingFolder", tracked: "Run") -> "TrainingResult":
+def begun(store: "Store", earlier: "Kept", name: str, tags: dict[str, str]) -> "Run":
+    """Return the run of a training: that of the interrupted one that goes on, or a new one."""
+    from mlpsweep.tracking.store import PARENT_TAG
+
+    parent_id = os.environ.get(PARENT)
+    run = earlier.earlier_run(store)
+    if run is None:
+        return store.start_run(name, tags=tags, parent_id=parent_id)
+    run.set_tags({**tags, PARENT_TAG: parent_id} if parent_id else tags)
+    return run
+
+
+def train(
+    settings: TrainJob,
+    dataset: "Dataset",
+    folder: "TrainingFolder",
+    tracked: "Run",
+    checkpoints: "CheckpointStore | None",
+) -> "TrainingResult":
     """Train one network, save it, and log it."""
     from mlpsweep.figures.style import png_bytes
     from mlpsweep.figures.training import curves
     from mlpsweep.tracking.lineage import run_name
     from mlpsweep.tracking.training_runs import log_training
     from mlpsweep.training.run import run_training
+    from pipeline.inputs import say
     from pipeline.progress import TrainBar
 
     training = settings.training()
     name = run_name(training)
-    with TrainBar(name, training.batch_size) as bar:
-        result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
+    with TrainBar(name, training.total_epochs, training.batch_size) as bar:
+
+        def on_epoch(record: "EpochRecord") -> None:
+            tracked.log_epoch(record)
+            bar.epoch(record)
+            if record.epoch == HINT_AFTER and is_at_chance(record, dataset):
+                bar.say(hint(training, record))
+
+        result = run_training(training, dataset, on_epoch=on_epoch, on_progress=bar.update, checkpoints=checkpoints)
+    for message in result.passed_over:
+        say(f"note: {message}")
     if settings.origin.study:
         result = replace(result, model=result.model.with_metadata(origin=asdict(settings.origin)))
     figure = curves(result.history, f"{dataset.manifest.title}: {name}")
     folder.save(result, training, png_bytes(figure))
     log_training(tracked, folder, result)
     return result
+
+
+def is_at_chance(record: "EpochRecord", dataset: "Dataset") -> bool:
+    """Return whether an epoch decided hardly better than one who always names the most frequent class."""
+    import numpy as np
+
+    labels = dataset.train.labels[dataset.train.rows]
+    most = int(np.bincount(labels).max())
+    return measured(record)[1] <= 1.2 * most / len(labels)
+
+
+def measured(record: "EpochRecord") -> tuple[str, float]:
+    """Return the name and the value of an epoch's accuracy on the monitored split, or on the training rows."""
+    return [(name, value) for name, value in record.metrics().items() if name.endswith("/accuracy")][-1]
+
+
+def hint(training: "TrainSettings", record: "EpochRecord") -> str:
+    """Return what to try for a training that has learned nothing yet."""
+    name, share = measured(record)
+    other = " activation=relu or tanh," if "sigmoid" in training.activations else ""
+    return (
+        f"hint: {name} is {100 * share:.2f} % after {counted(record.epoch, 'epoch')}, no better than chance. "
+        f"Try{other} another learning_rate than {training.learning_rate:g}, or another initializer than "
+        f"{training.initializer}."
+    )
 
 
 @contextmanager
@@ -106,7 +174,6 @@ def show(sweep: Sweep) -> None:
     from mlpsweep.figures.seeds import seeds_figure
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.sweep import FinishedJob, by_value, jobs_table, seeds_table
-    from mlpsweep.tables import counted
     from mlpsweep.training.folder import TrainingFolder
 
     jobs = [

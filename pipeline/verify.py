@@ -30,8 +30,8 @@ def run(settings: VerifyJob, context: Context) -> None:
     manifest = dataset.manifest
     # A tag alone is written: that is right in a copy of a project, too.
     store = open_store(settings.tracking, manifest.dataset, stands_in=bool(manifest.stands_in_for), adds_files=False)
-    with TrainBar(f"verify {folder.path}", training.batch_size) as bar:
-        result = run_training(training, dataset, on_progress=bar.update)
+    with TrainBar(f"verify {folder.path}", training.total_epochs, training.batch_size) as bar:
+        result = run_training(training, dataset, on_epoch=bar.epoch, on_progress=bar.update)
     is_same = result.model.weights_hash == model.weights_hash
     faults = list(differences(folder, model, result))
     proof = "false" if faults else "bits" if is_same else "tolerance"

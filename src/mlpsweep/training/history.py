@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class BatchRecord(Measured):
         return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **cost, **measured}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EpochRecord(Measured):
     """The figures of one epoch.
 
@@ -111,7 +112,12 @@ class EpochRecord(Measured):
         return {name: values[name] for name in COLUMNS if name in values}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain values that JSON keeps exactly."""
+        """Return the record as plain values that JSON keeps exactly; not to be modified."""
+        return self._plain
+
+    # Each checkpoint asks all records; without this a training of many short epochs would take quadratic time.
+    @functools.cached_property
+    def _plain(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
