@@ -21,10 +21,9 @@ N_SHOWN = 40
 
 def run(settings: CompareJob, context: Context) -> None:
     """Find, compare, write, show."""
-    from rich.console import Console
-
     from mlpsweep.files import write_atomic
     from mlpsweep.report.comparison import compare, figure_png, render_comparison
+    from pipeline.screen import show
 
     compared = compare(found(settings), settings.metric)
     folder, png = context.folder, figure_png(compared)
@@ -36,9 +35,7 @@ def run(settings: CompareJob, context: Context) -> None:
     }
     for name, data in files.items():
         write_atomic(folder / name, data)
-    # Without a terminal rich would squeeze the table into 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(compared.table(N_SHOWN, names_runs=False).to_rich())
+    show(compared.table(N_SHOWN, names_runs=False))
     sys.stdout.write(f"{shown(folder)}  {' '.join(files)}\n")
 
 

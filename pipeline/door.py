@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
+from mlpsweep.errors import (
+    DivergenceError,
+    MlpsweepError,
+    NoResultError,
+    SettingsError,
+    StorageError,
+    hide_passwords,
+    reason_of,
+)
 from mlpsweep.files import FOLDER_WANTED, read_json
 from mlpsweep.schema import Settings
 from mlpsweep.tables import counted
@@ -102,14 +110,17 @@ class Door:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one job ended: its exit code, and one message per fault."""
+    """How one job ended: its exit code, one message per fault, and a word for a table."""
 
     exit_code: int
     messages: tuple[str, ...] = ()
+    word: str = "failed"
 
 
-KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
-NOT_BEGUN = Outcome(LOST, ("the job never began: the sweep ended before its turn. Run it alone, or the sweep again.",))
+KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",), "killed")
+NOT_BEGUN = Outcome(
+    LOST, ("the job never began: the sweep ended before its turn. Run it alone, or the sweep again.",), "not begun"
+)
 
 
 @dataclass(frozen=True)
@@ -187,10 +198,10 @@ def guarded(work: Callable[[], object], where: str = "") -> Outcome:
     except OSError as error:
         return _fault(_storage_error(error), where) if error.errno in NO_ROOM else _bug(error, where)
     except KeyboardInterrupt as error:
-        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",))
+        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, (), "interrupted")
     except Exception as error:  # noqa: BLE001 - a bug
         return _bug(error, where)
-    return Outcome(0)
+    return Outcome(0, word="done")
 
 
 def _fault(error: MlpsweepError, where: str) -> Outcome:
@@ -198,7 +209,7 @@ def _fault(error: MlpsweepError, where: str) -> Outcome:
     sys.stderr.write("".join(f"{ERROR}{hide_passwords(where)}{message}\n" for message in messages))
     if os.environ.get(ASKED, os.environ.get(FULL_ERROR)) == "1":
         traceback.print_exception(error)
-    return Outcome(error.exit_code, messages)
+    return Outcome(error.exit_code, messages, "diverged" if isinstance(error, DivergenceError) else "failed")
 
 
 def _storage_error(error: OSError) -> StorageError:

@@ -111,20 +111,20 @@ class TrainBar(_Bar):
     def __init__(self, name: str, n_epochs: int, batch_size: int) -> None:
         super().__init__()
         self._name, self._n_epochs, self._batch_size = name, n_epochs, batch_size
-        self._measured = ""
+        self._measured, self._total = "", 0
         self._began: tuple[float, int] | None = None
 
     def epoch(self, record: "EpochRecord") -> None:
         """Report an epoch that ended."""
-        shares = {name: value for name, value in record.metrics().items() if name.endswith("/accuracy")}
-        # The monitored split comes last; without one there are the training rows.
-        split, share = list(shares.items())[-1]
-        self._measured = f"{split.removesuffix('/accuracy')} {100 * share:.2f} %"
+        name, share = record.measured_accuracy()
+        self._measured = f"{name} {100 * share:.2f} %"
+        if self._began:  # those of an earlier process come before the first update
+            self.update(record.update, self._total, record.train_loss, record.train_accuracy)
 
     def update(self, done: int, total: int, loss: float, accuracy: float) -> None:
         """Report the running figures of the epoch under way."""
-        now = time.monotonic()
-        # A training that goes on has updates of which this process knows no time.
+        now, self._total = time.monotonic(), total
+        # Of updates before this process nobody knows here how long they took.
         since, before = self._began = self._began or (now, done)
         speed = (done - before) * self._batch_size / (now - since + 1e-9)
         epoch = min(self._n_epochs, 1 + (done - 1) * self._n_epochs // total)

@@ -55,7 +55,7 @@ def run(settings: SearchJob, context: Context) -> None:
         if end.signal:
             signal.raise_signal(end.signal)
         folder = SearchFolder(Path(settings.output_dir or context.folder))
-        show(study, conclude(study, settings.winner, deltas, folder), folder)
+        tell(study, conclude(study, settings.winner, deltas, folder), folder)
         parent.log_files(folder.files())
 
 
@@ -123,19 +123,18 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
         return work_through(study, settings.search, settings.winner, services)
 
 
-def show(study: "Study", found: "Search", folder: "SearchFolder") -> None:
+def tell(study: "Study", found: "Search", folder: "SearchFolder") -> None:
     """Draw the search; print the winner, the folder of the outcome, and the command that rebuilds the winner."""
-    from rich.console import Console
-
     from mlpsweep.figures.search import draw_search
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.search import finalists_table
     from mlpsweep.search.winner import sentence
+    from pipeline.screen import show
 
     for name, figure in draw_search(found).items():
         save_figure(figure, folder.file(f"{name}.png"))
     if found.finalists:
-        Console(width=max(110, Console().width)).print(finalists_table(found, shows_seeds=False).to_rich())
+        show(finalists_table(found, shows_seeds=False))
     sys.stdout.write(
         f"{sentence(study, found.finalists)}\n{folder.path}  rebuild the winner: "
         f"python -m pipeline.train --config-dir {folder.path} recipe=winner\n"

@@ -126,20 +126,15 @@ def is_at_chance(record: "EpochRecord", dataset: "Dataset") -> bool:
 
     labels = dataset.train.labels[dataset.train.rows]
     most = int(np.bincount(labels).max())
-    return measured(record)[1] <= 1.2 * most / len(labels)
-
-
-def measured(record: "EpochRecord") -> tuple[str, float]:
-    """Return the name and the value of an epoch's accuracy on the monitored split, or on the training rows."""
-    return [(name, value) for name, value in record.metrics().items() if name.endswith("/accuracy")][-1]
+    return record.measured_accuracy()[1] <= 1.2 * most / len(labels)
 
 
 def hint(training: "TrainSettings", record: "EpochRecord") -> str:
     """Return what to try for a training that has learned nothing yet."""
-    name, share = measured(record)
+    name, share = record.measured_accuracy()
     other = " activation=relu or tanh," if "sigmoid" in training.activations else ""
     return (
-        f"hint: {name} is {100 * share:.2f} % after {counted(record.epoch, 'epoch')}, no better than chance. "
+        f"hint: {name} accuracy is {100 * share:.2f} % after {counted(record.epoch, 'epoch')}, no better than chance. "
         f"Try{other} another learning_rate than {training.learning_rate:g}, or another initializer than "
         f"{training.initializer}."
     )
@@ -163,30 +158,31 @@ def around(sweep: Sweep) -> Iterator[None]:
         finally:
             del os.environ[PARENT]
             store.end_children(parent.run_id)
-            show(sweep)
+            summarize(sweep)
 
 
-def show(sweep: Sweep) -> None:
+def summarize(sweep: Sweep) -> None:
     """Print the comparison of a multirun's jobs, the failed ones too."""
-    from rich.console import Console
-
     from mlpsweep.config import flat, plain
     from mlpsweep.figures.seeds import seeds_figure
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.sweep import FinishedJob, by_value, jobs_table, seeds_table
     from mlpsweep.training.folder import TrainingFolder
+    from pipeline.screen import show
 
+    outcomes = sweep.outcomes()
     jobs = [
-        FinishedJob(flat(plain(job.settings)), TrainingFolder(sweep.folder / str(number)).record(), ended.messages)
-        for number, (job, ended) in enumerate(zip(sweep.jobs, sweep.outcomes(), strict=True))
+        FinishedJob(flat(plain(job.settings)), TrainingFolder(sweep.folder / str(number)).record(), ended.word)
+        for number, (job, ended) in enumerate(zip(sweep.jobs, outcomes, strict=True))
     ]
-    # Without a terminal rich would squeeze the table into 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(
-        jobs_table(jobs, f"{counted(len(jobs), 'job')} in {sweep.folder}; compare them in `mlflow ui`").to_rich()
-    )
+    faults: dict[str, list[str]] = {}
+    for number, ended in enumerate(outcomes):
+        for message in ended.messages:
+            faults.setdefault(message, []).append(str(number))
+    notes = [f"job{'s' * (len(of) > 1)} {', '.join(of)}: {message}" for message, of in faults.items()]
+    show(jobs_table(jobs, f"{counted(len(jobs), 'job')} in {sweep.folder}; compare them in `mlflow ui`"), *notes)
     if groups := by_value(jobs):
-        console.print(seeds_table(*groups).to_rich())
+        show(seeds_table(*groups))
         save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")
 
 

@@ -111,6 +111,11 @@ class EpochRecord(Measured):
         }
         return {name: values[name] for name in COLUMNS if name in values}
 
+    def measured_accuracy(self) -> tuple[str, float]:
+        """Return the monitored split's name and accuracy; those of the training rows where none is monitored."""
+        accuracies = {"train": self.train_accuracy, "validation": self.validation_accuracy, "test": self.test_accuracy}
+        return [(name, value) for name, value in accuracies.items() if value is not None][-1]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain values that JSON keeps exactly; not to be modified."""
         return self._plain
