@@ -114,7 +114,7 @@ class Outcome:
 
     exit_code: int
     messages: tuple[str, ...] = ()
-    word: str = "failed"
+    word: str = "done"
 
 
 KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",), "killed")
@@ -198,10 +198,10 @@ def guarded(work: Callable[[], object], where: str = "") -> Outcome:
     except OSError as error:
         return _fault(_storage_error(error), where) if error.errno in NO_ROOM else _bug(error, where)
     except KeyboardInterrupt as error:
-        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, (), "interrupted")
+        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",), "interrupted")
     except Exception as error:  # noqa: BLE001 - a bug
         return _bug(error, where)
-    return Outcome(0, word="done")
+    return Outcome(0)
 
 
 def _fault(error: MlpsweepError, where: str) -> Outcome:
@@ -221,7 +221,7 @@ def _storage_error(error: OSError) -> StorageError:
 def _bug(error: Exception, where: str) -> Outcome:
     sys.stderr.write(hide_passwords(where) and f"{hide_passwords(where)}\n")
     sys.stderr.write(hide_passwords(traceback.format_exc()))
-    return Outcome(BUG, (hide_passwords(f"{type(error).__name__}: {error}"),))
+    return Outcome(BUG, (hide_passwords(f"{type(error).__name__}: {error}"),), "failed")
 
 
 def shown(folder: Path) -> Path:

@@ -66,7 +66,7 @@ def run(settings: TrainJob, context: Context) -> None:
             earlier.announce()
             result = train(settings, dataset, folder, tracked, earlier.into(tracked))
             record = replace(record, seconds=result.seconds, metrics=result.metrics())
-            line = str(result)
+            line = f"{result}{f', {result.resumed_from} of them before' if result.resumed_from else ''}"
         folder.write_record(record)
     sys.stdout.write(f"{name}: {line}\n{shown(context.folder)}  MLflow run {tracked.run_id}\n")
 
@@ -177,7 +177,7 @@ def summarize(sweep: Sweep) -> None:
     ]
     faults: dict[str, list[str]] = {}
     for number, ended in enumerate(outcomes):
-        for message in ended.messages:
+        for message in [told for told in ended.messages if told != ended.word]:
             faults.setdefault(message, []).append(str(number))
     notes = [f"job{'s' * (len(of) > 1)} {', '.join(of)}: {message}" for message, of in faults.items()]
     show(jobs_table(jobs, f"{counted(len(jobs), 'job')} in {sweep.folder}; compare them in `mlflow ui`"), *notes)

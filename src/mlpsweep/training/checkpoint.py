@@ -44,8 +44,14 @@ class Checkpoint:
 
 
 @dataclass
-class _Pace:
-    """When the next checkpoint may be written."""
+class Pace:
+    """When the next checkpoint may be written.
+
+    Parameters
+    ----------
+    not_before : float
+        Monotonic time, seconds.
+    """
 
     not_before: float = 0.0
 
@@ -67,13 +73,15 @@ class CheckpointStore:
         passed over.
     starts_anew : bool
         Whether checkpoints of an earlier attempt are not loaded; the first new one replaces them.
+    pace : Pace
+        When the next one may be written.
     """
 
     folder: Path
     run_id: str = ""
     max_share: float = 1.0
     starts_anew: bool = False
-    _pace: _Pace = field(default_factory=_Pace, repr=False, compare=False)
+    pace: Pace = field(default_factory=Pace, repr=False, compare=False)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, atomically, and remove all others but the one before.
@@ -84,7 +92,7 @@ class CheckpointStore:
             If the folder cannot be written; earlier checkpoints are then as they were.
         """
         began = time.monotonic()
-        if began < self._pace.not_before:
+        if began < self.pace.not_before:
             return
         about = {"run_key": checkpoint.run_key, "epoch": checkpoint.epoch, "values": checkpoint.values}
         about |= {"run_id": self.run_id} if self.run_id else {}
@@ -98,7 +106,7 @@ class CheckpointStore:
         for path in set(self._newest_first()) - set(so_far):
             path.unlink(missing_ok=True)
         ended = time.monotonic()
-        self._pace.not_before = ended + (ended - began) * (1.0 / self.max_share - 1.0)
+        self.pace.not_before = ended + (ended - began) * (1.0 / self.max_share - 1.0)
 
     def load(self, run_key: str) -> tuple[Checkpoint | None, tuple[str, ...]]:
         """Return the newest whole checkpoint of a training.
