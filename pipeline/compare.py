@@ -9,8 +9,9 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, Door, enter, shown
+from pipeline.door import Context, Door, enter
 from pipeline.settings import CompareJob
+from pipeline.standing import shown
 
 if TYPE_CHECKING:
     from mlpsweep.tracking.lookup import TrackedRun
@@ -56,6 +57,11 @@ DOOR = Door(
     run=run,
     makes_folder=True,
     writes_folder=True,
+    examples=(
+        "sweep=multirun/2026-01-31/12-00-00  # the jobs of a sweep",
+        "sweep=mnist-relu metric=validation/loss  # the trials of a study, by their loss",
+        "sweep=mine output_dir=outputs/comparison  # the jobs of a parent run called so",
+    ),
 )
 
 if __name__ == "__main__":

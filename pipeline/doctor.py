@@ -34,7 +34,18 @@ def run(settings: DoctorJob, context: Context) -> None:
     sys.stdout.write(f"doctor: {counted(n_fixed, 'finding')} fixed\n" if n_fixed else "doctor: all is well\n")
 
 
-DOOR = Door(module="pipeline.doctor", text=__doc__, settings=DoctorJob, config="doctor", run=run)
+DOOR = Door(
+    module="pipeline.doctor",
+    text=__doc__,
+    settings=DoctorJob,
+    config="doctor",
+    run=run,
+    examples=(
+        "  # look, change nothing",
+        "fix=true  # mend what is safe to mend",
+        "tracking.uri=http://127.0.0.1:5000  # with the runs of a server",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.doctor")

@@ -1,14 +1,16 @@
 """What is kept of a training until it ends: a checkpoint per epoch, and what a person is told of it."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from mlpsweep.errors import DivergenceError
-from mlpsweep.files import locked_if_free
+from mlpsweep.files import lock
 from pipeline.inputs import say
+from pipeline.standing import shown
 
 if TYPE_CHECKING:
     from mlpsweep.tracking.run import Run
@@ -77,7 +79,7 @@ class Kept:
         found = self.newest()
         if found:
             say(
-                f"{FOLDER} keeps it up to epoch {found.epoch} of {self.n_epochs}: "
+                f"{shown(FOLDER)} keeps it up to epoch {found.epoch} of {self.n_epochs}: "
                 "the same command with resume=true goes on from there."
             )
         elif isinstance(error, KeyboardInterrupt):
@@ -89,24 +91,34 @@ def kept(run_key: str, n_epochs: int, *, resumes: bool) -> Iterator[Kept]:
     """Yield what is kept of a training; it is removed when the block ends well or the loss became infinite."""
     from mlpsweep.training.checkpoint import CheckpointStore
 
-    folder, lock = FOLDER / run_key, FOLDER / f"{run_key}.lock"
-    with locked_if_free(lock) as is_mine:
+    folder, file = FOLDER / run_key, FOLDER / f"{run_key}.lock"
+    with _opened(file) as stream:
+        is_mine = lock(stream, wait=False)
         checkpoints = CheckpointStore(folder, max_share=MAX_SHARE, starts_anew=not resumes) if is_mine else None
         mine = Kept(run_key, n_epochs, checkpoints, resumes)
         try:
             yield mine
         except DivergenceError:
-            _remove(checkpoints, lock)
+            _remove(checkpoints, file)
             raise
         except BaseException as error:
             mine.account(error)
             raise
-        _remove(checkpoints, lock)
+        _remove(checkpoints, file)
 
 
-def _remove(checkpoints: "CheckpointStore | None", lock: Path) -> None:
+def _opened(file: Path) -> IO[str]:
+    """Open a file whose folder another process may be removing, because its own training ended."""
+    for _ in range(100):
+        with contextlib.suppress(FileNotFoundError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            return file.open("a")
+    return file.open("a")
+
+
+def _remove(checkpoints: "CheckpointStore | None", file: Path) -> None:
     if checkpoints is not None:
         checkpoints.clear()
-        lock.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            FOLDER.rmdir()
+            os.removedirs(FOLDER)

@@ -21,8 +21,8 @@ def show(table: Table, *notes: str) -> None:
     sys.stdout.writelines(f"{line}\n" for note in notes for line in wrapped(note, room))
 
 
-def wrapped(text: str, room: int | None) -> list[str]:
-    """Return a sentence as lines that fit; a word that is longer than a line, such as a path, stays whole."""
+def wrapped(text: str, room: int | None, indent: str = "  ") -> list[str]:
+    """Return a text as lines that fit; a word that is longer than a line, such as a path, stays whole."""
     if room is None:
         return [text]
-    return textwrap.wrap(text, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(text, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Door, Sweep, enter
 from pipeline.settings import SearchJob
+from pipeline.standing import shown
 
 if TYPE_CHECKING:
     from mlpsweep.data.manifest import Manifest
@@ -136,8 +137,8 @@ def tell(study: "Study", found: "Search", folder: "SearchFolder") -> None:
     if found.finalists:
         show(finalists_table(found, shows_seeds=False))
     sys.stdout.write(
-        f"{sentence(study, found.finalists)}\n{folder.path}  rebuild the winner: "
-        f"python -m pipeline.train --config-dir {folder.path} recipe=winner\n"
+        f"{sentence(study, found.finalists)}\n{shown(folder.path)}  rebuild the winner: "
+        f"python -m pipeline.train --config-dir {shown(folder.path)} recipe=winner\n"
     )
 
 
@@ -151,6 +152,11 @@ DOOR = Door(
     writes_folder=True,
     # With -m worker=range(4) a launcher starts workers, which write the same outcome.
     shares_folder=True,
+    examples=(
+        "search.dry_run=true  # show the plan, write nothing",
+        "search.n_trials=40 search.n_workers=2  # reach forty trials with two processes",
+        "data=fashion_mnist output_dir=outputs/fashion  # another data set",
+    ),
 )
 
 if __name__ == "__main__":

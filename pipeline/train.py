@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from mlpsweep.tables import counted
-from pipeline.door import PARENT, Context, Door, Sweep, enter, shown
+from pipeline.door import PARENT, Context, Door, Sweep, enter
 from pipeline.settings import TrainJob
+from pipeline.standing import shown
 
 # So many epochs may pass before a training that learns nothing is spoken of.
 HINT_AFTER = 3
@@ -42,7 +43,6 @@ def run(settings: TrainJob, context: Context) -> None:
 
     reach_store(settings.tracking)
     settings, dataset = settled(settings, context)
-    training, folder = settings.training(), TrainingFolder(context.folder)
     training, folder = settings.training(), TrainingFolder(context.folder)
     name, key = lineage.run_name(training), run_key(training, dataset.manifest.digest)
     made_with = {**lineage.origin(), **environment()}
@@ -180,7 +180,7 @@ def summarize(sweep: Sweep) -> None:
         for message in [told for told in ended.messages if told != ended.word]:
             faults.setdefault(message, []).append(str(number))
     notes = [f"job{'s' * (len(of) > 1)} {', '.join(of)}: {message}" for message, of in faults.items()]
-    show(jobs_table(jobs, f"{counted(len(jobs), 'job')} in {sweep.folder}; compare them in `mlflow ui`"), *notes)
+    show(jobs_table(jobs, f"{counted(len(jobs), 'job')} in {shown(sweep.folder)}; compare them in `mlflow ui`"), *notes)
     if groups := by_value(jobs):
         show(seeds_table(*groups))
         save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")
@@ -195,6 +195,11 @@ DOOR = Door(
     around=around,
     makes_folder=True,
     writes_folder=True,
+    examples=(
+        'activation=relu "hidden_sizes=[300,100]"  # one network',
+        "-m activation=sigmoid,tanh,relu seed=0,1,2  # a sweep: nine jobs",
+        "resume=true activation=relu  # go on with an interrupted training",
+    ),
 )
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class Table:
     rows : tuple of mapping
         Rows from top to bottom; not modified.
     best : int or None
-        Index of the row that a terminal marks.
+        Index of the row that a terminal marks, if there are others.
     """
 
     title: str
@@ -149,11 +149,12 @@ class Table:
         shown, widths = _fitting(self, width)
         lines += _laid_out(shown, widths, [column.title for column in shown], "  ")
         lines.append("  " + "  ".join("─" * w for w in widths))
+        best = self.best if len(self.rows) > 1 else None
         for number, row in enumerate(self.rows):
-            mark = "* " if number == self.best else "  "
+            mark = "* " if number == best else "  "
             told = _laid_out(shown, widths, [column.text(row.get(column.key)) for column in shown], mark)
-            lines += [f"\033[1m{line}\033[0m" for line in told] if is_bold and number == self.best else told
-        lines += ["* the best"] * (self.best is not None)
+            lines += [f"\033[1m{line}\033[0m" for line in told] if is_bold and number == best else told
+        lines += ["* the best"] * (best is not None)
         if gone := [column.title for column in self.columns if column not in shown]:
             lines += textwrap.wrap(f"Left out, for want of width: {', '.join(gone)}.", width or 80)
         return "".join(f"{line}\n" for line in lines)
