@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,14 @@ def test_a_folder_outside_of_the_project_is_named_in_full(project: Path, tmp_pat
     assert door(project / "notes", "train", *TINY, f"output_dir={tmp_path}/model").returncode == 0
 
 
+@pytest.mark.slow
+def test_a_home_that_cannot_be_written_is_no_matter(project: Path) -> None:
+    # Not even root can make a folder there.
+    nowhere = {"HOME": "/proc/1/x", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": "", "MPLCONFIGDIR": ""}
+    done = door(project, "train", *TINY, cold=True, **nowhere)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("words", [("--help",), ("n_epochs=1",), ("-m", "seed=1,2")])
 def test_without_the_environment_a_sentence_says_what_to_run(tmp_path: Path, words: tuple[str, ...]) -> None:
     # Without its site packages an interpreter is one that nothing was installed for.
@@ -131,8 +140,6 @@ def test_the_version_is_that_of_the_project(module: str) -> None:
 
 @pytest.mark.parametrize("name", DOORS)
 def test_the_examples_of_a_door_are_three_and_right(name: str) -> None:
-    import shlex
-
     examples = doors()[name].examples
     assert len(examples) == 3
     for example in examples:
