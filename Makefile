@@ -15,10 +15,12 @@ help: ## list the targets
 
 setup: $(VENV)/.installed .dvc/config.local ## create or update .venv with the tested versions
 
+# The path file lets the commands be typed in sub-folders, too: they find the project above.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; set PYTHON=python3.11")'
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) uv && $(UV) '.[dev]' || { echo 'setup: without uv; pip takes minutes' >&2; $(PIP) --editable '.[dev]'; }
+	@echo '$(CURDIR)' > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mlpsweep-checkout.pth"
 	@touch $@
 
 # DVC keeps a pickle cache in a folder that every local user may write, unless told otherwise.

@@ -9,8 +9,9 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from pipeline.door import Context, Door, enter, shown
+from pipeline.door import Context, Door, enter
 from pipeline.settings import CompareJob
+from pipeline.standing import shown
 
 if TYPE_CHECKING:
     from mlpsweep.tracking.lookup import TrackedRun
@@ -21,10 +22,9 @@ N_SHOWN = 40
 
 def run(settings: CompareJob, context: Context) -> None:
     """Find, compare, write, show."""
-    from rich.console import Console
-
     from mlpsweep.files import write_atomic
     from mlpsweep.report.comparison import compare, figure_png, render_comparison
+    from pipeline.screen import show
 
     compared = compare(found(settings), settings.metric)
     folder, png = context.folder, figure_png(compared)
@@ -36,9 +36,7 @@ def run(settings: CompareJob, context: Context) -> None:
     }
     for name, data in files.items():
         write_atomic(folder / name, data)
-    # Without a terminal rich would squeeze the table into 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(compared.table(N_SHOWN, names_runs=False).to_rich())
+    show(compared.table(N_SHOWN, names_runs=False))
     sys.stdout.write(f"{shown(folder)}  {' '.join(files)}\n")
 
 
@@ -59,6 +57,11 @@ DOOR = Door(
     run=run,
     makes_folder=True,
     writes_folder=True,
+    examples=(
+        "sweep=multirun/2026-01-31/12-00-00  # the jobs of a sweep",
+        "sweep=mnist-relu metric=validation/loss  # the trials of a study, by their loss",
+        "sweep=mine output_dir=outputs/comparison  # the jobs of a parent run called so",
+    ),
 )
 
 if __name__ == "__main__":

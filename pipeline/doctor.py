@@ -14,19 +14,18 @@ from pipeline.settings import DoctorJob
 
 def run(settings: DoctorJob, context: Context) -> None:
     """Look, mend, tell."""
-    from rich.console import Console
-
     from mlpsweep.errors import NoResultError
     from mlpsweep.tables import counted
     from mlpsweep.upkeep.checkup import examine
     from mlpsweep.upkeep.finding import FIX, findings_table
     from mlpsweep.upkeep.project import Project
+    from pipeline.screen import show
 
     paths = settings.paths
     project = Project.here(paths.artifacts, (paths.raw, paths.prepared), settings.tracking, settings.search.storage)
     treated = examine(project, fix=settings.fix)
     if treated:
-        Console().print(findings_table(treated).to_rich())
+        show(findings_table(treated))
     n_fixed, n_left = sum(one.is_fixed for one in treated), sum(one.remains for one in treated)
     if n_left:
         n_mendable = sum(one.remains and one.finding.mend is not None for one in treated)
@@ -35,7 +34,18 @@ def run(settings: DoctorJob, context: Context) -> None:
     sys.stdout.write(f"doctor: {counted(n_fixed, 'finding')} fixed\n" if n_fixed else "doctor: all is well\n")
 
 
-DOOR = Door(module="pipeline.doctor", text=__doc__, settings=DoctorJob, config="doctor", run=run)
+DOOR = Door(
+    module="pipeline.doctor",
+    text=__doc__,
+    settings=DoctorJob,
+    config="doctor",
+    run=run,
+    examples=(
+        "  # look, change nothing",
+        "fix=true  # mend what is safe to mend",
+        "tracking.uri=http://127.0.0.1:5000  # with the runs of a server",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.doctor")

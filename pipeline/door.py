@@ -16,12 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpsweep.errors import MlpsweepError, NoResultError, SettingsError, StorageError, hide_passwords, reason_of
+from mlpsweep import __version__
+from mlpsweep.errors import (
+    DivergenceError,
+    MlpsweepError,
+    NoResultError,
+    SettingsError,
+    StorageError,
+    hide_passwords,
+    reason_of,
+)
 from mlpsweep.files import FOLDER_WANTED, read_json
 from mlpsweep.schema import Settings
 from mlpsweep.tables import counted
 from pipeline.folders import new_folder
 from pipeline.process import Terminated, end_in_order, outlive_readers
+from pipeline.standing import from_project, go_to_project, meant
 
 if TYPE_CHECKING:
     from pipeline.compose import Job
@@ -35,6 +45,11 @@ ERROR = "error: "
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
 # What asks for tracebacks; the second one speaks for the user while Hydra is made to raise instead of to print.
 FULL_ERROR, ASKED = "HYDRA_FULL_ERROR", "MLPSWEEP_FULL_ERROR"
+# Packages of other people that src/ and pipeline/ import.
+PACKAGES = frozenset(
+    {"hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "rich", "scipy",
+     "sklearn", "sqlalchemy", "threadpoolctl", "yaml"}
+)  # fmt: skip
 # Errors of the environment, such as a full disk or missing permissions: exit code 4, not bugs.
 NO_ROOM = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
@@ -87,6 +102,8 @@ class Door:
         Whether ``run`` writes into a folder that the command line may name, which must be its own or empty.
     shares_folder : bool
         Whether the jobs of ``-m`` may write into one ``output_dir``.
+    examples : tuple of str
+        Words after the module's name, and behind `` # `` what they do.
     """
 
     module: str
@@ -98,18 +115,22 @@ class Door:
     makes_folder: bool = False
     writes_folder: bool = False
     shares_folder: bool = False
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one job ended: its exit code, and one message per fault."""
+    """How one job ended: its exit code, one message per fault, and a word for a table."""
 
     exit_code: int
     messages: tuple[str, ...] = ()
+    word: str = "done"
 
 
-KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",))
-NOT_BEGUN = Outcome(LOST, ("the job never began: the sweep ended before its turn. Run it alone, or the sweep again.",))
+KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",), "killed")
+NOT_BEGUN = Outcome(
+    LOST, ("the job never began: the sweep ended before its turn. Run it alone, or the sweep again.",), "not begun"
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +186,7 @@ def enter(module: str) -> NoReturn:
     outlive_readers()
 
     def work() -> None:
-        asked(importlib.import_module(module).DOOR, sys.argv[1:])()
+        asked(importlib.import_module(module).DOOR, sys.argv[1:], go_to_project())()
         sys.stdout.flush()
 
     sys.exit(guarded(work).exit_code)
@@ -187,7 +208,9 @@ def guarded(work: Callable[[], object], where: str = "") -> Outcome:
     except OSError as error:
         return _fault(_storage_error(error), where) if error.errno in NO_ROOM else _bug(error, where)
     except KeyboardInterrupt as error:
-        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",))
+        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",), "interrupted")
+    except ModuleNotFoundError as error:
+        return _fault(_no_environment(error), where) if error.name in PACKAGES else _bug(error, where)
     except Exception as error:  # noqa: BLE001 - a bug
         return _bug(error, where)
     return Outcome(0)
@@ -198,7 +221,7 @@ def _fault(error: MlpsweepError, where: str) -> Outcome:
     sys.stderr.write("".join(f"{ERROR}{hide_passwords(where)}{message}\n" for message in messages))
     if os.environ.get(ASKED, os.environ.get(FULL_ERROR)) == "1":
         traceback.print_exception(error)
-    return Outcome(error.exit_code, messages)
+    return Outcome(error.exit_code, messages, "diverged" if isinstance(error, DivergenceError) else "failed")
 
 
 def _storage_error(error: OSError) -> StorageError:
@@ -207,37 +230,48 @@ def _storage_error(error: OSError) -> StorageError:
     return translated
 
 
+def _no_environment(error: ModuleNotFoundError) -> SettingsError:
+    return SettingsError(
+        f"environment: {sys.executable} has no package {error.name}; expected the project's own environment. "
+        "Run `make setup`, then `source .venv/bin/activate`"
+    )
+
+
 def _bug(error: Exception, where: str) -> Outcome:
     sys.stderr.write(hide_passwords(where) and f"{hide_passwords(where)}\n")
     sys.stderr.write(hide_passwords(traceback.format_exc()))
-    return Outcome(BUG, (hide_passwords(f"{type(error).__name__}: {error}"),))
+    return Outcome(BUG, (hide_passwords(f"{type(error).__name__}: {error}"),), "failed")
 
 
-def shown(folder: Path) -> Path:
-    """Return a folder as one would type it here."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-
-
-def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
+def asked(door: Door, words: Sequence[str], here: Path | None = None) -> Callable[[], object]:
     """Return the work that a command line asks for; all of it is checked, and nothing has been touched yet.
+
+    Parameters
+    ----------
+    door : Door
+    words : sequence of str
+        The command line.
+    here : Path or None
+        Folder in which it was typed, if that is not the current one.
 
     Raises
     ------
     SettingsError
         With one message for each fault.
     """
-    if {"--help", "-h"} & set(words):
-        from pipeline.help import page
-
-        return lambda: sys.stdout.write(page(door))
+    if {"--help", "-h", "--version"} & set(words):
+        return lambda: sys.stdout.write(_about(door, words))
     from pipeline.flags import parse, passed_on
     from pipeline.launch import answer, launch
     from pipeline.places import refuse_foreign
     from pipeline.secrets import without_secrets
 
     args = parse(without_secrets(words))
-    if args.hydra_help or args.version:
-        return lambda: answer(door, ["--hydra-help" if args.hydra_help else "--version"])
+    if here is not None:
+        args.overrides = list(meant(args.overrides, here))
+        args.config_dir = args.config_dir and from_project(args.config_dir, here)
+    if args.hydra_help:
+        return lambda: answer(door, ["--hydra-help"])
     if args.shell_completion:
         return lambda: answer(door, ["--shell-completion", *args.overrides])
     if args.multirun and not door.around:
@@ -255,6 +289,15 @@ def asked(door: Door, words: Sequence[str]) -> Callable[[], object]:
         n_jobs = counted(len(planned.jobs), "job")
         raise SettingsError(f"output_dir: one folder for {n_jobs}. Leave it out with -m: each job gets its own")
     return lambda: launch(door, planned, args)
+
+
+def _about(door: Door, words: Sequence[str]) -> str:
+    if "--version" in words:
+        return f"mlpsweep {__version__}\n"
+    from pipeline.help import page
+    from pipeline.screen import width
+
+    return page(door, width())
 
 
 def _run(door: Door, job: "Job") -> None:

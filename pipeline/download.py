@@ -14,7 +14,18 @@ def run(settings: DataJob, context: Context) -> None:
         folders.download(settings.data)
 
 
-DOOR = Door(module="pipeline.download", text=__doc__, settings=DataJob, config="prepare", run=run)
+DOOR = Door(
+    module="pipeline.download",
+    text=__doc__,
+    settings=DataJob,
+    config="prepare",
+    run=run,
+    examples=(
+        "  # MNIST",
+        "data=fashion_mnist  # another data set",
+        "paths.raw=/data/raw  # into another folder",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.download")

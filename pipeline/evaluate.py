@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Door, enter
 from pipeline.settings import EvaluateJob
+from pipeline.standing import shown
 
 if TYPE_CHECKING:
     from mlpsweep.tracking.run import Run
@@ -55,7 +56,7 @@ def run(settings: EvaluateJob, context: Context) -> None:
         sys.stdout.write(f"{evaluation}\n")
         if settings.register:
             sys.stdout.write(f"{register(tracked, training, model)}\n")
-        sys.stdout.write(f"{folder.path}  MLflow run {tracked.run_id}\n")
+        sys.stdout.write(f"{shown(folder.path)}  MLflow run {tracked.run_id}\n")
 
 
 def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
@@ -73,7 +74,17 @@ def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
 
 
 DOOR = Door(
-    module="pipeline.evaluate", text=__doc__, settings=EvaluateJob, config="evaluate", run=run, writes_folder=True
+    module="pipeline.evaluate",
+    text=__doc__,
+    settings=EvaluateJob,
+    config="evaluate",
+    run=run,
+    writes_folder=True,
+    examples=(
+        "model_dir=artifacts/train/relu  # a model of the pipeline",
+        "model_dir=outputs/mine output_dir=outputs/mine.figures  # into a folder of your own",
+        "model_dir=outputs/mine register=true  # make it the champion",
+    ),
 )
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         ("--run", "-r"),
         ("--shell-completion", "-sc"),
         ("--hydra-help",),
-        ("--version",),
     ):
         modes.add_argument(*flags, action="store_true")
     # Hydra answers these itself.

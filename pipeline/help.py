@@ -9,28 +9,52 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mlpsweep.schema import Settings
+from pipeline.screen import wrapped
 
 if TYPE_CHECKING:
     from pipeline.door import Door
 
+WIDTH = 120
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
-def page(door: "Door") -> str:
-    """Return a door's help: what it does, every key with its default, meaning and range."""
+def page(door: "Door", width: int | None = None) -> str:
+    """Return a door's help: what it does, examples, and every key with its default, meaning and range.
+
+    Parameters
+    ----------
+    door : Door
+    width : int or None
+        Columns of the terminal; None for a file or a pipe, where a setting is one line.
+    """
     rows = rows_of(door)
-    width = max((len(name) for name, _, _ in rows), default=0)
-    lines = [
-        f"python -m {door.module} {'[-m] ' if door.around else ''}[key=value ...]",
-        "",
-        textwrap.dedent(door.text).strip(),
-        "",
-        "Settings (default): meaning; range.",
-        *(f"  {name:<{width}}  ({default}) {text}" for name, default, text in rows),
-        "",
-        "--cfg job shows the composed configuration; -m runs one job per value of key=a,b" if door.around else "",
-    ]
+    indent = 4 + max((len(name) for name, _, _ in rows), default=0)
+    lines = [f"python -m {door.module} {'[-m] ' if door.around else ''}[key=value ...]", ""]
+    for paragraph in textwrap.dedent(door.text).strip().split("\n\n"):
+        lines += [*wrapped(" ".join(paragraph.split()), width or WIDTH, ""), ""]
+    lines += ["Examples:", *_examples(door, width), ""] if door.examples else []
+    lines.append("Settings (default): meaning; range.")
+    for name, default, text in rows:
+        # Where names leave less than half of the line, the meaning begins below them.
+        at = indent if width is None or indent <= width // 2 else 6
+        lines += wrapped(f"  {name:<{indent - 4}}  ({default}) {text}", width, " " * at)
+    if door.around:
+        note = "--cfg job shows the composed configuration; -m runs one job per value of key=a,b"
+        lines += ["", *wrapped(note, width, "")]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _examples(door: "Door", width: int | None) -> Iterator[str]:
+    """Yield the examples, each with its meaning behind it, or above it in a terminal that is too narrow."""
+    pairs = [example.partition("  # ")[::2] for example in door.examples]
+    commands = [f"  python -m {door.module} {words}".rstrip() for words, _ in pairs]
+    column = max(map(len, commands))
+    lines = [f"{command:<{column}}  # {does}" for command, (_, does) in zip(commands, pairs, strict=True)]
+    if width is None or max(map(len, lines)) <= width:
+        yield from lines
+        return
+    for command, (_, does) in zip(commands, pairs, strict=True):
+        yield from (f"  # {does}", command)
 
 
 def rows_of(door: "Door") -> list[tuple[str, str, str]]:

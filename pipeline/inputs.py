@@ -1,6 +1,7 @@
 """How doors get their data: folders, stand-in, messages, grid of samples; shared by the doors, and no door itself."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ def settled(settings: T, context: Context) -> "tuple[T, Dataset]":
     The test split is opened with ``monitor=test`` only.
     Where the digits stand in for the data set, the settings come back with the digits' own.
     """
+    # A check of all bytes takes seconds; the jobs of a sweep follow one that has said it.
+    if context.number is None and sys.stderr.isatty():
+        _say_once(f"loading {settings.data.name} ...")
     with data_folders(settings.paths, context) as folders:
         data, dataset = folders.open(settings.data, with_test=settings.monitor == "test")
     return dataclasses.replace(settings, data=data), dataset
@@ -70,6 +74,9 @@ def data_folders(paths: PathSettings, context: Context) -> "Iterator[DataFolders
 def say(sentence: str) -> None:
     """Write a sentence to stderr."""
     sys.stderr.write(f"{sentence}\n")
+
+
+_say_once = functools.cache(say)
 
 
 def say_if_standing_in(raw: Path) -> None:

@@ -14,7 +14,18 @@ def run(settings: DataJob, context: Context) -> None:
         folders.prepare(settings.data)
 
 
-DOOR = Door(module="pipeline.prepare", text=__doc__, settings=DataJob, config="prepare", run=run)
+DOOR = Door(
+    module="pipeline.prepare",
+    text=__doc__,
+    settings=DataJob,
+    config="prepare",
+    run=run,
+    examples=(
+        "  # MNIST",
+        "data=digits  # another data set",
+        "paths.prepared=/data/prepared  # into another folder",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.prepare")

@@ -186,7 +186,18 @@ def write_page(attempts: "Mapping[str, list[Attempt]]", page: Path) -> None:
     sys.stdout.write(f"{page}\n")
 
 
-DOOR = Door(module="pipeline.recipes", text=__doc__, settings=RecipesJob, config="recipes", run=run)
+DOOR = Door(
+    module="pipeline.recipes",
+    text=__doc__,
+    settings=RecipesJob,
+    config="recipes",
+    run=run,
+    examples=(
+        "  # every recipe, three seeds each",
+        '"names=[manual_tanh]" "seeds=[0]"  # one training',
+        "n_workers=4 page=outputs/results.md  # four processes, another page",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.recipes")

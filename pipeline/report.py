@@ -33,7 +33,18 @@ def run(settings: ReportJob, context: Context) -> None:
         say_if_standing_in(Path(settings.paths.raw) / data.stands_in_for)
 
 
-DOOR = Door(module="pipeline.report", text=__doc__, settings=ReportJob, config="report", run=run)
+DOOR = Door(
+    module="pipeline.report",
+    text=__doc__,
+    settings=ReportJob,
+    config="report",
+    run=run,
+    examples=(
+        "  # the page of this project",
+        "paths.artifacts=other/artifacts  # that of another folder",
+        "paths.prepared=/data/prepared  # with data that lie elsewhere",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.report")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Door, Sweep, enter
 from pipeline.settings import SearchJob
+from pipeline.standing import shown
 
 if TYPE_CHECKING:
     from mlpsweep.data.manifest import Manifest
@@ -57,7 +58,7 @@ def run(settings: SearchJob, context: Context) -> None:
         if end.signal:
             signal.raise_signal(end.signal)
         folder = SearchFolder(Path(settings.output_dir or context.folder))
-        show(study, conclude(study, settings.winner, deltas, folder), folder)
+        tell(study, conclude(study, settings.winner, deltas, folder), folder)
         parent.log_files(folder.files())
 
 
@@ -125,22 +126,21 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
         return work_through(study, settings.search, settings.winner, services)
 
 
-def show(study: "Study", found: "Search", folder: "SearchFolder") -> None:
+def tell(study: "Study", found: "Search", folder: "SearchFolder") -> None:
     """Draw the search; print the winner, the folder of the outcome, and the command that rebuilds the winner."""
-    from rich.console import Console
-
     from mlpsweep.figures.search import draw_search
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.search import finalists_table
     from mlpsweep.search.winner import sentence
+    from pipeline.screen import show
 
     for name, figure in draw_search(found).items():
         save_figure(figure, folder.file(f"{name}.png"))
     if found.finalists:
-        Console(width=max(110, Console().width)).print(finalists_table(found, shows_seeds=False).to_rich())
+        show(finalists_table(found, shows_seeds=False))
     sys.stdout.write(
-        f"{sentence(study, found.finalists)}\n{folder.path}  rebuild the winner: "
-        f"python -m pipeline.train --config-dir {folder.path} recipe=winner\n"
+        f"{sentence(study, found.finalists)}\n{shown(folder.path)}  rebuild the winner: "
+        f"python -m pipeline.train --config-dir {shown(folder.path)} recipe=winner\n"
     )
 
 
@@ -154,6 +154,11 @@ DOOR = Door(
     writes_folder=True,
     # With -m worker=range(4) a launcher starts workers, which write the same outcome.
     shares_folder=True,
+    examples=(
+        "search.dry_run=true  # show the plan, write nothing",
+        "search.n_trials=40 search.n_workers=2  # reach forty trials with two processes",
+        "data=fashion_mnist output_dir=outputs/fashion  # another data set",
+    ),
 )
 
 if __name__ == "__main__":

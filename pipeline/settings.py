@@ -56,6 +56,13 @@ class TrainJob(TrainSettings):
         default=None,
         identity=False,
     )
+    resume: bool = key(
+        rules.BOOLEAN,
+        "go on with an interrupted training of the same settings",
+        "true",
+        default=False,
+        identity=False,
+    )
     origin: OriginSettings = OriginSettings()
     paths: PathSettings = PathSettings()
     tracking: TrackingSettings = TrackingSettings()
@@ -80,6 +87,12 @@ class SearchJob(TrainJob):
     search: SearchSettings = SearchSettings()
     winner: WinnerSettings = WinnerSettings()
     space: SpaceSettings
+
+    def conflicts(self) -> Iterable[str]:
+        """Yield a message for each conflict between fields."""
+        yield from super().conflicts()
+        if self.resume:
+            yield "resume: true; a search always goes on where it was stopped. Leave resume out"
 
 
 @dataclass(frozen=True, kw_only=True)

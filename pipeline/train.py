@@ -11,14 +11,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pipeline.door import PARENT, Context, Door, Sweep, enter, shown
+from mlpsweep.tables import counted
+from pipeline.door import PARENT, Context, Door, Sweep, enter
 from pipeline.settings import TrainJob
+from pipeline.standing import shown
+
+# So many epochs may pass before a training that learns nothing is spoken of.
+HINT_AFTER = 3
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
+    from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.run import Run
+    from mlpsweep.tracking.store import Store
+    from mlpsweep.training.checkpoint import CheckpointStore
     from mlpsweep.training.folder import TrainingFolder
+    from mlpsweep.training.history import EpochRecord
     from mlpsweep.training.run import TrainingResult
+    from pipeline.kept import Kept
 
 
 def run(settings: TrainJob, context: Context) -> None:
@@ -30,6 +40,7 @@ def run(settings: TrainJob, context: Context) -> None:
     from mlpsweep.training.folder import RunRecord, TrainingFolder
     from mlpsweep.training.identity import environment, run_key
     from pipeline.inputs import settled
+    from pipeline.kept import kept
 
     reach_store(settings.tracking)
     settings, dataset = settled(settings, context)
@@ -39,7 +50,10 @@ def run(settings: TrainJob, context: Context) -> None:
     recipe = dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
     tags = {"run_key": key, "folder": place_of(folder.path), **made_with, **recipe}
-    with store.start_run(name, tags=tags, parent_id=os.environ.get(PARENT)) as tracked:
+    with (
+        kept(key, training.total_epochs, resumes=settings.resume) as earlier,
+        begun(store, earlier, name, tags) as tracked,
+    ):
         record = RunRecord(tracked.run_id, name, made_with)
         folder.write_record(record)
         log_start(tracked, training, dataset, settings.paths.prepared)
@@ -48,34 +62,83 @@ def run(settings: TrainJob, context: Context) -> None:
         equal = take_equal(store, key, tracked, folder) if is_reusing else None
         if equal:
             record = replace(record, metrics=equal.metrics(), reused_from=equal.run_id)
-            line = f"taken from the equal run {equal.run_id}; train it again with reuse=false"
+            line = f"reused: taken from the equal run {equal.run_id}; train it again with reuse=false"
         else:
-            result = train(settings, dataset, folder, tracked)
+            earlier.announce()
+            result = train(settings, dataset, folder, tracked, earlier.into(tracked))
             record = replace(record, seconds=result.seconds, metrics=result.metrics())
-            line = str(result)
+            line = f"{result}{f', {result.resumed_from} of them before' if result.resumed_from else ''}"
         folder.write_record(record)
     sys.stdout.write(f"{name}: {line}\n{shown(context.folder)}  MLflow run {tracked.run_id}\n")
 
 
-def train(settings: TrainJob, dataset: "Dataset", folder: "TrainingFolder", tracked: "Run") -> "TrainingResult":
+def begun(store: "Store", earlier: "Kept", name: str, tags: dict[str, str]) -> "Run":
+    """Return the run of a training: that of the interrupted one that goes on, or a new one."""
+    from mlpsweep.tracking.store import PARENT_TAG
+
+    parent_id = os.environ.get(PARENT)
+    run = earlier.earlier_run(store)
+    if run is None:
+        return store.start_run(name, tags=tags, parent_id=parent_id)
+    run.set_tags({**tags, PARENT_TAG: parent_id} if parent_id else tags)
+    return run
+
+
+def train(
+    settings: TrainJob,
+    dataset: "Dataset",
+    folder: "TrainingFolder",
+    tracked: "Run",
+    checkpoints: "CheckpointStore | None",
+) -> "TrainingResult":
     """Train one network, save it, and log it."""
     from mlpsweep.figures.style import png_bytes
     from mlpsweep.figures.training import curves
     from mlpsweep.tracking.lineage import run_name
     from mlpsweep.tracking.training_runs import log_training
     from mlpsweep.training.run import run_training
+    from pipeline.inputs import say
     from pipeline.progress import TrainBar
 
     training = settings.training()
     name = run_name(training)
-    with TrainBar(name, training.batch_size) as bar:
-        result = run_training(training, dataset, on_epoch=tracked.log_epoch, on_progress=bar.update)
+    with TrainBar(name, training.total_epochs, training.batch_size) as bar:
+
+        def on_epoch(record: "EpochRecord") -> None:
+            tracked.log_epoch(record)
+            bar.epoch(record)
+            if record.epoch == HINT_AFTER and is_at_chance(record, dataset):
+                bar.say(hint(training, record))
+
+        result = run_training(training, dataset, on_epoch=on_epoch, on_progress=bar.update, checkpoints=checkpoints)
+    for message in result.passed_over:
+        say(f"note: {message}")
     if settings.origin.study:
         result = replace(result, model=result.model.with_metadata(origin=asdict(settings.origin)))
     figure = curves(result.history, f"{dataset.manifest.title}: {name}")
     folder.save(result, training, png_bytes(figure))
     log_training(tracked, folder, result)
     return result
+
+
+def is_at_chance(record: "EpochRecord", dataset: "Dataset") -> bool:
+    """Return whether an epoch decided hardly better than one who always names the most frequent class."""
+    import numpy as np
+
+    labels = dataset.train.labels[dataset.train.rows]
+    most = int(np.bincount(labels).max())
+    return record.measured_accuracy()[1] <= 1.2 * most / len(labels)
+
+
+def hint(training: "TrainSettings", record: "EpochRecord") -> str:
+    """Return what to try for a training that has learned nothing yet."""
+    name, share = record.measured_accuracy()
+    other = " activation=relu or tanh," if "sigmoid" in training.activations else ""
+    return (
+        f"hint: {name} accuracy is {100 * share:.2f} % after {counted(record.epoch, 'epoch')}, no better than chance. "
+        f"Try{other} another learning_rate than {training.learning_rate:g}, or another initializer than "
+        f"{training.initializer}."
+    )
 
 
 @contextmanager
@@ -96,31 +159,31 @@ def around(sweep: Sweep) -> Iterator[None]:
         finally:
             del os.environ[PARENT]
             store.end_children(parent.run_id)
-            show(sweep)
+            summarize(sweep)
 
 
-def show(sweep: Sweep) -> None:
+def summarize(sweep: Sweep) -> None:
     """Print the comparison of a multirun's jobs, the failed ones too."""
-    from rich.console import Console
-
     from mlpsweep.config import flat, plain
     from mlpsweep.figures.seeds import seeds_figure
     from mlpsweep.figures.style import save_figure
     from mlpsweep.report.sweep import FinishedJob, by_value, jobs_table, seeds_table
-    from mlpsweep.tables import counted
     from mlpsweep.training.folder import TrainingFolder
+    from pipeline.screen import show
 
+    outcomes = sweep.outcomes()
     jobs = [
-        FinishedJob(flat(plain(job.settings)), TrainingFolder(sweep.folder / str(number)).record(), ended.messages)
-        for number, (job, ended) in enumerate(zip(sweep.jobs, sweep.outcomes(), strict=True))
+        FinishedJob(flat(plain(job.settings)), TrainingFolder(sweep.folder / str(number)).record(), ended.word)
+        for number, (job, ended) in enumerate(zip(sweep.jobs, outcomes, strict=True))
     ]
-    # Without a terminal rich would squeeze the table into 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(
-        jobs_table(jobs, f"{counted(len(jobs), 'job')} in {sweep.folder}; compare them in `mlflow ui`").to_rich()
-    )
+    faults: dict[str, list[str]] = {}
+    for number, ended in enumerate(outcomes):
+        for message in [told for told in ended.messages if told != ended.word]:
+            faults.setdefault(message, []).append(str(number))
+    notes = [f"job{'s' * (len(of) > 1)} {', '.join(of)}: {message}" for message, of in faults.items()]
+    show(jobs_table(jobs, f"{counted(len(jobs), 'job')} in {shown(sweep.folder)}; compare them in `mlflow ui`"), *notes)
     if groups := by_value(jobs):
-        console.print(seeds_table(*groups).to_rich())
+        show(seeds_table(*groups))
         save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")
 
 
@@ -133,6 +196,11 @@ DOOR = Door(
     around=around,
     makes_folder=True,
     writes_folder=True,
+    examples=(
+        'activation=relu "hidden_sizes=[300,100]"  # one network',
+        "-m activation=sigmoid,tanh,relu seed=0,1,2  # a sweep: nine jobs",
+        "resume=true activation=relu  # go on with an interrupted training",
+    ),
 )
 
 if __name__ == "__main__":

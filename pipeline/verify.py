@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.door import Context, Door, enter
 from pipeline.settings import VerifyJob
+from pipeline.standing import shown
 
 
 def run(settings: VerifyJob, context: Context) -> None:
@@ -30,8 +31,8 @@ def run(settings: VerifyJob, context: Context) -> None:
     manifest = dataset.manifest
     # A tag alone is written: that is right in a copy of a project, too.
     store = open_store(settings.tracking, manifest.dataset, stands_in=bool(manifest.stands_in_for), adds_files=False)
-    with TrainBar(f"verify {folder.path}", training.batch_size) as bar:
-        result = run_training(training, dataset, on_progress=bar.update)
+    with TrainBar(f"verify {shown(folder.path)}", training.total_epochs, training.batch_size) as bar:
+        result = run_training(training, dataset, on_epoch=bar.epoch, on_progress=bar.update)
     is_same = result.model.weights_hash == model.weights_hash
     faults = list(differences(folder, model, result))
     proof = "false" if faults else "bits" if is_same else "tolerance"
@@ -44,10 +45,21 @@ def run(settings: VerifyJob, context: Context) -> None:
         if is_same
         else f"accuracies agree within {100 * TOLERANCE} points"
     )
-    sys.stdout.write(f"verified: {folder.path}: trained again from its config.yaml, {how}\n")
+    sys.stdout.write(f"verified: {shown(folder.path)}: trained again from its config.yaml, {how}\n")
 
 
-DOOR = Door(module="pipeline.verify", text=__doc__, settings=VerifyJob, config="verify", run=run)
+DOOR = Door(
+    module="pipeline.verify",
+    text=__doc__,
+    settings=VerifyJob,
+    config="verify",
+    run=run,
+    examples=(
+        "model_dir=artifacts/train/relu  # a model of the pipeline",
+        "model_dir=outputs/mine  # a model of your own",
+        "model_dir=outputs/mine tracking.uri=http://127.0.0.1:5000  # tag its run on a server",
+    ),
+)
 
 if __name__ == "__main__":
     enter("pipeline.verify")

@@ -3,13 +3,12 @@
 import csv
 import io
 import math
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+from typing import Any, Final
 
 MISSING: Final = "–"
 """Text of a missing value; CSV leaves the cell empty."""
@@ -79,11 +78,24 @@ FORMATS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: the key of its values, its heading and the kind of value (a key of ``FORMATS``)."""
+    """One column.
+
+    Parameters
+    ----------
+    key : str
+        Key of its values.
+    title : str
+        Heading.
+    kind : str
+        Kind of its values, a key of ``FORMATS``.
+    leaves : int
+        When it leaves a table that is too wide for a terminal: the largest number first; 0 stays.
+    """
 
     key: str
     title: str
     kind: str = "text"
+    leaves: int = 1
 
     @property
     def is_numeric(self) -> bool:
@@ -110,27 +122,42 @@ class Table:
         Columns from left to right.
     rows : tuple of mapping
         Rows from top to bottom; not modified.
+    best : int or None
+        Index of the row that a terminal marks, if there are others.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Any], ...]
+    best: int | None = None
 
     def texts(self) -> list[list[str]]:
         """Return each row's cells as a reader sees them."""
         return [[column.text(row.get(column.key)) for column in self.columns] for row in self.rows]
 
-    def to_rich(self) -> "RichTable":
-        """Return the table for a terminal; brackets in values are shown, not read as rich's markup."""
-        import rich.table
-        from rich.text import Text
+    def to_text(self, width: int | None = None, *, is_bold: bool = False) -> str:
+        """Return the table for a terminal: whole columns leave it until it fits, and no cell is cut.
 
-        table = rich.table.Table(title=Text(self.title), title_justify="left")
-        for column in self.columns:
-            table.add_column(Text(column.title), justify="right" if column.is_numeric else "left")
-        for cells in self.texts():
-            table.add_row(*map(Text, cells))
-        return table
+        Parameters
+        ----------
+        width : int or None
+            Columns of the terminal; None for a file or a pipe, which has room for everything.
+        is_bold : bool
+            Whether the best row is bold, by the escape sequence of terminals.
+        """
+        lines = textwrap.wrap(self.title, width or len(self.title) + 1) if self.title else []
+        shown, widths = _fitting(self, width)
+        lines += _laid_out(shown, widths, [column.title for column in shown], "  ")
+        lines.append("  " + "  ".join("─" * w for w in widths))
+        best = self.best if len(self.rows) > 1 else None
+        for number, row in enumerate(self.rows):
+            mark = "* " if number == best else "  "
+            told = _laid_out(shown, widths, [column.text(row.get(column.key)) for column in shown], mark)
+            lines += [f"\033[1m{line}\033[0m" for line in told] if is_bold and number == best else told
+        lines += ["* the best"] * (best is not None)
+        if gone := [column.title for column in self.columns if column not in shown]:
+            lines += textwrap.wrap(f"Left out, for want of width: {', '.join(gone)}.", width or 80)
+        return "".join(f"{line}\n" for line in lines)
 
     def to_markdown(self) -> str:
         """Return the table in Markdown; a vertical bar in a value is escaped."""
@@ -152,6 +179,71 @@ class Table:
         """Return the key by which a page sorts a cell: the full number, or an empty text if the cell is text."""
         value = row.get(column.key)
         return repr(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+GAP: Final = 2
+"""Spaces before each column of a table on a terminal; before the first one they hold the mark."""
+
+MIN_FOLDED: Final = 8
+
+
+def _fitting(table: Table, width: int | None) -> tuple[list[Column], list[int]]:
+    """Return the columns that a terminal has room for, and their widths.
+
+    Headings are folded first, then columns leave, and if those that stay are still too wide, their texts are folded.
+    """
+    cells = {c: [c.text(row.get(c.key)) for row in table.rows] for c in table.columns}
+    needed = {c: max(map(len, texts), default=0) for c, texts in cells.items()}
+    whole = {c: max(needed[c], len(c.title)) for c in needed}
+    folded = {c: max(needed[c], *(len(part.rstrip()) for part in _parts(c.title)), 1) for c in needed}
+    shown = list(table.columns)
+    while True:
+        for widths in (whole, folded):
+            if width is None or sum(widths[c] + GAP for c in shown) <= width:
+                return shown, [widths[c] for c in shown]
+        leaving = [c for c in shown if c.leaves]
+        if not leaving:
+            return shown, _squeezed(shown, [folded[c] for c in shown], width or 0)
+        most = max(c.leaves for c in leaving)
+        shown.remove([c for c in leaving if c.leaves == most][-1])
+
+
+def _squeezed(shown: Sequence[Column], widths: list[int], width: int) -> list[int]:
+    """Return widths that fit, as far as texts can be folded: the widest column gives first."""
+    while sum(widths) + GAP * len(widths) > width:
+        widest = max((i for i, c in enumerate(shown) if not c.is_numeric), key=lambda i: widths[i], default=None)
+        if widest is None or widths[widest] <= MIN_FOLDED:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _parts(text: str) -> list[str]:
+    """Return the pieces of a text, between which a line may end."""
+    return re.findall(r"[^/_, ]+[/_, ]*|[/_, ]+", text)
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Return a text as lines of at most ``width`` characters."""
+    lines = [""]
+    for part in _parts(text):
+        if len((lines[-1] + part).rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
+
+
+def _laid_out(shown: Sequence[Column], widths: Sequence[int], texts: Sequence[str], mark: str) -> list[str]:
+    """Return a row as one or more lines; the mark stands before the first one."""
+    cells = [_folded(text, width) for text, width in zip(texts, widths, strict=True)]
+    lines = []
+    for n in range(max(map(len, cells))):
+        pieces = [cell[n] if n < len(cell) else "" for cell in cells]
+        aligned = [p.rjust(w) if c.is_numeric else p.ljust(w) for p, w, c in zip(pieces, widths, shown, strict=True)]
+        lines.append((mark if n == 0 else " " * GAP) + (" " * GAP).join(aligned).rstrip())
+    return lines
 
 
 def _raw(value: Any) -> Any:

@@ -74,6 +74,17 @@ def test_nothing_but_our_own_words_on_the_happy_path(trained: Path) -> None:
     assert done.stdout.startswith("relu 16 lr=0.1: train ")
 
 
+def test_a_training_at_chance_gets_a_hint_after_three_epochs(trained: Path) -> None:
+    words = ("data=digits", "activation=sigmoid")
+    assert door(trained, "train", *words, "n_epochs=2").stderr == ""
+    (line,) = door(trained, "train", *words, "n_epochs=5").stderr.splitlines()
+    assert line.startswith("hint: validation accuracy is ")
+    assert line.endswith(
+        "after 3 epochs, no better than chance. Try activation=relu or tanh, another learning_rate than 0.01, "
+        "or another initializer than glorot_uniform."
+    )
+
+
 @pytest.mark.parametrize(
     "launcher",
     [

@@ -2,18 +2,11 @@ import csv
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from mlpsweep.tables import MISSING, Column, Table, plain, varying
 
 ROWS = ({"name": "a[red]b", "share": 0.98125, "n": 12345}, {"name": "c", "share": None, "n": 7})
 COLUMNS = (Column("name", "name"), Column("share", "share", "percent"), Column("n", "n", "count"))
-
-
-def printed(table: Table) -> str:
-    console = Console(file=StringIO(), width=100, color_system=None)
-    console.print(table.to_rich())
-    return console.file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +37,7 @@ def test_values_read_as_their_kind(kind, value, text):
 
 
 def test_terminal_shows_markup_as_text():
-    text = printed(Table("[bold]t", COLUMNS, ROWS))
+    text = Table("[bold]t", COLUMNS, ROWS).to_text()
     assert "a[red]b" in text
     assert "[bold]t" in text
     assert "98.12 %" in text
@@ -82,3 +75,72 @@ def test_plain_is_what_one_types():
 def test_markdown_aligns_numbers_and_shows_bars():
     table = Table("t", (Column("a", "a"), Column("n", "n", "percent")), ({"a": "x|y", "n": 0.5}, {"a": "z"}))
     assert table.to_markdown() == "| a | n |\n| --- | ---: |\n| x\\|y | 50.00 % |\n| z | – |\n"
+
+
+WIDE = Table(
+    "3 jobs in multirun/2026-01-31/12-00-00",
+    (
+        Column("job", "job", leaves=0),
+        Column("hidden_sizes", "hidden_sizes"),
+        Column("learning_rate", "learning_rate"),
+        Column("loss", "validation/loss", "number", leaves=2),
+        Column("accuracy", "validation/accuracy", "percent", leaves=0),
+        Column("seconds", "time", "seconds", leaves=3),
+        Column("ended", "ended", leaves=0),
+    ),
+    (
+        {
+            "job": 0,
+            "hidden_sizes": [500, 250, 100],
+            "learning_rate": 0.01,
+            "loss": 0.2,
+            "accuracy": 0.9,
+            "seconds": 62.0,
+        },
+        {"job": 1, "hidden_sizes": [64], "learning_rate": 0.123456, "loss": 0.1, "accuracy": 0.95, "ended": "done"},
+        {"job": 2, "hidden_sizes": [64], "learning_rate": 1e30, "ended": "diverged"},
+    ),
+    best=1,
+)
+
+
+def test_where_there_is_no_terminal_all_columns_are_shown():
+    head, *_ = [line for line in WIDE.to_text().splitlines() if line.startswith("  job")]
+    assert head.split() == [column.title for column in WIDE.columns]
+
+
+@pytest.mark.parametrize("width", range(30, 121))
+def test_columns_leave_whole_and_no_cell_is_cut(width):
+    lines = WIDE.to_text(width).splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    gone = text.replace("\n", " ").partition("Left out, for want of width: ")[2]
+    for column, cells in zip(WIDE.columns, zip(*WIDE.texts(), strict=True), strict=True):
+        assert (column.title in gone) != all(cell in text for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("width", "gone"),
+    [(80, ""), (70, "time."), (60, "validation/loss, time."), (45, "learning_rate, validation/loss, time.")],
+)
+def test_columns_leave_in_their_order(width, gone):
+    assert WIDE.to_text(width).partition("Left out, for want of width: ")[2].split() == gone.split()
+
+
+def test_the_best_row_is_marked_and_bold_on_a_terminal_only():
+    (marked,) = [line for line in WIDE.to_text().splitlines() if line.startswith("* 1")]
+    assert "95.00 %" in marked
+    assert f"\033[1m{marked}\033[0m" in WIDE.to_text(is_bold=True)
+    assert "\033" not in WIDE.to_text()
+    assert "* the best" not in Table("t", COLUMNS, ROWS).to_text()
+
+
+def test_texts_that_stay_are_folded_and_lose_nothing():
+    said = "outputs/mine/model.npz holds a sentence that is longer than the terminal is wide"
+    table = Table("", (Column("a", "where", leaves=0), Column("b", "what", leaves=0)), ({"a": "x" * 30, "b": said},))
+    lines = [line.ljust(40) for line in table.to_text(40).splitlines()]
+    assert {len(line) for line in lines} == {40}
+    start = lines[0].index("what")
+    assert [
+        "".join("".join(line[part] for line in lines[2:]).split()) for part in (slice(start), slice(start, None))
+    ] == ["x" * 30, "".join(said.split())]

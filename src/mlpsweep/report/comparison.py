@@ -110,19 +110,21 @@ class Comparison:
         has_seeds = any(len(group.runs) > 1 for group in self.groups)
         has_ends = len({group.status for group in self.groups}) > 1
         columns = [
-            Column("row", "row", "count"),
+            Column("row", "row", "count", leaves=0),
             *(Column(name, name, self._setting_kind(name)) for name in self.names),
         ]
         for metric in measured:
             kind = metric_named(metric).kind
-            columns.append(Column(metric, f"mean {metric}" if has_seeds else metric, kind))
-            columns += [Column("spread", "std. dev.", kind)] * (has_seeds and metric == self.metric)
-        columns += [Column("n_runs", "runs", "count")] * has_seeds + [Column("status", "ended")] * has_ends
+            title, leaves = f"mean {metric}" if has_seeds else metric, 0 if metric == self.metric else 3
+            columns.append(Column(metric, title, kind, leaves))
+            columns += [Column("spread", "std. dev.", kind, leaves=2)] * (has_seeds and metric == self.metric)
+        columns += [Column("n_runs", "runs", "count", leaves=2)] * has_seeds
+        columns += [Column("status", "ended", leaves=0)] * has_ends
         columns += [Column("run_ids", "MLflow runs")] * names_runs
         rows = tuple(self._row(number, group, measured) for number, group in enumerate(self.groups[:n_rows], 1))
         n_runs, best = len(self.runs), f"the best {len(rows)} of " if len(rows) < len(self.groups) else ""
         title = f"{n_runs} runs on {self.dataset} in {best}{counted(len(self.groups), 'row')}, the best first"
-        return Table(title, tuple(columns), rows)
+        return Table(title, tuple(columns), rows, best=0)
 
     def _setting_kind(self, name: str) -> str:
         values = [group.applying[name] for group in self.groups if name in group.applying]

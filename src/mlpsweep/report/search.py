@@ -43,16 +43,17 @@ def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
     n_seeds = max(len(finalist.values) for finalist in search.finalists)
     seeds = counted(n_seeds, "seed") if n_seeds == 1 else f"up to {n_seeds} seeds"
     columns = (
-        Column("number", "trial", "count"),
-        Column("verdict", "verdict"),
-        Column("mean", "mean", kind),
-        Column("spread", "std. dev.", kind),
+        Column("number", "trial", "count", leaves=0),
+        Column("verdict", "verdict", leaves=0),
+        Column("mean", "mean", kind, leaves=0),
+        Column("spread", "std. dev.", kind, leaves=2),
         *(Column(f"seed {k}", f"seed {k + 1}", kind) for k in range(n_seeds) if shows_seeds),
-        Column("n_parameters", "parameters", "count"),
+        Column("n_parameters", "parameters", "count", leaves=3),
         *(Column(name, name) for name in dict.fromkeys(n for f in search.finalists for n in f.params)),
     )
     rows = tuple(_finalist_row(finalist) for finalist in search.finalists)
-    return Table(f"Finalists, {search.metric} on {seeds}", columns, rows)
+    won = next((place for place, finalist in enumerate(search.finalists) if finalist.is_winner), None)
+    return Table(f"Finalists, {search.metric} on {seeds}", columns, rows, won)
 
 
 def search_section(data: ReportData) -> Section | None:

@@ -11,7 +11,10 @@ from mlpsweep.tables import Column, Table, varying
 from mlpsweep.training.folder import RunRecord
 
 METRIC: Final = "validation/accuracy"
-MEASURED: Final = ("train/loss", "validation/loss", METRIC)
+LEAVES: Final = {"train/loss": 3, "validation/loss": 2, METRIC: 0}
+"""The measured columns, and when each leaves a table that is too wide for a terminal."""
+
+MEASURED: Final = tuple(LEAVES)
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class FinishedJob:
         Settings of the job by dotted name.
     record : RunRecord or None
         Record beside the folder of the training; None if the training left none.
-    faults : tuple of str
-        Messages of a failed job; empty for a completed one.
+    ended : str
+        A word that tells how the job ended.
     """
 
     settings: Mapping[str, Any]
     record: RunRecord | None
-    faults: tuple[str, ...] = ()
+    ended: str = "done"
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -43,19 +46,24 @@ def jobs_table(jobs: Sequence[FinishedJob], title: str) -> Table:
     names = _varied(jobs)
     measured = [name for name in MEASURED if any(name in job.metrics for job in jobs)]
     columns = [
-        Column("job", "job"),
+        Column("job", "job", leaves=0),
         *(Column(name, name) for name in names),
-        *(Column(name, name, metric_named(name).kind) for name in measured),
-        Column("seconds", "time", "seconds"),
-        Column("ended", "ended"),
+        *(Column(name, name, metric_named(name).kind, leaves=LEAVES[name]) for name in measured),
+        Column("seconds", "time", "seconds", leaves=4),
+        Column("ended", "ended", leaves=0),
     ]
     rows = tuple(
         {name: job.settings.get(name) for name in names}
         | {name: job.metrics.get(name) for name in measured}
-        | {"job": number, "ended": "; ".join(job.faults) or "done", "seconds": job.record and job.record.seconds}
+        | {"job": number, "ended": _ended(job), "seconds": job.record and job.record.seconds}
         for number, job in enumerate(jobs)
     )
-    return Table(title, tuple(columns), rows)
+    done = {number: job.metrics[METRIC] for number, job in enumerate(jobs) if METRIC in job.metrics}
+    return Table(title, tuple(columns), rows, max(done, key=lambda number: done[number], default=None))
+
+
+def _ended(job: FinishedJob) -> str:
+    return "reused" if job.ended == "done" and job.record and job.record.reused_from else job.ended
 
 
 def by_value(jobs: Sequence[FinishedJob]) -> tuple[str, dict[Any, list[float]]] | None:

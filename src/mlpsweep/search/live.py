@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from mlpsweep.errors import StorageError
 from mlpsweep.search.study import Study
 from mlpsweep.search.winner import NAMES
-from mlpsweep.tables import counted, duration
+from mlpsweep.tables import Column, Table, counted, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 PERIOD_S = 1.0
 OPEN = ("running", "interrupted")
+FIXED = ("trial", "state", "epoch", "value")
 N_FINISHED = 10
 """Finished trials that the table keeps in sight, beside all that run."""
 
@@ -34,7 +34,7 @@ class Row:
     state: str
     epoch: int
     value: float | None
-    settings: str
+    settings: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -61,26 +61,29 @@ def look(study: Study, target: int) -> Board:
         reported = trial.intermediate_values
         last = reported[max(reported)] if reported else None
         value = last if trial.value is None else trial.value
-        text = " ".join(f"{name}={_short(overrides[name])}" for name in overrides)
-        rows.append(Row(trial.number, NAMES[trial.state], max(reported, default=0), value, text))
+        proposed = tuple((name, _short(overrides[name])) for name in overrides)
+        is_reused = trial.value is not None and trial.user_attrs.get("reused_from")
+        state = "reused" if is_reused else NAMES[trial.state]
+        rows.append(Row(trial.number, state, max(reported, default=0), value, proposed))
     complete = study.complete()
     best = next((row for row in rows if complete and row.number == complete[0].number), None)
     return Board(tuple(rows), len(study.counted()), target, best)
 
 
-def table(study: Study, board: Board, seconds_left: float | None) -> "Table":
+def table(study: Study, board: Board) -> Table:
     """Return running trials and the latest finished ones; the best is marked."""
-    from rich.table import Table
-
-    shown = Table(title=study.name, caption=board.headline(seconds_left), title_justify="left", caption_justify="left")
-    for name in ("trial", "state", "epoch", study.plan.metric, "settings"):
-        shown.add_column(name, justify="left" if name in ("state", "settings") else "right")
     finished = [row for row in board.rows if row.state not in OPEN]
     in_sight = {board.best, *finished[-N_FINISHED:]}
-    for row in board.rows:
-        if row.state in OPEN or row in in_sight:
-            shown.add_row(*_cells(study, row), style="bold" if row == board.best else None)
-    return shown
+    shown = [row for row in board.rows if row.state in OPEN or row in in_sight]
+    columns = (
+        Column("trial", "trial", "count", leaves=0),
+        Column("state", "state", leaves=0),
+        Column("epoch", "epoch", "count", leaves=2),
+        Column("value", study.plan.metric, "number", leaves=0),
+        *(Column(name, name) for name in dict.fromkeys(name for row in shown for name, _ in row.settings)),
+    )
+    rows = tuple(dict(zip(FIXED, _cells(study, row), strict=True)) | dict(row.settings) for row in shown)
+    return Table(study.name, columns, rows, shown.index(board.best) if board.best else None)
 
 
 @contextlib.contextmanager
@@ -98,6 +101,7 @@ def watch(study: Study, target: int, console: "Console") -> Iterator[None]:
 
 def _follow(study: Study, target: int, console: "Console", stop: threading.Event) -> None:
     from rich.live import Live
+    from rich.text import Text
 
     clock, seen = _Clock(), {row.number for row in look(study, target).rows if row.state not in OPEN}
     screen = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -108,7 +112,8 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
                 board = look(study, target)
                 left = clock.seconds_left(board)
                 if screen:
-                    screen.update(table(study, board, left), refresh=True)
+                    text = table(study, board).to_text(console.width, is_bold=True) + board.headline(left)
+                    screen.update(Text.from_ansi(text), refresh=True)
                 else:
                     _print_new(study, board, left, seen, console)
             if is_last:
@@ -118,7 +123,8 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
 def _print_new(study: Study, board: Board, seconds_left: float | None, seen: set[int], console: "Console") -> None:
     new = [row for row in board.rows if row.number not in seen and row.state not in OPEN]
     for row in new:
-        number, state, epoch, value, settings = _cells(study, row)
+        number, state, epoch, value = _cells(study, row)
+        settings = " ".join(f"{name}={value}" for name, value in row.settings)
         text = f"trial {number} {state} after epoch {epoch}: {study.plan.metric} {value or '-'}, {settings}"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
         seen.add(row.number)
@@ -141,9 +147,9 @@ class _Clock:
         return (time.monotonic() - self.start) / n_done * n_left
 
 
-def _cells(study: Study, row: Row) -> tuple[str, str, str, str, str]:
+def _cells(study: Study, row: Row) -> tuple[str, str, str, str]:
     value = "" if row.value is None else f"{row.value:.4f}"
-    return str(row.number), row.state, f"{row.epoch}/{study.plan.space.base.total_epochs}", value, row.settings
+    return str(row.number), row.state, f"{row.epoch}/{study.plan.space.base.total_epochs}", value
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class BatchRecord(Measured):
         return {"batch/loss": self.loss, "batch/accuracy": self.accuracy, **cost, **measured}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EpochRecord(Measured):
     """The figures of one epoch.
 
@@ -110,8 +111,18 @@ class EpochRecord(Measured):
         }
         return {name: values[name] for name in COLUMNS if name in values}
 
+    def measured_accuracy(self) -> tuple[str, float]:
+        """Return the monitored split's name and accuracy; those of the training rows where none is monitored."""
+        accuracies = {"train": self.train_accuracy, "validation": self.validation_accuracy, "test": self.test_accuracy}
+        return [(name, value) for name, value in accuracies.items() if value is not None][-1]
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain values that JSON keeps exactly."""
+        """Return the record as plain values that JSON keeps exactly; not to be modified."""
+        return self._plain
+
+    # Each checkpoint asks all records; without this a training of many short epochs would take quadratic time.
+    @functools.cached_property
+    def _plain(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod

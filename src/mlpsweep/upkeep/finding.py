@@ -70,7 +70,8 @@ class Treated:
 
 def findings_table(treated: Sequence[Treated]) -> Table:
     """Return a row for each finding."""
-    columns = (Column("state", ""), Column("place", "where"), Column("what", "what"), Column("outcome", "remedy"))
+    titles = {"state": "", "place": "where", "what": "what", "outcome": "remedy"}
+    columns = tuple(Column(key, title, leaves=0) for key, title in titles.items())
     rows = tuple(
         {"state": t.finding.state, "place": t.finding.place, "what": t.finding.what, "outcome": t.outcome}
         for t in treated

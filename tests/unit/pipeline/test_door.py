@@ -82,7 +82,7 @@ def test_a_fault_says_where_and_its_outcome_only_what(capsys: pytest.CaptureFixt
     def work() -> None:
         raise SettingsError("seed: -1")
 
-    assert guarded(work, "job 3 (seed=-1): ") == Outcome(2, ("seed: -1",))
+    assert guarded(work, "job 3 (seed=-1): ") == Outcome(2, ("seed: -1",), "failed")
     assert capsys.readouterr().err == "error: job 3 (seed=-1): seed: -1\n"
 
 

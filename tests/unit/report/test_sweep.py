@@ -9,9 +9,10 @@ from mlpsweep.training.folder import RunRecord
 ACCURACY = "validation/accuracy"
 
 
-def job(accuracy: float | None, *faults: str, **settings: object) -> FinishedJob:
+def job(accuracy: float | None, ended: str = "done", reused: str | None = None, **settings: object) -> FinishedJob:
     metrics = {} if accuracy is None else {ACCURACY: accuracy, "learning_rate": 0.001}
-    return FinishedJob(settings, RunRecord("f" * 32, "relu 8", seconds=2.0, metrics=metrics), faults)
+    record = RunRecord("f" * 32, "relu 8", seconds=2.0, metrics=metrics, reused_from=reused)
+    return FinishedJob(settings, record, ended)
 
 
 JOBS = [
@@ -54,6 +55,14 @@ def test_table_and_figure_tell_mean_and_spread() -> None:
 
 
 def test_a_jobs_row_has_the_setting_not_the_metric_of_that_name() -> None:
-    table = jobs_table([job(0.9, learning_rate=0.1), job(None, "it diverged", learning_rate=9.0)], "2 jobs")
+    table = jobs_table([job(0.9, learning_rate=0.1), job(None, "diverged", learning_rate=9.0)], "2 jobs")
     assert [column.title for column in table.columns] == ["job", "learning_rate", ACCURACY, "time", "ended"]
-    assert table.texts() == [["0", "0.1", "90.00 %", "2.0 s", "done"], ["1", "9", "–", "2.0 s", "it diverged"]]
+    assert table.texts() == [["0", "0.1", "90.00 %", "2.0 s", "done"], ["1", "9", "–", "2.0 s", "diverged"]]
+
+
+def test_the_best_job_is_marked_and_a_reused_one_says_so() -> None:
+    jobs = [job(0.9, seed=0), job(None, "diverged", seed=1), job(0.95, reused="e" * 32, seed=2)]
+    table = jobs_table(jobs, "3 jobs")
+    assert table.best == 2
+    assert [row[-1] for row in table.texts()] == ["done", "diverged", "reused"]
+    assert jobs_table([job(None, "failed", seed=0), job(None, "killed", seed=1)], "2 jobs").best is None

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mlpsweep.search import live
 from mlpsweep.search.live import Board, look, table, watch
+from mlpsweep.search.services import ReusableResult
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
@@ -21,9 +22,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def shown(study: Study, board: Board) -> str:
-    text = io.StringIO()
-    Console(file=text, width=200).print(table(study, board, 95.0))
-    return text.getvalue()
+    return table(study, board).to_text(100)
 
 
 def test_the_board_tells_what_the_study_holds(study: Study) -> None:
@@ -46,17 +45,22 @@ def test_a_trial_under_way_shows_its_last_epoch(study: Study) -> None:
     study.ledger.report(claim, 1, 0.25)  # type: ignore[arg-type]
     study.ledger.report(claim, 2, 0.5)  # type: ignore[arg-type]
     (row,) = look(study, 1).rows
-    assert (row.state, row.epoch, row.value, row.settings) == ("running", 2, 0.5, "")
+    assert (row.state, row.epoch, row.value, row.settings) == ("running", 2, 0.5, ())
 
 
 def test_the_table_names_trial_state_epoch_value_and_settings(study: Study) -> None:
     work(study, search_settings(n_trials=2), make_services())
     text = shown(study, look(study, 4))
-    for part in ("trial", "state", "epoch", "validation/accuracy", "complete", "3/3", "activation=sigmoid"):
+    for part in ("trial", "state", "epoch", "accuracy", "complete", "3/3", "sigmoid", "[500,250,100]"):
         assert part in text
-    assert "hidden_sizes=[500,250,100]" in text
-    assert "2 of 4 trials" in text
-    assert "about 1 min 35 s left" in text
+    assert "* the best" in text
+
+
+def test_a_trial_that_was_reused_says_so(study: Study) -> None:
+    facts = {"validation/loss": 0.5, "weights_hash": "a" * 64, "epoch_of_weights": 3}
+    known = ReusableResult("run 0123", 0.9, facts, {1: 0.5, 2: 0.7, 3: 0.9})
+    work(study, search_settings(n_trials=1), make_services(find=lambda key: known))
+    assert [row.state for row in look(study, 1).rows] == ["reused"]
 
 
 def test_a_long_study_keeps_the_best_in_sight(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +68,11 @@ def test_a_long_study_keeps_the_best_in_sight(study: Study, monkeypatch: pytest.
     monkeypatch.setattr("tests.search_lab.accuracy", lambda settings, epoch: 0.9 if settings.l2_lambda == 0 else 0.1)
     work(study, search_settings(n_trials=6), make_services())
     text = shown(study, look(study, 6))
-    assert [line.split()[1] for line in text.splitlines() if "complete" in line] == ["0", "4", "5"]
+    assert [line.split("complete")[0].strip(" *") for line in text.splitlines() if "complete" in line] == [
+        "0",
+        "4",
+        "5",
+    ]
 
 
 def test_piped_it_is_a_line_for_each_trial_that_ends(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
