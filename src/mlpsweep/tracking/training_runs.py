@@ -97,7 +97,7 @@ def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> 
     StorageError
         If the store does not answer.
     """
-    earlier = store.find_run({"run_key": run_key, OUTPUTS: "true"}, "FINISHED")
+    earlier = store.find_finished({"run_key": run_key, OUTPUTS: "true"})
     if earlier is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
@@ -125,7 +125,7 @@ def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSe
     """Return the run of a folder's training: by the id beside it, else by its run_key, else a new one, ``restored``."""
     record, key = folder.record(), str(model.metadata["run_key"])
     known = store.open_run(record.run_id) if record else None
-    found = known or store.find_run({"run_key": key}, "FINISHED")
+    found = known or store.find_finished({"run_key": key})
     if found:
         return found
     tags = {"run_key": key, "restored": "true", **lineage.origin()}

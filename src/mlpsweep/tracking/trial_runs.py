@@ -10,7 +10,8 @@ from mlpsweep.errors import StorageError
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
-from mlpsweep.tracking.run import Run, Status
+from mlpsweep.tracking.endings import STATE, STATUSES
+from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import PARENT_TAG, Store
 from mlpsweep.tracking.trial_record import TrialRecord, forget
 from mlpsweep.training.folder import TrainingFolder
@@ -18,12 +19,6 @@ from mlpsweep.training.folder import TrainingFolder
 if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
 
-STATUSES: Mapping[str, Status] = {
-    "complete": "FINISHED",
-    "pruned": "KILLED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
-}
 # Facts of a trial that are amounts; the others become tags.
 MEASURED = ("validation/loss", "epoch_of_weights")
 
@@ -66,7 +61,7 @@ class TrialRun:
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
         metrics = {name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"}
-        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED} | {"trial_state": status}
+        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED} | {STATE: status}
         ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
         replace(ended, status=STATUSES[status]).save(self.folder.path)
         self.run.log_metrics(metrics)
@@ -137,7 +132,7 @@ class TrialRecorder:
             return None
 
     def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
-        run = self.store.find_run({"run_key": run_key}, "FINISHED")
+        run = self.store.find_finished({"run_key": run_key})
         if run is None:
             return None
         tags, metrics = run.tags(), run.metrics()

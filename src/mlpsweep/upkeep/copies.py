@@ -11,6 +11,7 @@ from mlpsweep.errors import DataError
 from mlpsweep.tables import counted
 from mlpsweep.tracking.abandoned import is_at_work
 from mlpsweep.tracking.completion import recorded_points
+from mlpsweep.tracking.endings import STATE, is_finished
 from mlpsweep.tracking.lookup import Runs
 from mlpsweep.tracking.project import project_tags
 from mlpsweep.tracking.queue import answered, missing_points, send_points
@@ -60,7 +61,7 @@ def missing_trainings(project: Project) -> Iterator[Finding]:
         run = runs.get(record.run_id) if runs and record else None
         if run is None:
             key = folder.load()[0].metadata["run_key"]
-            if runs is None or not runs.with_tags({"run_key": key}):
+            if runs is None or not any(map(is_finished, runs.with_tags({"run_key": key}))):
                 mend = functools.partial(_restore, project, folder)
                 yield Finding(MISSING, place, "the store has no run of this training", f"{FIX} makes one", mend)
         elif runs and run.info.lifecycle_stage == "active" and not is_at_work(run, project.root):
@@ -81,7 +82,7 @@ def missing_trials(project: Project) -> Iterator[Finding]:
                 mend = functools.partial(_create, project, folder, record)
                 yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)
             elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
-                tags = {name: value for name, value in record.tags.items() if name == "trial_state"}
+                tags = {name: value for name, value in record.tags.items() if name == STATE}
                 yield from _incomplete(
                     runs, found[0], folder, folder.histories(), record.status, place, record.reason, tags
                 )

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning"),
 ]
 KEY = "ab" * 32
-NAMES = ["config.yaml", "curves.png", "history.csv", "model.npz"]
+NAMES = ["batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_dataset: Dataset
     folder, result = TrainingFolder(tmp_path / "first"), run_training(settings, tiny_dataset)
     folder.save(result, settings, b"png")
     with store.start_run("first", tags={"run_key": KEY}) as run:
-        log_training(run, folder, result, settings, tiny_dataset, "data")
+        log_training(run, folder, result)
     return store
 
 
