@@ -40,7 +40,7 @@ class FinishedJob:
 
 def jobs_table(jobs: Sequence[FinishedJob], title: str) -> Table:
     """Return one row per job, over the settings that differ between jobs."""
-    names = _varied(jobs)
+    names = varied(jobs)
     measured = [name for name in MEASURED if any(name in job.metrics for job in jobs)]
     columns = [
         Column("job", "job"),
@@ -65,9 +65,9 @@ def by_value(jobs: Sequence[FinishedJob]) -> tuple[str, dict[Any, list[float]]] 
     -------
     tuple of (str, dict), or None if not exactly the seed and one other setting varied, or no job has an accuracy.
     """
-    varied = _varied(jobs)
-    others = [name for name in varied if name != "seed"]
-    if len(others) != 1 or "seed" not in varied:
+    names = varied(jobs)
+    others = [name for name in names if name != "seed"]
+    if len(others) != 1 or "seed" not in names:
         return None
     (name,) = others
     groups: dict[Any, list[float]] = {}
@@ -93,5 +93,6 @@ def seeds_table(name: str, groups: Mapping[Any, Sequence[float]]) -> Table:
     return Table(f"{METRIC} by {name}", columns, rows)
 
 
-def _varied(jobs: Sequence[FinishedJob]) -> tuple[str, ...]:
+def varied(jobs: Sequence[FinishedJob]) -> tuple[str, ...]:
+    """Return the settings that differ between jobs."""
     return varying([job.settings for job in jobs], jobs[0].settings)

@@ -8,7 +8,7 @@ import optuna
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.search.dimensions import Categorical, Leaf
 from mlpsweep.search.samplers import SAMPLERS, Slot
-from mlpsweep.search.settings import SearchSettings
+from mlpsweep.search.settings import SearchSettings, WinnerSettings
 from mlpsweep.search.space import Params
 from mlpsweep.search.study import Plan
 from mlpsweep.settings import TrainSettings
@@ -83,6 +83,16 @@ def measure_epoch(dataset: Dataset) -> Callable[[TrainSettings], float]:
         return len(dataset.train) / result.samples_per_s + max(measuring, 0.0)
 
     return seconds
+
+
+def told(plan: Plan, settings: SearchSettings, choice: WinnerSettings) -> dict[str, str]:
+    """Return what a search is as parameters of its run: data, space, sampler, pruner, budget."""
+    space = {f"space.{name}": _span(leaf) for name, leaf in plan.space.leaves().items()}
+    if plan.space.max_parameters is not None:
+        space["space.max_parameters"] = str(plan.space.max_parameters)
+    budget = {"n_epochs": plan.space.base.total_epochs, "top_k": choice.top_k, "n_seeds": choice.n_seeds}
+    what = {"data": plan.data, "metric": plan.metric, "sampler": settings.sampler, "pruner": settings.pruner}
+    return {name: str(value) for name, value in {**what, "n_trials": settings.n_trials, **budget, **space}.items()}
 
 
 def _span(leaf: Leaf) -> str:

@@ -10,6 +10,7 @@ from mlpsweep.files import locked
 from mlpsweep.schema import nearest
 from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.endings import ended
+from mlpsweep.tracking.lineage import all_params
 from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 from mlpsweep.tracking.relocate import store_file
@@ -163,7 +164,7 @@ class Runs:
                 return
 
     def _told(self, run: Any) -> TrackedRun:
-        metrics, params = dict(run.data.metrics), dict(run.data.params)
+        metrics, params = dict(run.data.metrics), all_params(run.data.params)
         if params.get("patience", "None") != "None" and "epoch_of_weights" in metrics:
             one, epoch = (
                 Run(self.client, RunHandle(run.info.run_id), RecordQueue(self.client, self.where)),

@@ -4,9 +4,11 @@ The folder is the record and the run its copy; a search's trials have their runs
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import DataError
@@ -17,9 +19,12 @@ from mlpsweep.tracking import lineage
 from mlpsweep.tracking.model import log_model
 from mlpsweep.tracking.run import OUTPUTS, Run
 from mlpsweep.tracking.store import Store
-from mlpsweep.training.folder import TrainingFolder
+from mlpsweep.training.folder import RunRecord, TrainingFolder
 from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
+
+RECORD: Final = "run.json"
+"""The run's file with machine, versions and hashes; of a trial, too."""
 
 
 def log_start(run: Run, settings: TrainSettings, dataset: Dataset, source: str) -> None:
@@ -51,6 +56,12 @@ def log_split(run: Run, name: str, split: Split | None, dataset: Dataset, source
     digest = hashlib.sha256(f"{manifest.digest} {name} ".encode() + split.rows.tobytes()).hexdigest()
     profile = {"num_rows": len(split), "num_features": manifest.n_features, "sha256": digest, "data": manifest.digest}
     run.log_input(manifest.dataset, digest, name, profile, source)
+
+
+def log_record(run: Run, folder: TrainingFolder, record: RunRecord) -> None:
+    """Write what differs between equal trainings beside the folder, and store it with the run: one file for both."""
+    folder.write_record(record)
+    run.log_text(RECORD, json.dumps(record.told(), indent=2, sort_keys=True))
 
 
 def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> None:
@@ -128,7 +139,7 @@ def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSe
     found = known or store.find_finished({"run_key": key})
     if found:
         return found
-    tags = {"run_key": key, "restored": "true", **lineage.origin()}
+    tags = {"run_key": key, "restored": "true", **lineage.source("pipeline"), **lineage.origin()}
     params = lineage.params(settings, model.n_parameters)
     with store.start_run(lineage.run_name(settings), tags=tags, params=params) as restored:
         restored.log_files(file for file in folder.outputs if file.exists())

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlpsweep.errors import StorageError
 from mlpsweep.nn.network import n_parameters
@@ -13,14 +13,15 @@ from mlpsweep.tracking import lineage
 from mlpsweep.tracking.endings import STATE, STATUSES
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import PARENT_TAG, Store
-from mlpsweep.tracking.trial_record import TrialRecord, forget
+from mlpsweep.tracking.trial_record import TrialRecord, files_of, forget
 from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
 
-# Facts of a trial that are amounts; the others become tags.
-MEASURED = ("validation/loss", "epoch_of_weights")
+SOURCE: Final = "pipeline.search"
+# Facts of a trial that its run has as points or params; one more is a metric, and the others become tags.
+TOLD, MEASURED = ("validation/loss", "seed"), "epoch_of_weights"
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def search_run(store: Store, study: str) -> Iterator[Run]:
     """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed."""
     parent = store.find_run({"study": study, "role": "search"})
     if parent is None:
-        tags = {"study": study, "role": "search", "sweep": study, **lineage.origin()}
+        tags = {"study": study, "role": "search", "sweep": study, **lineage.source(SOURCE), **lineage.origin()}
         parent = store.start_run(f"search {study}", tags=tags)
     else:
         parent.reopen()
@@ -60,14 +61,14 @@ class TrialRun:
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
-        metrics = {name: facts[name] for name in MEASURED if name in facts and name != "validation/loss"}
-        tags = {name: str(value) for name, value in facts.items() if name not in MEASURED} | {STATE: status}
+        metrics = {MEASURED: facts[MEASURED]} if MEASURED in facts else {}
+        tags = {name: str(value) for name, value in facts.items() if name not in (*TOLD, MEASURED)} | {STATE: status}
         ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
         replace(ended, status=STATUSES[status]).save(self.folder.path)
         self.run.log_metrics(metrics)
         self.run.set_tags(tags)
-        if histories := self.folder.histories():
-            self.run.log_files(histories)
+        self.run.log_files(files_of(self.folder))
+        if self.folder.histories():
             self.run.complete(self.folder)
         self.run.end(STATUSES[status], reason)
 
@@ -84,8 +85,8 @@ class TrialRecorder:
         Name of the study.
     parent_id : str
         Id of the study's run.
-    tags : mapping
-        Tags that all trials share.
+    made_with : mapping
+        Versions, machine and commit of this process.
     n_features, n_classes : int
         Number of inputs and of outputs of every network.
     """
@@ -93,7 +94,7 @@ class TrialRecorder:
     store: Store
     study: str
     parent_id: str
-    tags: Mapping[str, str]
+    made_with: Mapping[str, str]
     n_features: int
     n_classes: int
 
@@ -107,18 +108,20 @@ class TrialRecorder:
     def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> TrialRun:
         """Return the run of a finalist's training, found again by its ``run_key``; as :meth:`open_trial` otherwise."""
         mine = {"role": "finalist", "run_key": run_key}
-        return self._open(mine, f"finalist {trial}, seed {place + 1}", settings, folder, finalist=str(trial))
+        return self._open(mine, f"{trial} seed {place + 1}", settings, folder, finalist=str(trial))
 
     def _open(
         self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
     ) -> TrialRun:
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
         params = lineage.params(settings, n_parameters(sizes))
+        shown = {name: fact for name, fact in self.made_with.items() if name in lineage.SHOWN}
         record = TrialRecord(
             mine={"study": self.study, **mine},
             name=f"{title}: {lineage.run_name(settings)}",
-            tags={**tags, "sweep": self.study, "folder": str(folder), **self.tags, PARENT_TAG: self.parent_id},
+            tags={**tags, "folder": str(folder), **lineage.source(SOURCE), **shown, PARENT_TAG: self.parent_id},
             params={name: str(value) for name, value in params.items()},
+            made_with=self.made_with,
         )
         forget(folder)
         run = self.store.later_run(record.mine, record.name, record.tags, record.params, self.parent_id)

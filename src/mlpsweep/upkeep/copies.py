@@ -18,7 +18,7 @@ from mlpsweep.tracking.queue import answered, missing_points, send_points
 from mlpsweep.tracking.run import INCOMPLETE, REASON
 from mlpsweep.tracking.store import PARENT_TAG, open_store
 from mlpsweep.tracking.training_runs import run_of
-from mlpsweep.tracking.trial_record import NAME, TrialRecord
+from mlpsweep.tracking.trial_record import NAME, TrialRecord, files_of
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.upkeep.finding import FIX, MISSING, STALE, Finding
 from mlpsweep.upkeep.project import Project, fault_of, record_of
@@ -84,7 +84,7 @@ def missing_trials(project: Project) -> Iterator[Finding]:
             elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
                 tags = {name: value for name, value in record.tags.items() if name == STATE}
                 yield from _incomplete(
-                    runs, found[0], folder, folder.histories(), record.status, place, record.reason, tags
+                    runs, found[0], folder, files_of(folder), record.status, place, record.reason, tags
                 )
 
 
@@ -152,6 +152,6 @@ def _create(project: Project, folder: TrainingFolder, record: TrialRecord) -> No
         experiment_id = parent.info.experiment_id if parent else store.experiment_id
         run_id = record.create(store.client, experiment_id, at_ms, project_tags(project.root))
         send_points(store.client, run_id, recorded_points(folder) if folder.histories() else [])
-        for file in folder.histories():
+        for file in files_of(folder):
             store.client.log_artifact(run_id, str(file))
         store.client.set_terminated(run_id, record.status, at_ms)
