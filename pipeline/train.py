@@ -81,7 +81,7 @@ def train(settings: TrainJob, dataset: "Dataset", folder: "TrainingFolder", trac
         result = replace(result, model=result.model.with_metadata(origin=asdict(settings.origin)))
     figure = curves(result.history, f"{dataset.manifest.title}: {name}")
     folder.save(result, training, png_bytes(figure))
-    log_training(tracked, folder, result)
+    log_training(tracked, folder, result, dataset.train.images[dataset.train.rows[:1]])
     return result
 
 

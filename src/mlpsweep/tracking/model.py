@@ -1,64 +1,146 @@
 """A trained network as an MLflow model: saved from code, no pickle, served without this repository."""
 
+import logging
+import re
 import tempfile
-import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+from mlpsweep.tracking.lineage import NOTE
 from mlpsweep.tracking.run import Run
+from mlpsweep.training.model import Model
+from mlpsweep.types import ImageArray
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
     from mlflow.models import ModelSignature
 
 PACKAGE = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
+SPLITS: Final = ("train/", "validation/", "test/")
+"""How the names of the metrics begin that are a model's; others are of the batches, or of the machine."""
+OF_THE_RUN: Final[tuple[str, ...]] = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+"""Tags that MLflow's page shows of a model as of its run."""
 
 
-def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+def model_name(model: Model) -> str:
+    """Return a model's name, ``<data>-<activation>-<widths>``; MLflow refuses some characters.
+
+    Examples
+    --------
+    ``mnist-relu-500-250-100``
+    """
+    activation = "+".join(dict.fromkeys(model.activations)) or "linear"
+    parts = (str(model.metadata["dataset"]), activation, *map(str, model.params.layer_sizes[1:-1]))
+    return re.sub(r"[/:.%\"'\s]", "_", "-".join(parts))
+
+
+def log_model(run: Run, weights: Path, model: Model, example: ImageArray | None = None) -> None:
     """Have a model stored with a run.
 
-    The model holds the weights, the code that reads them and exact requirements; its input is pixels
-    of shape (n_samples, n_features), its output probabilities of shape (n_samples, n_classes).
+    It holds the weights, the code that reads them, exact requirements and an example of its input, pixels of shape
+    (n_samples, n_features); its output is probabilities of shape (n_samples, n_classes). The run's params are the
+    model's, too.
+
+    Parameters
+    ----------
+    run : Run
+        Its params are logged.
+    weights : Path
+        The file of ``model``.
+    model : Model
+    example : ndarray of shape (n_samples, n_features) or None
+        Pixels; None: a blank image.
     """
-    run.queue.put(run.handle, lambda: _log_model(run, weights, n_features, n_classes))
+    run.queue.put(run.handle, lambda: _log_model(run, weights, model, example))
 
 
-def _log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+def link_metrics(run: Run) -> None:
+    """Have a run's metrics on each split become its model's, too, as they were at the epoch of its weights.
+
+    Those that are stay as they are.
+    """
+    run.queue.put(run.handle, lambda: _link_metrics(run.client, run.run_id))
+
+
+def model_id(run: Run) -> str | None:
+    """Return the id of the model that a run has logged."""
+    outputs = run.client.get_run(run.run_id).outputs
+    return outputs.model_outputs[-1].model_id if outputs and outputs.model_outputs else None
+
+
+def _log_model(run: Run, weights: Path, model: Model, example: ImageArray | None) -> None:
+    import numpy as np
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-    from mlflow.models import Model
+    from mlflow.models import Model as Description
 
-    known = run.client.get_run(run.run_id)
-    if known.outputs and known.outputs.model_outputs:
+    if model_id(run):
         return  # an attempt before this one was heard, and its answer was not
-    source = known.info
-    logged = run.client.create_logged_model(source.experiment_id, name="model", source_run_id=run.run_id)
+    # It says that it checks the example.
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    known = run.client.get_run(run.run_id)
+    tags = {name: known.data.tags[name] for name in OF_THE_RUN if name in known.data.tags}
+    pixels = np.zeros((1, model.n_features), np.float32) if example is None else example.astype(np.float32)
+    logged = run.client.create_logged_model(
+        known.info.experiment_id,
+        name=model_name(model),
+        source_run_id=run.run_id,
+        tags={**tags, NOTE: _note(model)},
+        params=known.data.params,
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
-        with warnings.catch_warnings():
-            # The signature below is exact; an example would only be used to guess and re-check it.
-            warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
-            pyfunc.save_model(
-                path=path,
-                mlflow_model=Model(run_id=run.run_id, model_id=logged.model_id),
-                python_model=str(Path(__file__).with_name("served.py")),
-                artifacts={"weights": str(weights)},
-                signature=_signature(n_features, n_classes),
-                pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-                code_paths=[str(PACKAGE)],
-            )
+        pyfunc.save_model(
+            path=path,
+            mlflow_model=Description(run_id=run.run_id, model_id=logged.model_id),
+            python_model=str(Path(__file__).with_name("served.py")),
+            artifacts={"weights": str(weights)},
+            signature=_signature(model),
+            input_example=pixels,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            code_paths=[str(PACKAGE)],
+        )
         run.client.log_model_artifacts(logged.model_id, str(path))
     run.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
 
 
-def _signature(n_features: int, n_classes: int) -> "ModelSignature":
+def _note(model: Model) -> str:
+    """Return a logged model's description."""
+    return (
+        f"Takes pixels as stored, of shape (n, {model.n_features}); gives probabilities of shape (n, "
+        f"{model.n_classes}). {model.n_parameters:,} weights and biases."
+    )
+
+
+def _link_metrics(client: "MlflowClient", run_id: str) -> None:
+    run = client.get_run(run_id)
+    if not (run.outputs and run.outputs.model_outputs):
+        return
+    model = client.get_logged_model(run.outputs.model_outputs[-1].model_id)
+    there = {metric.key for metric in model.metrics or ()}
+    wanted = (name for name in run.data.metrics if name.startswith(SPLITS) and name not in there)
+    points = [_point_of(client, run, name) for name in wanted]
+    for point in points:
+        client.log_metric(run_id, point.key, point.value, point.timestamp, point.step, model_id=model.model_id)
+
+
+def _point_of(client: "MlflowClient", run: Any, name: str) -> "Metric":
+    """Return a metric at the epoch of the model's weights, else its last point."""
+    history = client.get_metric_history(run.info.run_id, name)
+    epoch = run.data.metrics.get("epoch_of_weights")
+    return next((point for point in reversed(history) if point.step == epoch), history[-1])
+
+
+def _signature(model: Model) -> "ModelSignature":
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, n_features))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, n_classes))]),
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, model.n_features))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, model.n_classes))]),
     )

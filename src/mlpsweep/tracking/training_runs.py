@@ -16,12 +16,13 @@ from mlpsweep.files import write_atomic
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
-from mlpsweep.tracking.model import log_model
+from mlpsweep.tracking.model import link_metrics, log_model
 from mlpsweep.tracking.run import OUTPUTS, Run
 from mlpsweep.tracking.store import Store
 from mlpsweep.training.folder import RunRecord, TrainingFolder
 from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
+from mlpsweep.types import ImageArray
 
 RECORD: Final = "run.json"
 """The run's file with machine, versions and hashes; of a trial, too."""
@@ -64,7 +65,7 @@ def log_record(run: Run, folder: TrainingFolder, record: RunRecord) -> None:
     run.log_text(RECORD, json.dumps(record.told(), indent=2, sort_keys=True))
 
 
-def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> None:
+def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, example: ImageArray | None = None) -> None:
     """Log what a finished training has learned, and its files.
 
     Parameters
@@ -74,13 +75,16 @@ def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> No
     folder : TrainingFolder
         Saved.
     result : TrainingResult
+    example : ndarray of shape (n_samples, n_features) or None
+        What the model takes, for its page.
     """
     model = result.model
     run.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
     run.set_tags({"weights_hash": model.weights_hash})
     run.log_files(folder.outputs, tag=OUTPUTS)
-    log_model(run, folder.weights, model.n_features, model.n_classes)
+    log_model(run, folder.weights, model, example)
     run.complete(folder)
+    link_metrics(run)
 
 
 def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> Run | None:

@@ -1,5 +1,6 @@
 """A summary is logged by whoever writes it: a second time adds nothing, and what has changed is replaced."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def points(run: Run, name: str) -> list[tuple[int, float]]:
 
 def test_the_best_value_grows_by_what_is_new(parent: Run) -> None:
     log_summary(parent, METRIC, {1: 0.5, 2: 0.5}, {"ended/complete": 2}, "two")
+    time.sleep(0.01)  # at another time the store would take the same point twice
     log_summary(parent, METRIC, {1: 0.5, 2: 0.5}, {"ended/complete": 2}, "two again")
     log_summary(parent, METRIC, {1: 0.5, 2: 0.5, 3: 0.9}, {"ended/complete": 3}, "three")
     assert points(parent, f"best/{METRIC}") == [(1, 0.5), (2, 0.5), (3, 0.9)]
