@@ -5,7 +5,7 @@ import re
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mlpsweep.tracking.lineage import NOTE
 from mlpsweep.tracking.run import Run
@@ -77,11 +77,11 @@ def _log_model(run: Run, weights: Path, model: Model, example: ImageArray | None
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model as Description
 
-    if model_id(run):
+    known = run.client.get_run(run.run_id)
+    if known.outputs and known.outputs.model_outputs:
         return  # an attempt before this one was heard, and its answer was not
     # It says that it checks the example.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    known = run.client.get_run(run.run_id)
     tags = {name: known.data.tags[name] for name in OF_THE_RUN if name in known.data.tags}
     pixels = np.zeros((1, model.n_features), np.float32) if example is None else example.astype(np.float32)
     logged = run.client.create_logged_model(
@@ -117,22 +117,30 @@ def _note(model: Model) -> str:
 
 
 def _link_metrics(client: "MlflowClient", run_id: str) -> None:
+    from mlflow.entities import Metric
+
     run = client.get_run(run_id)
     if not (run.outputs and run.outputs.model_outputs):
         return
     model = client.get_logged_model(run.outputs.model_outputs[-1].model_id)
-    there = {metric.key for metric in model.metrics or ()}
-    wanted = (name for name in run.data.metrics if name.startswith(SPLITS) and name not in there)
-    points = [_point_of(client, run, name) for name in wanted]
-    for point in points:
-        client.log_metric(run_id, point.key, point.value, point.timestamp, point.step, model_id=model.model_id)
+    there, epoch = {metric.key for metric in model.metrics or ()}, run.data.metrics.get("epoch_of_weights")
+    # The message has the times of the points, too: a point of the same time is the same one to the store.
+    latest = (Metric.from_proto(point) for point in run.data.to_proto().metrics)
+    points = [_at(client, run_id, point, epoch) for point in latest if point.key.startswith(SPLITS)]
+    mine = [
+        Metric(point.key, point.value, point.timestamp, point.step, model_id=model.model_id)
+        for point in points
+        if point.key not in there
+    ]
+    client.log_batch(run_id, metrics=mine)
 
 
-def _point_of(client: "MlflowClient", run: Any, name: str) -> "Metric":
-    """Return a metric at the epoch of the model's weights, else its last point."""
-    history = client.get_metric_history(run.info.run_id, name)
-    epoch = run.data.metrics.get("epoch_of_weights")
-    return next((point for point in reversed(history) if point.step == epoch), history[-1])
+def _at(client: "MlflowClient", run_id: str, latest: "Metric", epoch: float | None) -> "Metric":
+    """Return a metric's point at the epoch of the model's weights; the latest one if it does not go on after that."""
+    if epoch is None or latest.step <= epoch:
+        return latest
+    history = client.get_metric_history(run_id, latest.key)
+    return next((point for point in reversed(history) if point.step == epoch), latest)
 
 
 def _signature(model: Model) -> "ModelSignature":
