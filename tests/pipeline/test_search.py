@@ -57,6 +57,8 @@ def test_a_trial_has_one_file_with_machine_and_versions(searched: Path) -> None:
     assert {"numpy", "blas", "cpu", "host"} <= told["made_with"].keys()
     tags = [name for (name,) in tracked(searched, f"select key from tags where run_uuid = '{run_id}'")]
     assert len([name for name in tags if not name.startswith("mlflow.")]) <= 12
+    note = f"select value from tags where run_uuid = '{run_id}' and key = 'mlflow.note.content'"
+    assert tracked(searched, note)[0][0].endswith("Trial 0 of the search " + told["mine"]["study"] + ": complete.")
 
 
 def test_the_first_trial_is_the_published_baseline(searched: Path) -> None:

@@ -63,6 +63,7 @@ class TrialRun:
         """End the run with the trial's status, its facts and its history."""
         metrics = {MEASURED: facts[MEASURED]} if MEASURED in facts else {}
         tags = {name: str(value) for name, value in facts.items() if name not in (*TOLD, MEASURED)} | {STATE: status}
+        tags[lineage.NOTE] = f"{self.record.tags[lineage.NOTE]}: {reason or status}."
         ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
         replace(ended, status=STATUSES[status]).save(self.folder.path)
         self.run.log_metrics(metrics)
@@ -116,10 +117,12 @@ class TrialRecorder:
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
         params = lineage.params(settings, n_parameters(sizes))
         shown = {name: fact for name, fact in self.made_with.items() if name in lineage.SHOWN}
+        note = f"Trial {title} of the search {self.study}"
+        described = {lineage.NOTE: note, **lineage.source(SOURCE), **shown}
         record = TrialRecord(
             mine={"study": self.study, **mine},
             name=f"{title}: {lineage.run_name(settings)}",
-            tags={**tags, "folder": str(folder), **lineage.source(SOURCE), **shown, PARENT_TAG: self.parent_id},
+            tags={**tags, **described, "folder": str(folder), PARENT_TAG: self.parent_id},
             params={name: str(value) for name, value in params.items()},
             made_with=self.made_with,
         )
