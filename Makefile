@@ -73,6 +73,7 @@ sweep: setup ## train three activations, to compare in `make ui`
 	python -m pipeline.train -m activation=sigmoid,tanh,relu
 
 ui: setup ## MLflow's pages on http://127.0.0.1:5000
+	@python -m mlpsweep.tracking.pages
 	mlflow ui --host 127.0.0.1
 
 bench: setup ## training speed beside scikit-learn, and PyTorch and JAX if installed

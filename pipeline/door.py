@@ -143,8 +143,15 @@ class Sweep:
 
     @property
     def title(self) -> str:
-        """The words of the command line that the jobs share or vary, as typed."""
-        return hide_passwords(" ".join(self.words))[:200]
+        """The words of the command line that differ between the jobs, as typed; all words if none does."""
+        return hide_passwords(" ".join(self.varied() or self.words))[:200]
+
+    def varied(self) -> list[str]:
+        """Return the words whose value is not the same in all jobs."""
+        return [word for word in self.words if len(set(self._values(word.partition("=")[0]))) > 1]
+
+    def _values(self, name: str) -> list[str]:
+        return [word for job in self.jobs for word in job.overrides if word.partition("=")[0] == name]
 
     def outcomes(self) -> list[Outcome]:
         """Return each job's outcome; a job that left none was killed, or never began."""

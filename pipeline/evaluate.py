@@ -35,6 +35,8 @@ def run(settings: EvaluateJob, context: Context) -> None:
     from mlpsweep.figures.errors import draw_evaluation
     from mlpsweep.figures.style import png_bytes
     from mlpsweep.figures.training import first_layer
+    from mlpsweep.report.card import model_card
+    from mlpsweep.tracking.model import link_metrics
     from mlpsweep.tracking.store import open_store
     from mlpsweep.tracking.training_runs import log_split, run_of
     from pipeline.inputs import own_dataset
@@ -52,14 +54,16 @@ def run(settings: EvaluateJob, context: Context) -> None:
         tracked = run_of(store, training, model, trained)
         log_split(tracked, "test", dataset.test, dataset, settings.paths.prepared)
         tracked.log_metrics(evaluation.final_metrics())
+        link_metrics(tracked)
         tracked.log_files(folder.files, "evaluation")
         sys.stdout.write(f"{evaluation}\n")
         if settings.register:
-            sys.stdout.write(f"{register(tracked, training, model)}\n")
+            card = model_card(evaluation, dataset.manifest, model)
+            sys.stdout.write(f"{register(tracked, training, model, card)}\n")
         sys.stdout.write(f"{shown(folder.path)}  MLflow run {tracked.run_id}\n")
 
 
-def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
+def register(tracked: "Run", training: "TrainingFolder", model: "Model", card: str) -> str:
     """Make a model the champion of its data set; return a line that says whether it is."""
     from mlpsweep.tracking.registry import CHAMPION, make_champion
     from mlpsweep.tracking.training_runs import origin_tags
@@ -67,7 +71,7 @@ def register(tracked: "Run", training: "TrainingFolder", model: "Model") -> str:
     dataset, wanted = model.metadata["dataset"], model.metadata.get("stands_in_for")
     if wanted:
         return f"not registered: {dataset} stands in for {wanted}"
-    made = make_champion(tracked, training.weights, origin_tags(model))
+    made = make_champion(tracked, training.weights, origin_tags(model), card)
     if made is None:
         return "not registered: the tracking store did not take it. When it is back, the same command does it"
     return f"{made} is the {CHAMPION}: models:/{made.split()[0]}@{CHAMPION}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(settings: RecipesJob, context: Context) -> None:
     """Train and evaluate all, then write the page."""
-    from mlpsweep.tracking.lineage import origin
+    from mlpsweep.tracking.lineage import origin, source
     from mlpsweep.tracking.store import open_store
     from pipeline.inputs import settled
 
@@ -33,7 +33,7 @@ def run(settings: RecipesJob, context: Context) -> None:
     # Fetched once, before several processes ask for it.
     _, dataset = settled(first.settings, Context(context.folder, chosen=first.chosen))
     store = open_store(settings.tracking, dataset.manifest.dataset)
-    with store.start_run("recipes", tags=origin()) as parent:
+    with store.start_run("recipes", tags={**source(DOOR.module), **origin()}) as parent:
         try:
             outcomes = train_all(settings, jobs, {**os.environ, PARENT: parent.run_id})
         finally:

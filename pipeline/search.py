@@ -5,6 +5,7 @@ seeds; writes recipe/winner.yaml, summary.json, trials.csv and figures into outp
 Exit codes: 2 configuration, 3 data, 4 study or tracking store, 5 no trial completed.
 """
 
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,15 +24,20 @@ if TYPE_CHECKING:
     from mlpsweep.search.study import Plan, Study
     from mlpsweep.search.worker import SearchEnd
     from mlpsweep.settings import TrainSettings
+    from mlpsweep.tracking.run import Run
+
+MORE = 20
 
 
 def run(settings: SearchJob, context: Context) -> None:
     """Work on the study until its target, then write what was found."""
     from mlpsweep.search.folder import SearchFolder
-    from mlpsweep.search.preview import measure_epoch, preview
+    from mlpsweep.search.preview import measure_epoch, preview, told
     from mlpsweep.search.recipe import fixed_deltas
     from mlpsweep.search.run import conclude, search
     from mlpsweep.search.study import n_counted, open_study
+    from mlpsweep.tracking.pages import where_to_look
+    from mlpsweep.tracking.parents import log_known
     from mlpsweep.tracking.project import work_tree
     from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.tracking.trial_runs import search_run
@@ -48,18 +54,42 @@ def run(settings: SearchJob, context: Context) -> None:
         sys.stdout.writelines(f"{line}\n" for line in preview(plan, settings.search, measure_epoch(dataset), n_done))
         return
     study = open_study(plan, settings.search, work_tree())
-    with search_run(
-        open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for)),
-        study.name,
-        study.uid,
-    ) as parent:
+    store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
+    with search_run(store, study.name, study.uid) as parent:
+        log_known(parent, told(plan, settings.search, settings.winner))
         end = search(study, settings.search, work_as, (settings, prepared, parent.run_id))
         sys.stderr.write(end.remark(settings.search.n_trials))
         if end.signal:
             signal.raise_signal(end.signal)
         folder = SearchFolder(Path(settings.output_dir or context.folder))
-        tell(study, conclude(study, settings.winner, deltas, folder), folder)
-        parent.log_files(folder.files())
+        found = conclude(study, settings.winner, deltas, folder)
+        tell(study, found, folder)
+        log_outcome(parent, found, folder, context)
+    sys.stdout.write(f"{where_to_look(store.client, store.experiment_id)}\n")
+
+
+def log_outcome(parent: "Run", found: "Search", folder: "SearchFolder", context: Context) -> None:
+    """Give the study's run what was found, in figures, in words, as a page and as files."""
+    from mlpsweep.errors import hide_passwords
+    from mlpsweep.figures.search import FIGURES
+    from mlpsweep.report.notes import parent_of_search
+    from mlpsweep.report.page import Command
+    from mlpsweep.tracking.parents import PAGE, log_summary
+
+    words = hide_passwords(shlex.join(word for word in context.overrides if not word.startswith("search.n_trials=")))
+    more = f"python -m {DOOR.module} {words} search.n_trials={len(found.trials) + MORE}".replace("  ", " ")
+    commands = (Command("rebuild the winner", rebuilt(folder)), Command(f"search {MORE} trials more", more))
+    told = parent_of_search(found, commands)
+    files = {kind.name: folder.file(f"{kind.name}.png") for kind in FIGURES}
+    pictures = {name: file.read_bytes() for name, file in files.items() if file.exists()}
+    log_summary(parent, found.metric, told.best, told.metrics, told.note())
+    parent.log_text(PAGE, told.page(f"Search {found.study}", pictures))
+    parent.log_files(folder.files())
+
+
+def rebuilt(folder: "SearchFolder") -> str:
+    """Return the command that trains the winner."""
+    return f"python -m pipeline.train --config-dir {shlex.quote(str(shown(folder.path)))} recipe=winner"
 
 
 def training_defaults(groups: "Mapping[str, str]") -> "TrainSettings":
@@ -108,8 +138,10 @@ def work_as(settings: SearchJob, prepared: Path, parent_id: str) -> "SearchEnd":
     manifest = dataset.manifest
     study = open_study(plan_of(settings, manifest), settings.search, work_tree())
     with open_store(settings.tracking, manifest.dataset, stands_in=bool(manifest.stands_in_for)) as store:
-        tags = {**origin(), **environment()}
-        recorder = TrialRecorder(store, study.name, study.uid, parent_id, tags, manifest.n_features, manifest.n_classes)
+        made_with = {**origin(), **environment()}
+        recorder = TrialRecorder(
+            store, study.name, study.uid, parent_id, made_with, manifest.n_features, manifest.n_classes
+        )
 
         def find(run_key: str) -> ReusableResult | None:
             found = recorder.find(run_key, settings.search.metric)
@@ -139,8 +171,7 @@ def tell(study: "Study", found: "Search", folder: "SearchFolder") -> None:
     if found.finalists:
         show(finalists_table(found, shows_seeds=False))
     sys.stdout.write(
-        f"{sentence(study, found.finalists)}\n{shown(folder.path)}  rebuild the winner: "
-        f"python -m pipeline.train --config-dir {shown(folder.path)} recipe=winner\n"
+        f"{sentence(study, found.finalists)}\n{shown(folder.path)}  rebuild the winner: {rebuilt(folder)}\n"
     )
 
 

@@ -5,6 +5,7 @@ id beside it. Exit codes: 2 configuration, 3 data, 4 tracking store, 5 training 
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ HINT_AFTER = 3
 
 if TYPE_CHECKING:
     from mlpsweep.data.dataset import Dataset
+    from mlpsweep.report.sweep import FinishedJob
     from mlpsweep.settings import TrainSettings
     from mlpsweep.tracking.run import Run
     from mlpsweep.tracking.store import Store
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
 def run(settings: TrainJob, context: Context) -> None:
     """Train, write, track."""
     from mlpsweep.tracking import lineage
+    from mlpsweep.tracking.pages import where_to_look
     from mlpsweep.tracking.project import place_of
     from mlpsweep.tracking.store import open_store, reach_store
-    from mlpsweep.tracking.training_runs import log_start, take_equal
+    from mlpsweep.tracking.training_runs import log_record, log_start, take_equal
     from mlpsweep.training.folder import RunRecord, TrainingFolder
-    from mlpsweep.training.identity import environment, run_key
+    from mlpsweep.training.identity import environment, run_key, settings_digest
     from pipeline.inputs import settled
     from pipeline.kept import kept
 
@@ -46,16 +49,18 @@ def run(settings: TrainJob, context: Context) -> None:
     settings, dataset = settled(settings, context)
     training, folder = settings.training(), TrainingFolder(context.folder)
     name, key = lineage.run_name(training), run_key(training, dataset.manifest.digest)
-    made_with = {**lineage.origin(), **environment()}
+    digests = {"data_digest": dataset.manifest.digest, "settings_digest": settings_digest(training)}
+    origin, title = lineage.origin(), dataset.manifest.title
     recipe = dict(word.split("=") for word in context.overrides if word.startswith("recipe="))
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
-    tags = {"run_key": key, "folder": place_of(folder.path), **made_with, **recipe}
+    again = f"`python -m pipeline.verify model_dir={shown(context.folder)}` trains it again and compares every bit."
+    described = {**lineage.source(DOOR.module), **origin, **recipe, lineage.NOTE: f"{title}. {again}"}
     with (
         kept(key, training.total_epochs, resumes=settings.resume) as earlier,
-        begun(store, earlier, name, tags) as tracked,
+        begun(store, earlier, name, {"run_key": key, "folder": place_of(folder.path), **described}) as tracked,
     ):
-        record = RunRecord(tracked.run_id, name, made_with)
-        folder.write_record(record)
+        record = RunRecord(tracked.run_id, name, {**origin, **environment(), **digests})
+        log_record(tracked, folder, record)
         log_start(tracked, training, dataset, settings.paths.prepared)
         # reuse=null: take equal runs inside a multirun, always train for a single command.
         is_reusing = context.number is not None if settings.reuse is None else settings.reuse
@@ -68,8 +73,11 @@ def run(settings: TrainJob, context: Context) -> None:
             result = train(settings, dataset, folder, tracked, earlier.into(tracked))
             record = replace(record, seconds=result.seconds, metrics=result.metrics())
             line = f"{result}{f', {result.resumed_from} of them before' if result.resumed_from else ''}"
-        folder.write_record(record)
+        log_record(tracked, folder, record)
+        tracked.set_tags({lineage.NOTE: f"**{title}**: {line}.\n\n{again}"})
     sys.stdout.write(f"{name}: {line}\n{shown(context.folder)}  MLflow run {tracked.run_id}\n")
+    if context.number is None:
+        sys.stdout.write(f"{where_to_look(store.client, store.experiment_id)}\n")
 
 
 def begun(store: "Store", earlier: "Kept", name: str, tags: dict[str, str]) -> "Run":
@@ -117,7 +125,7 @@ def train(
         result = replace(result, model=result.model.with_metadata(origin=asdict(settings.origin)))
     figure = curves(result.history, f"{dataset.manifest.title}: {name}")
     folder.save(result, training, png_bytes(figure))
-    log_training(tracked, folder, result)
+    log_training(tracked, folder, result, dataset.train.images[dataset.train.rows[:1]])
     return result
 
 
@@ -144,7 +152,10 @@ def hint(training: "TrainSettings", record: "EpochRecord") -> str:
 @contextmanager
 def around(sweep: Sweep) -> Iterator[None]:
     """Open a parent run for the jobs, fetch their data once, and compare them at the end, however it ends."""
-    from mlpsweep.tracking.lineage import origin
+    from mlpsweep.errors import hide_passwords
+    from mlpsweep.tracking.lineage import origin, source
+    from mlpsweep.tracking.pages import where_to_look
+    from mlpsweep.tracking.parents import log_known
     from mlpsweep.tracking.store import open_store, reach_store
     from pipeline.inputs import settled
 
@@ -152,18 +163,40 @@ def around(sweep: Sweep) -> Iterator[None]:
     for job in sweep.jobs:
         settings, dataset = settled(job.settings, Context(sweep.folder, job.overrides, job.chosen))
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
-    with store.start_run(f"sweep {sweep.title}", tags={**origin(), "sweep": str(sweep.folder)}) as parent:
+    tags = {**source(DOOR.module), **origin(), "sweep": str(sweep.folder)}
+    words = (hide_passwords(word).partition("=") for word in sweep.varied())
+    with store.start_run(f"sweep {sweep.title}", tags=tags) as parent:
+        log_known(parent, {f"sweep.{name}": values for name, _, values in words})
         os.environ[PARENT] = parent.run_id
         try:
             yield
         finally:
             del os.environ[PARENT]
             store.end_children(parent.run_id)
-            summarize(sweep)
+            log_outcome(parent, sweep, summarize(sweep))
+            sys.stdout.write(f"{where_to_look(store.client, store.experiment_id)}\n")
 
 
-def summarize(sweep: Sweep) -> None:
-    """Print the comparison of a multirun's jobs, the failed ones too."""
+def log_outcome(parent: "Run", sweep: Sweep, jobs: "list[FinishedJob]") -> None:
+    """Give the parent what its jobs found, in figures, in words and as a page."""
+    from mlpsweep.errors import hide_passwords
+    from mlpsweep.report.notes import parent_of_sweep
+    from mlpsweep.report.page import Command
+    from mlpsweep.report.sweep import METRIC
+    from mlpsweep.tables import counted
+    from mlpsweep.tracking.parents import PAGE, log_summary
+
+    line = hide_passwords(f"python -m {DOOR.module} -m {shlex.join(sweep.words)}")
+    compare = f"python -m pipeline.compare sweep={shlex.quote(str(shown(sweep.folder)))}"
+    commands = (Command("the sweep again", line), Command("compare its runs", compare))
+    told = parent_of_sweep(jobs, counted(len(jobs), "job"), commands)
+    pictures = {file.stem: file.read_bytes() for file in (sweep.folder / "seeds.png",) if file.exists()}
+    log_summary(parent, METRIC, told.best, told.metrics, told.note())
+    parent.log_text(PAGE, told.page(f"Sweep {sweep.title}", pictures))
+
+
+def summarize(sweep: Sweep) -> "list[FinishedJob]":
+    """Print the comparison of a multirun's jobs, the failed ones too, and return them."""
     from mlpsweep.config import flat, plain
     from mlpsweep.figures.seeds import seeds_figure
     from mlpsweep.figures.style import save_figure
@@ -185,6 +218,7 @@ def summarize(sweep: Sweep) -> None:
     if groups := by_value(jobs):
         show(seeds_table(*groups))
         save_figure(seeds_figure(*groups), sweep.folder / "seeds.png")
+    return jobs
 
 
 DOOR = Door(

@@ -67,13 +67,15 @@ def fill(folder: Path, *words: str, search: tuple[str, ...] = (), baselines: tup
 
 
 def family(folder: Path, prefix: str) -> tuple[str, tuple[str, ...]]:
-    """Return the ids of the newest run whose name begins so and has children, and of its finished children."""
+    """Return the ids of the newest run whose name begins so and has children, and of its complete children."""
     children = "select run_uuid from tags where key = 'mlflow.parentRunId' and value = runs.run_uuid"
     parents = f"select run_uuid from runs where name like '{prefix}%' and exists ({children}) order by start_time desc"
     parent = tracked(folder, parents)[0][0]
     below = f"select run_uuid from tags where key = 'mlflow.parentRunId' and value = '{parent}'"
-    finished = f"select run_uuid from runs where run_uuid in ({below}) and status = 'FINISHED' order by start_time"
-    return parent, tuple(run_id for (run_id,) in tracked(folder, finished))
+    stopped = "select run_uuid from tags where key = 'trial_state' and value != 'complete'"
+    which = f"run_uuid in ({below}) and run_uuid not in ({stopped}) and status = 'FINISHED'"
+    finished = tracked(folder, f"select run_uuid from runs where {which} order by start_time")
+    return parent, tuple(run_id for (run_id,) in finished)
 
 
 def run(folder: Path, *words: str) -> None:

@@ -143,5 +143,5 @@ def test_a_stand_in_is_not_registered(evaluated: Path) -> None:
     folder = TrainingFolder(evaluated / "model")
     model, _ = folder.load()
     store = Run(None, RunHandle(), RecordQueue(None, "nowhere"))  # type: ignore[arg-type]
-    said = register(store, folder, model.with_metadata(stands_in_for="mnist"))
+    said = register(store, folder, model.with_metadata(stands_in_for="mnist"), "a card")
     assert said == "not registered: digits stands in for mnist"

@@ -47,6 +47,7 @@ def test_a_sweep_is_one_parent_with_a_child_for_each_job(served: str) -> None:
             "curves.png",
             "history.csv",
             "model.npz",
+            "run.json",
         }
         with urllib.request.urlopen(f"{served}/get-artifact?path=curves.png&run_uuid={child}", timeout=30) as answer:
             assert answer.read(8) == b"\x89PNG\r\n\x1a\n"

@@ -23,6 +23,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = door(folder, "search", *SEARCH, "search.n_trials=4")
     assert done.returncode == 0, done.stderr
     assert "rebuild the winner" in done.stdout
+    assert "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning" in done.stdout
     return folder
 
 
@@ -30,6 +31,34 @@ def test_every_trial_is_a_child_of_the_study(searched: Path) -> None:
     assert tracked(searched, CHILDREN) == [(4,)]
     assert tracked(searched, "select distinct status from runs") == [("FINISHED",)]
     assert tracked(searched, "select count(*) from metrics where key = 'validation/accuracy'") == [(8,)]
+
+
+def test_the_study_says_what_it_searched_and_what_it_found(searched: Path) -> None:
+    ((parent,),) = tracked(searched, "select run_uuid from runs where name like 'search%'")
+    of_parent = f"from {{}} where run_uuid = '{parent}'"
+    params = dict(tracked(searched, f"select key, value {of_parent.format('params')}"))
+    assert {"sampler": "tpe", "pruner": "none", "n_trials": "4", "space.activation": "sigmoid, tanh, relu"}.items() <= (
+        params.items()
+    )
+    best = tracked(searched, f"select step {of_parent.format('metrics')} and key = 'best/validation/accuracy'")
+    assert sorted(best) == [(1,), (2,), (3,), (4,)]
+    figures = dict(tracked(searched, f"select key, value {of_parent.format('latest_metrics')}"))
+    summary = json.loads((searched / "artifacts/search/summary.json").read_text())
+    assert figures["winner/mean"] == pytest.approx(summary["winner"]["mean"])
+    assert figures["ended/complete"] == 4
+    note = dict(tracked(searched, f"select key, value {of_parent.format('tags')}"))["mlflow.note.content"]
+    assert "python -m pipeline.train --config-dir artifacts/search recipe=winner" in note
+    assert (searched / "mlruns/digits" / parent / "artifacts/report.html").exists()
+
+
+def test_a_trial_has_one_file_with_machine_and_versions(searched: Path) -> None:
+    ((run_id,),) = tracked(searched, "select run_uuid from tags where key = 'trial' and value = '0'")
+    told = json.loads((searched / "mlruns/digits" / run_id / "artifacts/run.json").read_text())
+    assert {"numpy", "blas", "cpu", "host"} <= told["made_with"].keys()
+    tags = [name for (name,) in tracked(searched, f"select key from tags where run_uuid = '{run_id}'")]
+    assert len([name for name in tags if not name.startswith("mlflow.")]) <= 12
+    note = f"select value from tags where run_uuid = '{run_id}' and key = 'mlflow.note.content'"
+    assert tracked(searched, note)[0][0].endswith("Trial 0 of the search " + told["mine"]["study"] + ": complete.")
 
 
 def test_the_first_trial_is_the_published_baseline(searched: Path) -> None:
@@ -47,6 +76,9 @@ def test_the_same_command_runs_nothing_and_a_higher_target_the_difference(search
     assert door(searched, "search", *SEARCH, "search.n_trials=5", "output_dir=more").returncode == 0
     assert tracked(searched, CHILDREN) == [(5,)]
     assert tracked(searched, "select count(*) from runs where name like 'search%'") == [(1,)]
+    best = "select step from metrics where key = 'best/validation/accuracy' order by step"
+    assert tracked(searched, best) == [(1,), (2,), (3,), (4,), (5,)]
+    assert tracked(searched, "select value from latest_metrics where key = 'ended/complete'") == [(5.0,)]
 
 
 def test_the_winner_is_rebuilt_by_the_command_that_is_printed(searched: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_server_gets_runs_metrics_and_files(server: tuple[str, Path], tmp_path
     keys = {key for (key,) in tracked(folder, f"select key from latest_metrics {of_run}")}
     assert keys >= {"train/loss", "validation/accuracy", "test/accuracy"}
     stored = {path.name for path in (folder / "mlartifacts").rglob(f"{run_id}/artifacts/*")}
-    assert stored == {*OUTPUTS, "evaluation"}
+    assert stored == {*OUTPUTS, "evaluation", "run.json"}
     assert not (tmp_path / "mlflow.db").exists()
 
 

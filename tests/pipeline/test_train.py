@@ -38,7 +38,12 @@ def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
     of_run = f"where run_uuid = '{record['run_id']}'"
     tags = dict(tracked(trained, f"select key, value from tags {of_run}"))
     assert {"numpy", "blas", "host"} < record["made_with"].keys()
-    assert record["made_with"].items() <= tags.items()
+    assert {"mlflow.user", "run_key", "weights_hash"} < tags.keys()
+    assert (tags["mlflow.source.name"], tags["mlflow.source.type"]) == ("pipeline.train", "LOCAL")
+    assert "validation 9" in tags["mlflow.note.content"] or "validation 8" in tags["mlflow.note.content"]
+    assert "python -m pipeline.verify model_dir=first" in tags["mlflow.note.content"]
+    read_by_a_person = [name for name in tags if not name.startswith("mlflow.")]
+    assert len(read_by_a_person) <= 12
     assert tracked(trained, f"select status, name from runs {of_run}") == [("FINISHED", "relu 16 lr=0.1")]
     points = tracked(trained, f"select step from metrics {of_run} and key = 'validation/accuracy' order by step")
     assert points == [(1,), (2,), (3,)]
@@ -46,8 +51,12 @@ def test_the_run_has_a_point_per_epoch_and_the_outputs(trained: Path) -> None:
     assert params["hidden_sizes"] == "[16]"
     assert params["n_parameters"] == str(64 * 16 + 16 + 16 * 10 + 10)
     assert params["n_epochs"] == "3"
+    assert len(params) <= 13
     stored = {path.name for path in (trained / "mlruns/digits" / record["run_id"] / "artifacts").iterdir()}
-    assert stored == {"batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"}
+    assert stored == {"batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz", "run.json"}
+    artifact = trained / "mlruns/digits" / record["run_id"] / "artifacts/run.json"
+    assert json.loads(artifact.read_text()) == record
+    assert {"data_digest", "settings_digest", "cpu"} < record["made_with"].keys()
 
 
 INPUTS = """
@@ -104,6 +113,16 @@ def test_a_failed_job_stops_no_other_and_the_exit_code_tells(tmp_path: Path, lau
         ("sigmoid 16 lr=0.1", "FINISHED"), ("sigmoid 16 lr=0.2", "FINISHED"), ("sigmoid 16 lr=1e+30", "FAILED"),
     ]  # fmt: skip
     assert tracked(tmp_path, "select status from runs where name like 'sweep%'") == [("FAILED",)]
+    assert done.stdout.count("#/experiments/1/runs?workflowType=machine_learning") == 1
+    of_parent = "join runs using (run_uuid) where runs.name like 'sweep learning_rate=0.1,1e30,0.2'"
+    figures = dict(tracked(tmp_path, f"select key, value from latest_metrics {of_parent}"))
+    assert (figures["ended/done"], figures["ended/failed"]) == (2, 1)
+    assert tracked(tmp_path, f"select key, params.value from params {of_parent}") == [
+        ("sweep.learning_rate", "0.1,1e30,0.2")
+    ]
+    ((note,),) = tracked(tmp_path, f"select tags.value from tags {of_parent} and key = 'mlflow.note.content'")
+    assert "python -m pipeline.train -m " in note
+    assert "DivergenceError" in note or "the loss is" in note
     assert tracked(tmp_path, PARENT) == [(3,)]
     assert [word in done.stdout for word in ("learning_rate", "0.1", "1e+30", "done", "the loss is")] == [True] * 5
 

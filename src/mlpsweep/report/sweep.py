@@ -16,6 +16,9 @@ LEAVES: Final = {"train/loss": 3, "validation/loss": 2, METRIC: 0}
 
 MEASURED: Final = tuple(LEAVES)
 
+WELL: Final = frozenset({"done", "reused"})
+"""How a job ended that has a result."""
+
 
 @dataclass(frozen=True)
 class FinishedJob:
@@ -43,7 +46,7 @@ class FinishedJob:
 
 def jobs_table(jobs: Sequence[FinishedJob], title: str) -> Table:
     """Return one row per job, over the settings that differ between jobs."""
-    names = _varied(jobs)
+    names = varied(jobs)
     measured = [name for name in MEASURED if any(name in job.metrics for job in jobs)]
     columns = [
         Column("job", "job", leaves=0),
@@ -73,9 +76,9 @@ def by_value(jobs: Sequence[FinishedJob]) -> tuple[str, dict[Any, list[float]]] 
     -------
     tuple of (str, dict), or None if not exactly the seed and one other setting varied, or no job has an accuracy.
     """
-    varied = _varied(jobs)
-    others = [name for name in varied if name != "seed"]
-    if len(others) != 1 or "seed" not in varied:
+    names = varied(jobs)
+    others = [name for name in names if name != "seed"]
+    if len(others) != 1 or "seed" not in names:
         return None
     (name,) = others
     groups: dict[Any, list[float]] = {}
@@ -101,5 +104,6 @@ def seeds_table(name: str, groups: Mapping[Any, Sequence[float]]) -> Table:
     return Table(f"{METRIC} by {name}", columns, rows)
 
 
-def _varied(jobs: Sequence[FinishedJob]) -> tuple[str, ...]:
+def varied(jobs: Sequence[FinishedJob]) -> tuple[str, ...]:
+    """Return the settings that differ between jobs."""
     return varying([job.settings for job in jobs], jobs[0].settings)

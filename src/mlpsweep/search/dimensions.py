@@ -103,6 +103,13 @@ Leaf = Range | Categorical
 Draw = Callable[[Leaf], Value]
 
 
+def span(leaf: Leaf) -> str:
+    """Return what can be drawn, for a person: ``0.01 .. 0.5 log``, or the choices."""
+    if isinstance(leaf, Categorical):
+        return ", ".join(str(label) for label in leaf.labels)
+    return f"{leaf.low:g} .. {leaf.high:g}{' log' if leaf.log else ''}{f' by {leaf.step:g}' if leaf.step else ''}"
+
+
 class Dimension(Protocol):
     """One searched setting."""
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import optuna
 
 from mlpsweep.data.dataset import Dataset
-from mlpsweep.search.dimensions import Categorical, Leaf
+from mlpsweep.search.dimensions import span
 from mlpsweep.search.samplers import SAMPLERS, Slot
-from mlpsweep.search.settings import SearchSettings
+from mlpsweep.search.settings import SearchSettings, WinnerSettings
 from mlpsweep.search.space import Params
 from mlpsweep.search.study import Plan
 from mlpsweep.settings import TrainSettings
@@ -50,7 +50,7 @@ def preview(
     in_all = f" ({counted(limit, 'proposal')} in all)" if limit else ""
     yield f"sampler {settings.sampler}{in_all}, pruner {settings.pruner}"
     yield "space:"
-    yield from (f"  {name}: {_span(leaf)}" for name, leaf in plan.space.leaves().items())
+    yield from (f"  {name}: {span(leaf)}" for name, leaf in plan.space.leaves().items())
     if plan.space.max_parameters is not None:
         yield f"  at most {plan.space.max_parameters:,} weights and biases"
     yield f"first proposals{'; trial 0 is the published baseline' if plan.space.baseline() else ''}:"
@@ -92,7 +92,11 @@ def measure_epoch(dataset: Dataset) -> Callable[[TrainSettings], float]:
     return seconds
 
 
-def _span(leaf: Leaf) -> str:
-    if isinstance(leaf, Categorical):
-        return ", ".join(str(label) for label in leaf.labels)
-    return f"{leaf.low:g} .. {leaf.high:g}{' log' if leaf.log else ''}{f' by {leaf.step:g}' if leaf.step else ''}"
+def told(plan: Plan, settings: SearchSettings, choice: WinnerSettings) -> dict[str, str]:
+    """Return what a search is as parameters of its run: data, space, sampler, pruner, budget."""
+    space = {f"space.{name}": span(leaf) for name, leaf in plan.space.leaves().items()}
+    if plan.space.max_parameters is not None:
+        space["space.max_parameters"] = str(plan.space.max_parameters)
+    budget = {"n_epochs": plan.space.base.total_epochs, "top_k": choice.top_k, "n_seeds": choice.n_seeds}
+    what = {"data": plan.data, "metric": plan.metric, "sampler": settings.sampler, "pruner": settings.pruner}
+    return {name: str(value) for name, value in {**what, "n_trials": settings.n_trials, **budget, **space}.items()}

@@ -142,6 +142,17 @@ class Search:
         sign = -metric_named(self.metric).sign
         return min(self.complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
+    def best_so_far(self) -> dict[int, float]:
+        """Return the best value of a complete trial by the number of trials that had ended, as they ended."""
+        sign, so_far = metric_named(self.metric).sign, {}
+        ended = [trial for trial in self.trials if trial.state in (COMPLETE, PRUNED, FAILED)]
+        values: list[float] = []
+        for place, trial in enumerate(sorted(ended, key=lambda trial: (trial.end or 0.0, trial.number)), 1):
+            values += [sign * trial.value] if trial.state == COMPLETE and trial.value is not None else []
+            if values:
+                so_far[place] = sign * max(values)
+        return so_far
+
     @property
     def varying_params(self) -> tuple[str, ...]:
         """Names of the parameters that differ between trials, in order of appearance."""

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.config import flat
@@ -19,17 +22,22 @@ from mlpsweep.data.manifest import Manifest
 from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.files import locked
 from mlpsweep.metric import metric_named
-from mlpsweep.search.dimensions import Leaf
+from mlpsweep.search.dimensions import Leaf, span
 from mlpsweep.search.ledger import ENQUEUED, EXCESS, WORKER, Ledger, database, database_errors, open_storage
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
 from mlpsweep.settings import TrainSettings
+from mlpsweep.tables import counted
 from mlpsweep.training.identity import identity_of, numeric_sources_digest
 
 STORE = Path("mlruns")
 IDENTITY, UID = "identity", "uid"
+NOTE, NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
+"""Where optuna-dashboard, which need not be installed, looks for a study's description; a test asks it."""
+MAX_NOTE: Final = 2045
+"""Characters that it keeps under one key."""
 FACTS: Final = MappingProxyType({"validation/loss": float | int, "weights_hash": str, "run_key": str, "seed": int})
 """What is known of each complete trial, and its type."""
 
@@ -85,6 +93,12 @@ class Plan:
         """The study's name: the data set, and eight digits of the identity."""
         text = json.dumps(self.identity(), sort_keys=True)
         return f"{self.data}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def description(self) -> str:
+        """Return in Markdown what is searched, for Optuna's dashboard."""
+        leaves = "\n".join(f"- `{name}`: {span(leaf)}" for name, leaf in self.space.leaves().items())
+        budget = counted(self.space.base.total_epochs, "epoch")
+        return f"{self.metric} of {self.data} after {budget}, over\n\n{leaves}"[:MAX_NOTE]
 
     @property
     def sign(self) -> float:
@@ -220,6 +234,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
         if known is None:
             opened.set_user_attr(UID, uuid.uuid4().hex)
             opened.set_user_attr(IDENTITY, plan.identity())
+            _name_for_the_dashboard(storage, opened, plan)
         uid = opened.user_attrs.get(UID, "")
     if not isinstance(known, dict | None):
         raise StorageError(
@@ -234,6 +249,16 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     study = Study(plan, Ledger(storage, name), database(url).parent / "studies" / name, str(uid))
     study.trials()
     return study
+
+
+def _name_for_the_dashboard(storage: RDBStorage, opened: optuna.Study, plan: Plan) -> None:
+    """Name the metric of a new study, and describe it; a person may write another description."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        opened.set_metric_names([plan.metric])
+    study_id = storage.get_study_id_from_name(opened.study_name)
+    storage.set_study_system_attr(study_id, NOTE, plan.description())
+    storage.set_study_system_attr(study_id, NOTE_VERSION, 1)
 
 
 def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf]) -> Iterator[str]:

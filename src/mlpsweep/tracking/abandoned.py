@@ -1,24 +1,19 @@
 """Runs whose process is gone, killed or switched off: they are RUNNING for ever unless somebody closes them."""
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mlpsweep.tracking.endings import INTERRUPTED, STATE, STATUSES
 from mlpsweep.tracking.project import is_running, judging, left_running, note_of, project_id, remove_left
-from mlpsweep.tracking.run import INCOMPLETE, OUTPUTS, REASON, Status
+from mlpsweep.tracking.run import INCOMPLETE, OUTPUTS, REASON
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KILLED: Final = "killed"
 """The reason of a run whose process ended without a word."""
-TRIAL_ENDS: Final[Mapping[str, Status]] = {
-    "complete": "FINISHED",
-    "pruned": "KILLED",
-    "failed": "FAILED",
-}
-"""Status of a trial's run by the state in which the trial ended, which is a tag of it."""
 ENDS: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
 PAGE: Final = 1000
 
@@ -87,7 +82,9 @@ def _heed(client: "MlflowClient", file: Path) -> None:
 
 def _close(client: "MlflowClient", run: Any) -> None:
     tags, run_id = run.data.tags, run.info.run_id
-    earned = TRIAL_ENDS.get(tags.get("trial_state", "")) or ("FINISHED" if tags.get(OUTPUTS) == "true" else None)
+    # A trial that was interrupted once may have been at work again.
+    earned = STATUSES.get(tags.get(STATE, "")) if tags.get(STATE) != INTERRUPTED else None
+    earned = earned or ("FINISHED" if tags.get(OUTPUTS) == "true" else None)
     if earned is None:
         client.set_tag(run_id, REASON, KILLED)
     client.set_terminated(run_id, earned or "FAILED")

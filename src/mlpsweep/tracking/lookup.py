@@ -9,10 +9,12 @@ from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.schema import nearest
 from mlpsweep.sqlite import check_sqlite
+from mlpsweep.tracking.endings import ended
+from mlpsweep.tracking.lineage import all_params
 from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 from mlpsweep.tracking.relocate import store_file
-from mlpsweep.tracking.run import REASON, Run
+from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import PARENT_TAG, deleted_run, quoted, reach_store, tracking_uri
 
@@ -32,7 +34,7 @@ class TrackedRun:
     Parameters
     ----------
     run_id, name, status : str
-        Its identity, and how it ended: MLflow's word, or ``diverged``.
+        Its identity, and how it ended: MLflow's word, ``pruned`` or ``diverged``.
     params : mapping of str to str
         Its settings, as texts; a run of earlier times that failed has none.
     metrics : mapping of str to float
@@ -162,7 +164,7 @@ class Runs:
                 return
 
     def _told(self, run: Any) -> TrackedRun:
-        metrics, params = dict(run.data.metrics), dict(run.data.params)
+        metrics, params = dict(run.data.metrics), all_params(run.data.params)
         if params.get("patience", "None") != "None" and "epoch_of_weights" in metrics:
             one, epoch = (
                 Run(self.client, RunHandle(run.info.run_id), RecordQueue(self.client, self.where)),
@@ -170,10 +172,8 @@ class Runs:
             )
             kept = {name: one.value_at(name, epoch) for name in PER_EPOCH if name in metrics}
             metrics |= {name: value for name, value in kept.items() if value is not None}
-        tags = run.data.tags
-        has_diverged = run.info.status == "FAILED" and tags.get(REASON, "").startswith("DivergenceError")
-        ended = "diverged" if has_diverged else run.info.status
-        return TrackedRun(run.info.run_id, run.info.run_name, ended, params, metrics, is_training="run_key" in tags)
+        info, is_training = run.info, "run_key" in run.data.tags
+        return TrackedRun(info.run_id, info.run_name, ended(run), params, metrics, is_training=is_training)
 
 
 def _is_deleted(run: Any) -> bool:

@@ -1,16 +1,21 @@
 """A trained network as an MLflow model: saved from code, no pickle, served without this repository."""
 
+import logging
+import re
 import shutil
 import tempfile
-import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from mlpsweep.tracking.lineage import NOTE
 from mlpsweep.tracking.run import Run
+from mlpsweep.training.model import Model
+from mlpsweep.types import ImageArray
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
     from mlflow.models import ModelSignature
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -20,26 +25,66 @@ CODE = (
     *(f"training/{name}.py" for name in ("__init__", "arrays", "blas", "measure", "model")),
 )
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
+SPLITS: Final = ("train/", "validation/", "test/")
+"""How the names of the metrics begin that are a model's; others are of the batches, or of the machine."""
+OF_THE_RUN: Final[tuple[str, ...]] = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+"""Tags that MLflow's page shows of a model as of its run."""
 
 
-def log_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+def model_name(model: Model) -> str:
+    """Return a model's name, ``<data>-<activation>-<widths>``; MLflow refuses some characters.
+
+    Examples
+    --------
+    ``mnist-relu-500-250-100``
+    """
+    activation = "+".join(dict.fromkeys(model.activations)) or "linear"
+    parts = (str(model.metadata["dataset"]), activation, *map(str, model.params.layer_sizes[1:-1]))
+    return re.sub(r"[/:.%\"'\s]", "_", "-".join(parts))
+
+
+def log_model(run: Run, weights: Path, model: Model, example: ImageArray | None = None) -> None:
     """Have a model stored with a run.
 
-    The model holds the weights, the code that reads them and exact requirements; its input is pixels
-    of shape (n_samples, n_features), its output probabilities of shape (n_samples, n_classes).
+    It holds the weights, the code that reads them, exact requirements and an example of its input, pixels of shape
+    (n_samples, n_features); its output is probabilities of shape (n_samples, n_classes). The run's params are the
+    model's, too.
+
+    Parameters
+    ----------
+    run : Run
+        Its params are logged.
+    weights : Path
+        The file of ``model``.
+    model : Model
+    example : ndarray of shape (n_samples, n_features) or None
+        Pixels; None: a blank image.
     """
-    run.queue.put(run.handle, lambda: send_model(run, weights, n_features, n_classes))
+    run.queue.put(run.handle, lambda: send_model(run, weights, model, example))
 
 
-def send_model(run: Run, weights: Path, n_features: int, n_classes: int) -> None:
+def send_model(run: Run, weights: Path, model: Model, example: ImageArray | None = None) -> None:
     """Store a model with a run, as :func:`log_model`, now; a second time nothing happens."""
     known = run.client.get_run(run.run_id)
     if model_of(known) is None:
-        store_model(run.client, known, weights, n_features, n_classes)
+        store_model(run.client, known, weights, model, example)
+
+
+def link_metrics(run: Run) -> None:
+    """Have a run's metrics on each split become its model's, too, as they were at the epoch of its weights.
+
+    Those that are stay as they are.
+    """
+    run.queue.put(run.handle, lambda: send_links(run))
+
+
+def send_links(run: Run) -> None:
+    """Do now what :func:`link_metrics` does."""
+    _link_metrics(run.client, run.run_id)
 
 
 def model_of(run: Any) -> str | None:
-    """Return the id of the model that a run has logged."""
+    """Return the id of the model that a run, as the store tells it, has logged."""
     return run.outputs.model_outputs[-1].model_id if run.outputs and run.outputs.model_outputs else None
 
 
@@ -56,32 +101,49 @@ def lacks_model(client: "MlflowClient", run: Any) -> bool:
         return False
 
 
-def store_model(client: "MlflowClient", run: Any, weights: Path, n_features: int, n_classes: int) -> None:
+def store_model(
+    client: "MlflowClient", run: Any, weights: Path, model: Model, example: ImageArray | None = None
+) -> None:
     """Store the files of the model that a run names, or of a new one."""
+    import numpy as np
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-    from mlflow.models import Model
+    from mlflow.models import Model as Description
 
     known, source = model_of(run), run.info
-    model_id = known or client.create_logged_model(source.experiment_id, "model", source.run_id).model_id
+    model_id = known or _created(client, run, model)
+    # It says that it checks the example.
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    pixels = np.zeros((1, model.n_features), np.float32) if example is None else example.astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
-        with warnings.catch_warnings():
-            # The signature below is exact; an example would only be used to guess and re-check it.
-            warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
-            pyfunc.save_model(
-                path=path,
-                mlflow_model=Model(run_id=source.run_id, model_id=model_id),
-                python_model=str(Path(__file__).with_name("served.py")),
-                artifacts={"weights": str(weights)},
-                signature=_signature(n_features, n_classes),
-                pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-                code_paths=[str(copy_code(Path(folder)))],
-            )
+        pyfunc.save_model(
+            path=path,
+            mlflow_model=Description(run_id=source.run_id, model_id=model_id),
+            python_model=str(Path(__file__).with_name("served.py")),
+            artifacts={"weights": str(weights)},
+            signature=_signature(model),
+            input_example=pixels,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            code_paths=[str(copy_code(Path(folder)))],
+        )
         client.log_model_artifacts(model_id, str(path))
     if known is None:
         client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         client.log_outputs(source.run_id, [LoggedModelOutput(model_id, step=0)])
+
+
+def _created(client: "MlflowClient", run: Any, model: Model) -> str:
+    """Create a model with its run's params and return its id."""
+    tags = {name: run.data.tags[name] for name in OF_THE_RUN if name in run.data.tags}
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name=model_name(model),
+        source_run_id=run.info.run_id,
+        tags={**tags, NOTE: _note(model)},
+        params=run.data.params,
+    )
+    return str(logged.model_id)
 
 
 def copy_code(folder: Path) -> Path:
@@ -94,12 +156,47 @@ def copy_code(folder: Path) -> Path:
     return code
 
 
-def _signature(n_features: int, n_classes: int) -> "ModelSignature":
+def _note(model: Model) -> str:
+    """Return a logged model's description."""
+    return (
+        f"Takes pixels as stored, of shape (n, {model.n_features}); gives probabilities of shape (n, "
+        f"{model.n_classes}). {model.n_parameters:,} weights and biases."
+    )
+
+
+def _link_metrics(client: "MlflowClient", run_id: str) -> None:
+    from mlflow.entities import Metric
+
+    run = client.get_run(run_id)
+    if not (run.outputs and run.outputs.model_outputs):
+        return
+    model = client.get_logged_model(run.outputs.model_outputs[-1].model_id)
+    there, epoch = {metric.key for metric in model.metrics or ()}, run.data.metrics.get("epoch_of_weights")
+    # The message has the times of the points, too: a point of the same time is the same one to the store.
+    latest = (Metric.from_proto(point) for point in run.data.to_proto().metrics)
+    points = [_at(client, run_id, point, epoch) for point in latest if point.key.startswith(SPLITS)]
+    mine = [
+        Metric(point.key, point.value, point.timestamp, point.step, model_id=model.model_id)
+        for point in points
+        if point.key not in there
+    ]
+    client.log_batch(run_id, metrics=mine)
+
+
+def _at(client: "MlflowClient", run_id: str, latest: "Metric", epoch: float | None) -> "Metric":
+    """Return a metric's point at the epoch of the model's weights; the latest one if it does not go on after that."""
+    if epoch is None or latest.step <= epoch:
+        return latest
+    history = client.get_metric_history(run_id, latest.key)
+    return next((point for point in reversed(history) if point.step == epoch), latest)
+
+
+def _signature(model: Model) -> "ModelSignature":
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, n_features))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, n_classes))]),
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, model.n_features))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, model.n_classes))]),
     )

@@ -11,7 +11,7 @@ from typing import Final
 
 from mlpsweep.errors import StorageError
 from mlpsweep.files import locked
-from mlpsweep.tracking.model import log_model, model_of
+from mlpsweep.tracking.model import link_metrics, log_model, model_of
 from mlpsweep.tracking.project import work_tree
 from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import Run
@@ -27,7 +27,7 @@ def registered_name(dataset: str) -> str:
     return f"{dataset}-mlp"
 
 
-def make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str | None:
+def make_champion(run: Run, weights: Path, tags: Mapping[str, str], card: str = "") -> str | None:
     """Register a run's model, unless it is, and let the alias ``champion`` name it; the former one is ``previous``.
 
     Parameters
@@ -38,6 +38,8 @@ def make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str | Non
         The model's file, for a run that holds no model: one restored, or taken from an equal training.
     tags : mapping
         Further lineage for the version, beside run, ``run_key``, digests and the training's commit.
+    card : str
+        What the version says of itself, in Markdown; the last one stands.
 
     Returns
     -------
@@ -48,17 +50,19 @@ def make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str | Non
         return None
     try:
         with answered(run.queue.where):
-            return _make_champion(run, weights, tags)
+            return _make_champion(run, weights, tags, card)
     except StorageError as error:
         sys.stderr.write(f"warning: {error}\n")
         return None
 
 
-def _make_champion(run: Run, weights: Path, tags: Mapping[str, str]) -> str:
+def _make_champion(run: Run, weights: Path, tags: Mapping[str, str], card: str) -> str:
     model = Model.load(weights)
     name, client = registered_name(str(model.metadata["dataset"])), run.client
     with locked(work_tree() / "mlruns" / ".lock"):
         version = _version_of(run, name, str(model.metadata["run_key"])) or _register(run, name, weights, model, tags)
+        if card:
+            client.update_model_version(name, version, card)
         former = client.get_registered_model(name).aliases.get(CHAMPION)
         if str(former) != version:
             if former is not None:
@@ -90,7 +94,8 @@ def _register(run: Run, name: str, weights: Path, model: Model, tags: Mapping[st
     from mlflow import register_model
 
     if model_of(run.client.get_run(run.run_id)) is None:
-        log_model(run, weights, model.n_features, model.n_classes)
+        log_model(run, weights, model)
+        link_metrics(run)
         run.queue.drain()
     trained = run.tags()
     lineage = {

@@ -86,6 +86,10 @@ class Run:
 
         self.queue.put(self.handle, send)
 
+    def log_text(self, file: str, text: str) -> None:
+        """Store a text as a file with the run; an older file of the same name is replaced."""
+        self.queue.put(self.handle, lambda: self.client.log_text(self.run_id, text, file))
+
     def log_input(self, name: str, digest: str, context: str, profile: Mapping[str, Any], source: str) -> None:
         """Record data that the run used: ``digest`` tells it from other data, ``context`` says what for."""
         import json

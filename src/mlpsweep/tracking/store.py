@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -17,6 +17,7 @@ from mlpsweep.errors import SettingsError, StorageError, hide_passwords
 from mlpsweep.files import locked
 from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.abandoned import close_abandoned
+from mlpsweep.tracking.endings import is_finished
 from mlpsweep.tracking.project import project_tags, starting, work_tree
 from mlpsweep.tracking.queue import DOCTOR, RecordQueue, RunHandle, answered
 from mlpsweep.tracking.relocate import location_fault
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
+NEWEST = "attributes.start_time DESC"
 URI_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 # MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no bars for files of a few
 # kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
@@ -100,15 +102,25 @@ class Store:
             run.log_params(params)
         return run
 
-    def find_run(self, tags: Mapping[str, str], status: str | None = None) -> Run | None:
-        """Return the newest run that has all these tags, and this status if one is given."""
-        words = [f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()]
-        words += [f"attributes.status = '{status}'"] if status else []
-        with answered(self.queue.where):
-            runs = self.client.search_runs(
-                [self.experiment_id], " and ".join(words), max_results=1, order_by=["attributes.start_time DESC"]
-            )
-        return self._run(runs[0].info.run_id) if runs else None
+    def find_run(self, tags: Mapping[str, str]) -> Run | None:
+        """Return the newest run that has all these tags."""
+        return next((self._run(run.info.run_id) for run in self._newest(tags, 1)), None)
+
+    def find_finished(self, tags: Mapping[str, str]) -> Run | None:
+        """Return the newest run that has all these tags and is of a training that went to its end."""
+        return next((self._run(run.info.run_id) for run in self._newest(tags) if is_finished(run)), None)
+
+    def _newest(self, tags: Mapping[str, str], page_size: int = 100) -> Iterator[Any]:
+        words, token = " and ".join(f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()), None
+        while True:
+            with answered(self.queue.where):
+                page = self.client.search_runs(
+                    [self.experiment_id], words, max_results=page_size, order_by=[NEWEST], page_token=token
+                )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def open_run(self, run_id: str) -> Run | None:
         """Return the run of this id, or None where this store has none; one deleted in MLflow's page is told of."""

@@ -4,9 +4,11 @@ The folder is the record and the run its copy; a search's trials have their runs
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import DataError
@@ -14,12 +16,16 @@ from mlpsweep.files import write_atomic
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
-from mlpsweep.tracking.model import send_model
+from mlpsweep.tracking.model import send_links, send_model
 from mlpsweep.tracking.run import OUTPUTS, Run
 from mlpsweep.tracking.store import Store
-from mlpsweep.training.folder import TrainingFolder
+from mlpsweep.training.folder import RunRecord, TrainingFolder
 from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
+from mlpsweep.types import ImageArray
+
+RECORD: Final = "run.json"
+"""The run's file with machine, versions and hashes; of a trial, too."""
 
 
 def log_start(run: Run, settings: TrainSettings, dataset: Dataset, source: str) -> None:
@@ -53,7 +59,13 @@ def log_split(run: Run, name: str, split: Split | None, dataset: Dataset, source
     run.log_input(manifest.dataset, digest, name, profile, source)
 
 
-def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> None:
+def log_record(run: Run, folder: TrainingFolder, record: RunRecord) -> None:
+    """Write what differs between equal trainings beside the folder, and store it with the run: one file for both."""
+    folder.write_record(record)
+    run.log_text(RECORD, json.dumps(record.told(), indent=2, sort_keys=True))
+
+
+def log_training(run: Run, folder: TrainingFolder, result: TrainingResult, example: ImageArray | None = None) -> None:
     """Log what a finished training has learned, and its files.
 
     Parameters
@@ -63,13 +75,15 @@ def log_training(run: Run, folder: TrainingFolder, result: TrainingResult) -> No
     folder : TrainingFolder
         Saved.
     result : TrainingResult
+    example : ndarray of shape (n_samples, n_features) or None
+        What the model takes, for its page.
     """
     model = result.model
     run.log_metrics({"samples_per_s": result.samples_per_s, "epoch_of_weights": result.epoch_of_weights})
     run.set_tags({"weights_hash": model.weights_hash})
     run.log_files(folder.outputs, tag=OUTPUTS)
     # A model is some 30 files: the store shall know the end before.
-    run.handle.after_end.append(lambda: send_model(run, folder.weights, model.n_features, model.n_classes))
+    run.handle.after_end += [lambda: send_model(run, folder.weights, model, example), lambda: send_links(run)]
     run.complete(folder)
 
 
@@ -98,7 +112,7 @@ def take_equal(store: Store, run_key: str, run: Run, folder: TrainingFolder) -> 
     StorageError
         If the store does not answer.
     """
-    earlier = store.find_run({"run_key": run_key, OUTPUTS: "true"}, "FINISHED")
+    earlier = store.find_finished({"run_key": run_key, OUTPUTS: "true"})
     if earlier is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
@@ -126,10 +140,10 @@ def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSe
     """Return the run of a folder's training: by the id beside it, else by its run_key, else a new one, ``restored``."""
     record, key = folder.record(), str(model.metadata["run_key"])
     known = store.open_run(record.run_id) if record else None
-    found = known or store.find_run({"run_key": key}, "FINISHED")
+    found = known or store.find_finished({"run_key": key})
     if found:
         return found
-    tags = {"run_key": key, "restored": "true", **lineage.origin()}
+    tags = {"run_key": key, "restored": "true", **lineage.source("pipeline"), **lineage.origin()}
     params = lineage.params(settings, model.n_parameters)
     with store.start_run(lineage.run_name(settings), tags=tags, params=params) as restored:
         restored.log_files(file for file in folder.outputs if file.exists())

@@ -30,6 +30,8 @@ class TrialRecord:
         Its name.
     tags, params : mapping of str to str
         All others.
+    made_with : mapping of str to str
+        Versions, machine and commit.
     metrics : mapping of str to float
         Single figures; epochs and batches are in the folder's tables.
     status : str
@@ -42,6 +44,7 @@ class TrialRecord:
     name: str
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
+    made_with: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     status: str = ""
     reason: str | None = None
@@ -69,11 +72,11 @@ class TrialRecord:
         """
         values = read_json(folder / NAME, REMEDY)
         try:
-            known = {item.name: values[item.name] for item in dataclasses.fields(cls)}
+            known = {item.name: values[item.name] for item in dataclasses.fields(cls) if item.name in values}
             record = cls(**known)
-            for name in ("mine", "tags", "params", "metrics"):
-                if not isinstance(known[name], dict):
-                    raise ValueError(f"{name} is {known[name]!r}")
+            for name in ("mine", "tags", "params", "made_with", "metrics"):
+                if not isinstance(getattr(record, name), dict):
+                    raise ValueError(f"{name} is {getattr(record, name)!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise DataFormatError(f"{folder / NAME}: not the record of a trial ({error!r}). {REMEDY}") from error
         return record
@@ -90,6 +93,11 @@ class TrialRecord:
             params=[Param(name, str(value)) for name, value in self.params.items()],
         )
         return str(run.info.run_id)
+
+
+def files_of(folder: TrainingFolder) -> list[Path]:
+    """Return the files of a trial's folder that its run gets: the histories that are there, and the record."""
+    return [*folder.histories(), *(file for file in (folder.path / NAME,) if file.exists())]
 
 
 def forget(folder: Path) -> None:

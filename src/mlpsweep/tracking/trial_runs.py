@@ -4,28 +4,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlpsweep.errors import StorageError
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
-from mlpsweep.tracking.run import Run, Status
+from mlpsweep.tracking.endings import STATE, STATUSES
+from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import PARENT_TAG, Store
-from mlpsweep.tracking.trial_record import TrialRecord, forget
+from mlpsweep.tracking.trial_record import TrialRecord, files_of, forget
 from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
 
-STATUSES: Mapping[str, Status] = {
-    "complete": "FINISHED",
-    "pruned": "KILLED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
-}
-# Facts of a trial that are amounts; the others become tags.
-MEASURED = ("epoch_of_weights",)
+SOURCE: Final = "pipeline.search"
+# Facts of a trial that its run has as params or metrics; the others become tags.
+TOLD, MEASURED = "seed", "epoch_of_weights"
 
 
 def named(study: str, uid: str) -> dict[str, str]:
@@ -39,7 +35,7 @@ def search_run(store: Store, study: str, uid: str) -> Iterator[Run]:
     mine = {**named(study, uid), "role": "search"}
     parent = store.find_run(mine)
     if parent is None:
-        tags = {**mine, "sweep": study, **lineage.origin()}
+        tags = {**mine, "sweep": study, **lineage.source(SOURCE), **lineage.origin()}
         parent = store.start_run(f"search {study}", tags=tags)
     else:
         parent.reopen()
@@ -72,15 +68,15 @@ class TrialRun:
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
         measured = {name: value for name, value in facts.items() if name.startswith("validation/")}
-        metrics = {name: facts[name] for name in MEASURED if name in facts}
-        tags = {name: str(value) for name, value in facts.items() if name not in {*MEASURED, *measured}}
-        tags["trial_state"] = status
+        metrics = {MEASURED: facts[MEASURED]} if MEASURED in facts else {}
+        tags = {name: str(value) for name, value in facts.items() if name not in {TOLD, MEASURED, *measured}}
+        tags |= {STATE: status, lineage.NOTE: f"{self.record.tags[lineage.NOTE]}: {reason or status}."}
         ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
         replace(ended, status=STATUSES[status]).save(self.folder.path)
         self.run.log_metrics(metrics)
         self.run.set_tags(tags)
-        if histories := self.folder.histories():
-            self.run.log_files(histories)
+        self.run.log_files(files_of(self.folder))
+        if self.folder.histories():
             self.run.complete(self.folder)
         elif measured and metrics:  # taken from an equal training: no epoch was logged here
             self.run.log_metrics(measured, step=int(facts["epoch_of_weights"]))
@@ -99,8 +95,8 @@ class TrialRecorder:
         Name of the study, and its random id.
     parent_id : str
         Id of the study's run.
-    tags : mapping
-        Tags that all trials share.
+    made_with : mapping
+        Versions, machine and commit of this process.
     n_features, n_classes : int
         Number of inputs and of outputs of every network.
     """
@@ -109,7 +105,7 @@ class TrialRecorder:
     study: str
     uid: str
     parent_id: str
-    tags: Mapping[str, str]
+    made_with: Mapping[str, str]
     n_features: int
     n_classes: int
 
@@ -123,18 +119,22 @@ class TrialRecorder:
     def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> TrialRun:
         """Return the run of a finalist's training, found again by its ``run_key``; as :meth:`open_trial` otherwise."""
         mine = {"role": "finalist", "run_key": run_key}
-        return self._open(mine, f"finalist {trial}, seed {place + 1}", settings, folder, finalist=str(trial))
+        return self._open(mine, f"{trial} seed {place + 1}", settings, folder, finalist=str(trial))
 
     def _open(
         self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
     ) -> TrialRun:
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
         params = lineage.params(settings, n_parameters(sizes))
+        shown = {name: fact for name, fact in self.made_with.items() if name in lineage.SHOWN}
+        note = f"Trial {title} of the search {self.study}"
+        described = {lineage.NOTE: note, **lineage.source(SOURCE), **shown}
         record = TrialRecord(
             mine={**named(self.study, self.uid), **mine},
             name=f"{title}: {lineage.run_name(settings)}",
-            tags={**tags, "sweep": self.study, "folder": str(folder), **self.tags, PARENT_TAG: self.parent_id},
+            tags={**tags, **described, "folder": str(folder), PARENT_TAG: self.parent_id},
             params={name: str(value) for name, value in params.items()},
+            made_with=self.made_with,
         )
         forget(folder)
         run = self.store.later_run(record.mine, record.name, record.tags, record.params, self.parent_id)
@@ -148,7 +148,7 @@ class TrialRecorder:
             return None
 
     def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
-        run = self.store.find_run({"run_key": run_key}, "FINISHED")
+        run = self.store.find_finished({"run_key": run_key})
         if run is None:
             return None
         tags, metrics = run.tags(), run.metrics()

@@ -50,6 +50,10 @@ class RunRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reused_from: str | None = None
 
+    def told(self) -> dict[str, Any]:
+        """Return the values that are known, as JSON values."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None and value != {}}
+
     @classmethod
     def parse(cls, values: Any) -> Self:
         """Return the record that a JSON value holds.
@@ -253,4 +257,4 @@ class TrainingFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record beside the folder; unknown values are left out."""
-        write_json(self._record, {k: v for k, v in dataclasses.asdict(record).items() if v is not None and v != {}})
+        write_json(self._record, record.told())

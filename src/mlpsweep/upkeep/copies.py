@@ -10,6 +10,7 @@ from typing import Any, Final
 from mlpsweep.errors import DataError
 from mlpsweep.tables import counted
 from mlpsweep.tracking.abandoned import is_at_work
+from mlpsweep.tracking.endings import STATE, is_finished
 from mlpsweep.tracking.lookup import Runs
 from mlpsweep.tracking.model import lacks_model, log_model, store_model
 from mlpsweep.tracking.points import missing_points, recorded_points, send_points
@@ -18,7 +19,7 @@ from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import INCOMPLETE, REASON
 from mlpsweep.tracking.store import PARENT_TAG, open_store
 from mlpsweep.tracking.training_runs import run_of
-from mlpsweep.tracking.trial_record import NAME, TrialRecord
+from mlpsweep.tracking.trial_record import NAME, TrialRecord, files_of
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.model import Model
 from mlpsweep.upkeep.finding import FIX, MISSING, STALE, Finding
@@ -68,7 +69,7 @@ def missing_trainings(project: Project) -> Iterator[Finding]:
         run = runs.get(record.run_id) if runs and record else None
         if run is None:
             key = folder.load()[0].metadata["run_key"]
-            if runs is None or not runs.with_tags({"run_key": key}):
+            if runs is None or not any(map(is_finished, runs.with_tags({"run_key": key}))):
                 mend = functools.partial(_restore, project, folder)
                 yield Finding(MISSING, place, "the store has no run of this training", RESTORED, mend)
         elif runs and run.info.lifecycle_stage == "active" and not is_at_work(run, project.root):
@@ -91,9 +92,9 @@ def missing_trials(project: Project) -> Iterator[Finding]:
                 mend = functools.partial(_create, project, folder, record)
                 yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)
             elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
-                tags = {name: value for name, value in record.tags.items() if name == "trial_state"}
+                tags = {name: value for name, value in record.tags.items() if name == STATE}
                 yield from _incomplete(
-                    runs, found[0], folder, folder.histories(), record.status, place, record.reason, tags
+                    runs, found[0], folder, files_of(folder), record.status, place, record.reason, tags
                 )
 
 
@@ -137,8 +138,7 @@ def _send(runs: Runs, run_id: str, lack: Lack, status: str, reason: str | None, 
             client.log_artifact(run_id, str(file))
         known = client.get_run(run_id)
         if lack.model:
-            model = Model.load(lack.model)
-            store_model(client, known, lack.model, model.n_features, model.n_classes)
+            store_model(client, known, lack.model, Model.load(lack.model))
         for name, value in ({REASON: reason} if reason else {}).items() | tags.items():
             client.set_tag(run_id, name, value)
         for name in ([] if reason else [REASON]) + [INCOMPLETE]:
@@ -157,7 +157,7 @@ def _restore(project: Project, folder: TrainingFolder) -> None:
         run.queue.put_points(run.handle, recorded_points(folder))
         record = record_of(folder)
         if not (record and record.reused_from):
-            log_model(run, folder.weights, model.n_features, model.n_classes)
+            log_model(run, folder.weights, model)
         if record:
             folder.write_record(replace(record, run_id=run.run_id))
 
@@ -171,6 +171,6 @@ def _create(project: Project, folder: TrainingFolder, record: TrialRecord) -> No
         experiment_id = parent.info.experiment_id if parent else store.experiment_id
         run_id = record.create(store.client, experiment_id, at_ms, project_tags(project.root))
         send_points(store.client, run_id, recorded_points(folder) if folder.histories() else [])
-        for file in folder.histories():
+        for file in files_of(folder):
             store.client.log_artifact(run_id, str(file))
         store.client.set_terminated(run_id, record.status, at_ms)

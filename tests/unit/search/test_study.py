@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from mlpsweep.errors import SettingsError
@@ -50,6 +51,23 @@ def test_the_study_lies_under_mlruns(tmp_path: Path) -> None:
     assert study.name == PLAN.name
     assert (tmp_path / "mlruns/optuna.db").exists()
     assert study.trial_folder(7) == tmp_path / "mlruns/studies" / PLAN.name / "trials/0007"
+
+
+def test_a_study_names_its_metric_for_the_dashboard(tmp_path: Path) -> None:
+    new_study(tmp_path)
+    study = optuna.load_study(study_name=PLAN.name, storage=f"sqlite:///{tmp_path}/mlruns/optuna.db")
+    assert study.metric_names == ["validation/accuracy"]
+
+
+def test_the_dashboard_shows_what_is_searched_and_keeps_what_a_person_wrote(tmp_path: Path) -> None:
+    dashboard = pytest.importorskip("optuna_dashboard", reason="pip install -e '.[ui]'")
+    new_study(tmp_path)
+    study = optuna.load_study(study_name=PLAN.name, storage=f"sqlite:///{tmp_path}/mlruns/optuna.db")
+    assert "validation/accuracy of digits after" in dashboard.get_note(study)
+    assert "- `learning_rate`: " in dashboard.get_note(study)
+    dashboard.save_note(study, "mine")
+    new_study(tmp_path)
+    assert dashboard.get_note(study) == "mine"
 
 
 def test_a_storage_of_ones_own_is_used(tmp_path: Path) -> None:

@@ -77,6 +77,12 @@ def test_the_champion_knows_where_it_comes_from(
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
+def test_the_card_of_a_version_is_the_last_one(store: Store, tmp_path: Path) -> None:
+    for card in ("**good**", "**better**", ""):
+        make_champion(started(store), weights(tmp_path, "aa"), {}, card)
+    assert store.client.get_model_version_by_alias(NAME, "champion").description == "**better**"
+
+
 def test_a_new_champion_leaves_the_former_one_as_previous(store: Store, tmp_path: Path) -> None:
     for run_key in ("aa", "bb", "cc"):
         make_champion(started(store), weights(tmp_path, run_key), {})
