@@ -36,7 +36,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 def trial(store: Store, state: str, accuracy: float = 0.9) -> str:
     """Add the run of a trial that ended so, with all that a finished one has, and return its id."""
-    recorder = TrialRecorder(store, "a study", store.start_run("parent", tags={}).run_id, {}, 64, 10)
+    recorder = TrialRecorder(store, "a study", "", store.start_run("parent", tags={}).run_id, {}, 64, 10)
     folder = Path(f"{state}-{accuracy}")
     folder.mkdir()
     log = recorder.open_trial(len(state), SETTINGS, folder)
