@@ -68,7 +68,7 @@ def write_model(artifacts: Path, name: str, model: Model, dataset: Dataset) -> N
     (train / "history.csv").write_text(History(tuple(records)).to_csv())
     write_json(artifacts / "train" / f"{name}.run.json", {"run_id": "f" * 32, "name": f"{name} 64", "seconds": 3.0})
     evaluation = evaluate_model(model, dataset)
-    pictures = {stem: png_bytes(figure) for stem, figure in draw_evaluation(evaluation, dataset).items()}
+    pictures = {stem: png_bytes(figure) for stem, figure in draw_evaluation(evaluation, dataset, "relu 64").items()}
     EvaluationFolder(artifacts / "evaluate" / name).save(evaluation, pictures)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mlpsweep.evaluation.folder import PER_CLASS
 from mlpsweep.evaluation.statistics import calibration, mcnemar, paired_bootstrap, wilson_interval
-from mlpsweep.figures import errors, training
+from mlpsweep.figures import confusion, errors, training
 from mlpsweep.report.page import Picture, Section, image, picture
 from mlpsweep.report.results import ModelResult, ReportData
 from mlpsweep.tables import Column, Table
@@ -109,7 +109,7 @@ def _confusion_picture(model: ModelResult) -> Picture:
     pairs = model.metrics["confused_pairs"][:3]
     most = ", ".join(f"{p['first']} and {p['second']} ({p['first_as_second'] + p['second_as_first']})" for p in pairs)
     return picture(
-        lambda: errors.confusion_panel(model.confusion, model.class_names, model.name),
+        lambda: confusion.confusion_panel(model.confusion, model.class_names, model.name),
         f"Confusion matrix of {model.name} on the test split. Most confused: {most or 'none'}.",
         f"{model.name}: percent of each true class. Most confused: {most or 'none'}",
     )
@@ -120,7 +120,7 @@ def _difference_picture(shown: ModelResult, other: ModelResult) -> Picture:
     correct = f"{abs(more)} {'fewer' if more < 0 else 'more'} test {'image' if abs(more) == 1 else 'images'} correct"
     title = f"{shown.name} minus {other.name}"
     return picture(
-        lambda: errors.difference(shown.confusion, other.confusion, shown.class_names, title),
+        lambda: confusion.difference(shown.confusion, other.confusion, shown.class_names, title),
         f"Confusion matrix of {shown.name} minus that of {other.name}: {correct}.",
         f"{shown.name} vs {other.name}: {correct}",
     )

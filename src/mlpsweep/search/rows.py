@@ -123,6 +123,8 @@ class Search:
         Share of each parameter in the spread of the objective, 0 .. 1; empty if not known.
     finalists : tuple of Finalist
         Best first; empty if none was retrained.
+    log_scaled : frozenset of str or None
+        Parameters that were drawn on a logarithmic scale; None if a summary of earlier times does not say.
     """
 
     study: str
@@ -130,6 +132,7 @@ class Search:
     trials: tuple[TrialRow, ...]
     importances: Mapping[str, float] = field(default_factory=dict)
     finalists: tuple[Finalist, ...] = ()
+    log_scaled: frozenset[str] | None = None
 
     @property
     def complete(self) -> tuple[TrialRow, ...]:
@@ -147,6 +150,10 @@ class Search:
         """Names of the parameters that differ between trials, in order of appearance."""
         names = dict.fromkeys(name for trial in self.trials for name in trial.params)
         return varying([trial.params for trial in self.trials], names)
+
+    def is_log(self, name: str) -> bool | None:
+        """Return whether a parameter was drawn on a logarithmic scale, or None if that is not known."""
+        return None if self.log_scaled is None else name in self.log_scaled
 
     def counts(self) -> dict[str, int]:
         """Return how many trials are in each state, the complete ones first."""
