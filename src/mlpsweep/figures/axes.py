@@ -16,7 +16,7 @@ from mlpsweep.tables import is_number, plain
 PANEL: Final = (3.75, 2.8)
 """Inches of one panel: 360 pixels at 96 an inch, the width of a phone and a third of a page."""
 
-WIDE: Final = 12.0
+WIDE: Final = 11.7
 """Inches of a figure that takes a page's whole width, and scrolls on a phone."""
 
 ERROR_TICKS: Final = (0.9, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005, 0.002, 0.001, 0.0005)

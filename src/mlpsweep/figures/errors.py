@@ -66,7 +66,7 @@ def misclassified(
     shape: tuple[int, int],
     title: str,
     *,
-    n_images: int = 40,
+    n_images: int = 36,
 ) -> Figure:
     """Draw the most probable wrong predictions, each with true class, predicted class and probability.
 
@@ -88,7 +88,7 @@ def misclassified(
     columns = (evaluation.labels[chosen], evaluation.predicted_labels[chosen], evaluation.confidence[chosen])
     texts = [f"{names[k]} → {names[j]}\n{100 * p:.1f} %" for k, j, p in zip(*columns, strict=True)]
     number = f"the {len(chosen)} surest of {len(wrong)} errors" if len(chosen) < len(wrong) else f"{len(wrong)} errors"
-    return sample_grid(images[chosen], texts, shape, f"{title}: {number}, true → predicted")
+    return sample_grid(images[chosen], texts, shape, f"{title}\n{number}, true → predicted", n_columns=9)
 
 
 def confused_examples(
@@ -98,7 +98,7 @@ def confused_examples(
     title: str,
     *,
     n_pairs: int = 5,
-    n_images: int = 8,
+    n_images: int = 7,
 ) -> Figure:
     """Draw the most confused pairs of classes, one row of images for each direction, the most probable first.
 
@@ -120,7 +120,7 @@ def confused_examples(
     with drawing():
         n_images = min(n_images, max((len(chosen) for _, chosen in rows), default=0))
         size = label_width + step * n_images, step * len(rows)
-        figure, axes = sheet(*size, f"{title}: most confused pairs, true → predicted")
+        figure, axes = sheet(*size, f"{title}\nmost confused pairs, true → predicted")
         top = int(images.max(initial=1))
         for line, (text, chosen) in enumerate(rows):
             axes.text(label_width - 0.1, step * line + IMAGE / 2, text, ha="right", va="center", fontsize=8.5)

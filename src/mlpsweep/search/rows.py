@@ -172,8 +172,8 @@ class Search:
         )
         columns = (
             Column("number", "trial", "count"),
-            Column("state", "state"),
             Column("value", self.metric, metric_named(self.metric).kind),
+            Column("state", "state"),
             *(Column(PREFIX + name, name, self._kind(name)) for name in self.varying_params),
             Column("epochs", "epochs", "count"),
             Column("seconds", "time", "seconds"),
