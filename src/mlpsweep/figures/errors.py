@@ -86,7 +86,7 @@ def misclassified(
     wrong = surest_errors(evaluation)
     names, chosen = evaluation.class_names, wrong[:n_images]
     columns = (evaluation.labels[chosen], evaluation.predicted_labels[chosen], evaluation.confidence[chosen])
-    texts = [f"{names[k]} → {names[j]}\n{100 * p:.1f} %" for k, j, p in zip(*columns, strict=True)]
+    texts = [f"{names[k]} → {names[j]}\n{FORMATS['percent'](p)}" for k, j, p in zip(*columns, strict=True)]
     number = f"the {len(chosen)} surest of {len(wrong)} errors" if len(chosen) < len(wrong) else f"{len(wrong)} errors"
     return sample_grid(images[chosen], texts, shape, f"{title}\n{number}, true → predicted", n_columns=9)
 
@@ -169,7 +169,7 @@ def reliability(calibration: Calibration, title: str) -> Figure:
         figure = Figure(figsize=(PANEL[0], 1.2 * PANEL[1]))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, label="perfect calibration")
-        upper.errorbar(confidence, accuracy, errors, fmt="o", color=SERIES[0], capsize=2, label="model, 95 %")
+        upper.errorbar(confidence, accuracy, errors, fmt="o", color=SERIES[0], capsize=2, label="model, 95 % interval")
         upper.set(ylabel="accuracy", ylim=(-0.02, 1.02), xlim=(-0.02, 1.02))
         percent_ticks(upper.yaxis)
         headline(figure, title)

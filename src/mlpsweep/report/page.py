@@ -132,7 +132,9 @@ def spans(pictures: Sequence[Picture]) -> tuple[str, ...]:
     >>> spans([Picture("", "", "", 360, 268)] * 5)
     ('third', 'third', 'third', 'half', 'half')
     """
-    found = ["third" if one.width <= THIRD else "half" if one.width <= HALF else "full" for one in pictures]
+    found = [
+        "full" if one.width > HALF else "half" if one.is_wide or one.width > THIRD else "third" for one in pictures
+    ]
     small = [place for place, span in enumerate(found) if span == "third"]
     n_halves = {0: 0, 1: 4, 2: 2}[len(small) % 3]
     for place in small[-n_halves:] if n_halves else ():

@@ -148,7 +148,7 @@ def test_surest_error_comes_first(evaluation, tiny_dataset):
     figure = error_figures.misclassified(test.images[test.rows], evaluation, (8, 8), "t", n_images=3)
     first = order[0]
     true, predicted = evaluation.labels[first], evaluation.predicted_labels[first]
-    assert figure.axes[0].texts[0].get_text() == f"{true} → {predicted}\n{100 * evaluation.confidence[first]:.1f} %"
+    assert figure.axes[0].texts[0].get_text() == f"{true} → {predicted}\n{100 * evaluation.confidence[first]:.2f} %"
     np.testing.assert_array_equal(images_of(figure)[0].get_array(), test.images[test.rows][first].reshape(8, 8))
     assert f"the 3 surest of {len(order)} errors" in figure.get_suptitle()
 
