@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from mlpsweep.metric import metric_named
-from mlpsweep.tables import is_number, plain
+from mlpsweep.tables import FORMATS, is_number, plain
 
 PANEL: Final = (3.75, 2.8)
 """Inches of one panel: 360 pixels at 96 an inch, the width of a phone and a third of a page."""
@@ -160,10 +160,14 @@ def scale_of(values: Sequence[Any], *, is_log: bool | None = None) -> Scale:
     if is_log and low > 0:
         steps = _steps(low, high)
         kept = [s for s in steps if math.log10(s) == round(math.log10(s))] if len(steps) > 6 else steps
-        return Scale(tuple((math.log10(step), f"{step:g}") for step in kept or steps or (low,)), is_log=True)
+        return Scale(tuple((math.log10(step), _tick(step)) for step in kept or steps or (low,)), is_log=True)
     is_whole = all(float(value).is_integer() for value in values)
     ticks = MaxNLocator(5, integer=is_whole).tick_values(low, high)
-    return Scale(tuple((float(tick), f"{tick:g}") for tick in ticks if low <= tick <= high) or ((low, f"{low:g}"),))
+    return Scale(tuple((float(tick), _tick(tick)) for tick in ticks if low <= tick <= high) or ((low, _tick(low)),))
+
+
+def _tick(value: float) -> str:
+    return FORMATS["count"](int(value)) if abs(value) >= 1000 and float(value).is_integer() else f"{value:g}"
 
 
 def _is_logarithmic(values: Sequence[float], low: float, high: float) -> bool:

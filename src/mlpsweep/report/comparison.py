@@ -14,6 +14,7 @@ from mlpsweep.figures.seeds import seeds_figure
 from mlpsweep.figures.style import Figure, png_bytes
 from mlpsweep.metric import metric_named
 from mlpsweep.report.page import MARKED, Command, Page, Section, css_size, image, render_page
+from mlpsweep.report.results import N_DIGITS
 from mlpsweep.schema import nearest
 from mlpsweep.search.rows import COMPLETE, Search, TrialRow
 from mlpsweep.tables import FORMATS, Column, Table, counted, is_number, plain, varying
@@ -281,7 +282,14 @@ def _for_page(compared: Comparison) -> Table:
     table, first = compared.table(), ("row", compared.metric, "spread")
     columns = sorted(table.columns, key=lambda column: column.key not in first)
     best = compared.groups[0].mean(compared.metric)
-    rows = tuple({**row, MARKED: row[compared.metric] == best} for row in table.rows)
+    rows = tuple(
+        {
+            **row,
+            MARKED: row[compared.metric] == best,
+            "run_ids": " ".join(one[:N_DIGITS] for one in row["run_ids"].split()),
+        }
+        for row in table.rows
+    )
     return Table(table.title, tuple(columns), rows)
 
 

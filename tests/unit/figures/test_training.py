@@ -189,6 +189,13 @@ def test_first_layer_shows_the_strongest_units_on_one_scale_around_zero(rng):
     assert figure.get_suptitle() == "units: the 12 strongest of 13 hidden units"
 
 
+@pytest.mark.parametrize(("n_batches", "n"), [(3, 0), (20, 5), (90, 9)])
+def test_few_batches_are_smoothed_too(n_batches, n):
+    batches = tuple(BatchRecord(update=k, loss=1.0, accuracy=0.5) for k in range(1, n_batches + 1))
+    figure = curves(History((replace(record(1), update=n_batches, batches=batches),)), "batches")
+    assert legend_of(figure) == ["train", f"batches, mean of {n}" if n else "batch"]
+
+
 def test_batches_without_an_error_are_a_smooth_line():
     batches = tuple(BatchRecord(update=k, loss=1.0, accuracy=1.0 - 0.5 * (k % 2)) for k in range(1, 61))
     figure = curves(History((replace(record(1), update=60, batches=batches),)), "batches")

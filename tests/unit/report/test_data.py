@@ -16,13 +16,13 @@ def copied(artifacts, tmp_path):
     return shutil.copytree(artifacts, tmp_path / "artifacts")
 
 
-def write_search(folder, search):
+def write_search(folder, search, **further):
     finalist = {
         "trial": 4, "values": [0.98, 0.97], "n_parameters": 5000, "is_tied": True, "is_winner": True,
         "settings": {"activation": "relu"},
     }  # fmt: skip
     summary = {"study": search.study, "metric": search.metric, "importances": dict(search.importances)}
-    write_json(folder / "summary.json", summary | {"finalists": [finalist]})
+    write_json(folder / "summary.json", summary | {"finalists": [finalist], **further})
     (folder / "trials.csv").write_text(trials_csv(search.trials))
     folder.with_name("search.times.csv").write_text(times_csv(search.trials))
 
@@ -123,6 +123,16 @@ def test_search_comes_with_times_importances_and_finalists(tmp_path, search):
     assert loaded.trials == search.trials
     assert loaded.importances == search.importances
     assert loaded.finalists[0].values == (0.98, 0.97)
+
+
+@pytest.mark.parametrize(
+    ("further", "is_log"),
+    [({}, None), ({"log_scaled": ["learning_rate"]}, True), ({"log_scaled": []}, False)],
+    ids=["earlier", "log", "linear"],
+)
+def test_a_search_says_on_which_scales_it_drew(tmp_path, search, further, is_log):
+    write_search(tmp_path / "search", search, **further)
+    assert SearchFolder(tmp_path / "search").read().is_log("learning_rate") is is_log
 
 
 def test_a_search_that_is_not_there_is_left_out(report_data):

@@ -104,6 +104,11 @@ def test_a_marked_row_stands_out_and_a_cell_with_an_address_is_a_link():
     assert [a["href"] for a in tags.named("a") if a["href"].startswith("http")] == ["http://h/#/runs/a"]
 
 
+def test_a_picture_that_may_scroll_takes_half_a_row_at_least():
+    shown = [Picture(PIXEL, "", "", 300, 2, is_wide=is_wide) for is_wide in (True, False, False, False)]
+    assert spans(shown) == ("half", "third", "third", "third")
+
+
 @pytest.mark.parametrize(
     ("widths", "wanted"),
     [([360] * 3, "third third third"), ([360] * 4, "half half half half"), ([360], "half"), ([540, 540], "half half"),
