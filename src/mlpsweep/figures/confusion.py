@@ -221,7 +221,7 @@ def _pairs_figure(
 
 
 def _percents(shares: FloatArray) -> list[list[str]]:
-    return _texts(shares, lambda share: f"{100 * share:.1f}")
+    return _texts(shares, lambda share: "100" if share > 0.9995 else f"{100 * share:.1f}")
 
 
 def _texts(values: npt.NDArray[Any], form: Callable[[Any], str]) -> list[list[str]]:

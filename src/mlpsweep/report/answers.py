@@ -42,7 +42,7 @@ def compare(first: ModelResult, second: ModelResult) -> dict[str, object]:
 def architecture(model: ModelResult) -> str:
     """Return activation, widths and size of a network in words."""
     widths, activation = model.settings["hidden_sizes"], model.settings["activation"]
-    layers = " and ".join(map(str, widths))
+    layers = " and ".join(filter(None, (", ".join(map(str, widths[:-1])), str(widths[-1])))) if widths else ""
     hidden = f"{counted(len(widths), 'hidden layer')} of {layers} units" if widths else "no hidden layer"
     name = activation if isinstance(activation, str) else plain(activation)
     return f"{name}, {hidden}, {count(model.n_parameters)} parameters"

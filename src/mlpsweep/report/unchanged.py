@@ -7,7 +7,7 @@ from typing import Final
 
 import mlpsweep
 from mlpsweep.errors import DataError
-from mlpsweep.files import read_json, write_json
+from mlpsweep.files import read_bytes, read_json, write_json
 
 CODE: Final = (".py", ".j2", ".css", ".js")
 
@@ -79,4 +79,4 @@ def _record_file(page: Path) -> Path:
 
 
 def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(read_bytes(file)).hexdigest()

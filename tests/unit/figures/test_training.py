@@ -94,7 +94,7 @@ def test_confusion_matrix_shows_counts_and_percentages():
     left, right, bar = matrices.confusion_matrix(counts, ("cat", "dog"), "t").axes
     assert bar.get_ylabel() == "share of the true class"
     assert [text.get_text() for text in left.texts] == ["48", "2", "", "50"]
-    assert [text.get_text() for text in right.texts] == ["96.0", "4.0", "", "100.0"]
+    assert [text.get_text() for text in right.texts] == ["96.0", "4.0", "", "100"]
     assert [label.get_text() for label in left.get_yticklabels()] == ["cat", "dog"]
     assert (left.get_xlabel(), left.get_ylabel()) == ("predicted class", "true class")
 

@@ -42,6 +42,16 @@ def test_which_names_trial_size_and_settings(data):
         assert f"{name} {FORMATS['number'](data.winner.settings[name])}" in text
 
 
+@pytest.mark.parametrize(
+    ("widths", "words"),
+    [([], "no hidden layer"), ([8], "1 hidden layer of 8 units"), ([9, 8], "2 hidden layers of 9 and 8 units"),
+     ([9, 8, 7], "3 hidden layers of 9, 8 and 7 units")],
+)  # fmt: skip
+def test_which_says_what_the_network_is(data, widths, words):
+    winner = dataclasses.replace(data.winner, settings={**data.winner.settings, "hidden_sizes": widths})
+    assert f"sigmoid, {words}, " in told(dataclasses.replace(data, models=(winner, *data.others)))["which"]
+
+
 def test_how_much_has_both_accuracies_and_their_difference(data, metrics):
     text = told(data)["how-much"]
     winner, relu = (metrics[name]["test"] for name in ("winner", "relu"))
