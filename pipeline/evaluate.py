@@ -32,21 +32,23 @@ def run(settings: EvaluateJob, context: Context) -> None:
 
     from mlpsweep.evaluation.folder import EvaluationFolder
     from mlpsweep.evaluation.metrics import evaluate_model
-    from mlpsweep.figures.errors import draw_evaluation
+    from mlpsweep.figures.errors import draw_evaluation, evaluated
     from mlpsweep.figures.style import png_bytes
     from mlpsweep.figures.training import first_layer
     from mlpsweep.report.card import model_card
+    from mlpsweep.tracking.lineage import run_name
     from mlpsweep.tracking.model import link_metrics
     from mlpsweep.tracking.store import open_store
     from mlpsweep.tracking.training_runs import log_split, run_of
     from pipeline.inputs import own_dataset
 
     dataset = own_dataset(model, trained, settings.paths, with_test=True)
-    name, stands_in = dataset.manifest.dataset, bool(dataset.manifest.stands_in_for)
-    store = open_store(settings.tracking, name, stands_in=stands_in, remedy="the same command")
+    data, stands_in = dataset.manifest.dataset, bool(dataset.manifest.stands_in_for)
+    store = open_store(settings.tracking, data, stands_in=stands_in, remedy="the same command")
     evaluation = evaluate_model(model, dataset)
-    units = first_layer(model.params.weights[0], dataset.manifest.image_shape, f"{evaluation.title}: first layer")
-    figures = {**draw_evaluation(evaluation, dataset), "first_layer": units}
+    name, shape = run_name(trained), dataset.manifest.image_shape
+    units = first_layer(model.params.weights[0], shape, evaluated(evaluation, name))
+    figures = {**draw_evaluation(evaluation, dataset, name), "first_layer": units}
     named = settings.output_dir
     folder = EvaluationFolder(Path(named)) if named else EvaluationFolder.beside(training.path)
     folder.save(evaluation, {name: png_bytes(figure) for name, figure in figures.items()})

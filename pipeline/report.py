@@ -1,9 +1,12 @@
 """Write one page that compares baselines and winner.
 
-Reads artifacts/{train,evaluate,search}; writes artifacts/report/index.html. Exit code 3 if no model was evaluated.
+Reads artifacts/{train,evaluate,search}; writes artifacts/report/index.html, unless it shows all of that already. Exit
+code 3 if no model was evaluated.
 """
 
+import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.door import Context, Door, enter
@@ -18,19 +21,47 @@ COMMANDS = (
 )
 
 
+UI = "http://127.0.0.1:5000"
+"""Where `make ui` shows MLflow's pages."""
+
+
 def run(settings: ReportJob, context: Context) -> None:
-    """Assemble and write the page."""
-    from mlpsweep.files import write_atomic
-    from mlpsweep.report.data import load_report_data
-    from mlpsweep.report.report import render_report
+    """Assemble and write the page, if it does not show all of that already."""
+    from mlpsweep.report.unchanged import digest_of, remember, unchanged
     from pipeline.inputs import say_if_standing_in
 
     artifacts = Path(settings.paths.artifacts)
-    page, data = artifacts / "report" / "index.html", load_report_data(artifacts, commands=COMMANDS)
+    page, ui = artifacts / "report" / "index.html", pages_address(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    digest = digest_of(artifacts, ui, repr(COMMANDS))
+    record = unchanged(page, digest)
+    if record is None:
+        record = remember(page, digest, write_page(page, artifacts, ui))
+        sys.stdout.write(f"{page}\n")
+    else:
+        sys.stdout.write(f"{page} (unchanged)\n")
+    if record.stands_in_for:
+        say_if_standing_in(Path(settings.paths.raw) / record.stands_in_for)
+
+
+def write_page(page: Path, artifacts: Path, ui: str) -> str | None:
+    """Write the page; return for which data set another one stands in."""
+    from mlpsweep.files import write_atomic
+    from mlpsweep.report.data import load_report_data
+    from mlpsweep.report.report import render_report
+
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    data = load_report_data(artifacts, commands=COMMANDS, made=made, ui=ui)
     write_atomic(page, render_report(data).encode())
-    sys.stdout.write(f"{page}\n")
-    if data.stands_in_for:
-        say_if_standing_in(Path(settings.paths.raw) / data.stands_in_for)
+    return data.stands_in_for
+
+
+def pages_address(store: str) -> str:
+    """Return where MLflow's pages are; an address that holds a password is not shown, and has no links."""
+    from mlpsweep.errors import hide_passwords
+
+    if not store.startswith(("http://", "https://")):
+        return UI
+    return store.rstrip("/") if hide_passwords(store) == store else ""
 
 
 DOOR = Door(

@@ -34,6 +34,7 @@ def many_trials(n: int) -> Search:
     trials = []
     for number in range(n):
         params = {HOSTILE: draw.choice([HOSTILE, "relu"]), "learning_rate": 10 ** draw.uniform(-3, -1)}
+        params |= {f"hidden_sizes.{k}": draw.randint(32, 512) for k in range(1, 4)} | {"l2_lambda": draw.random()}
         value = draw.uniform(0.9, 0.98)
         state = draw.choice(["complete", "complete", "pruned"])
         reported = tuple((epoch, value - 0.1 / epoch) for epoch in range(1, 9 if state == "complete" else 3))

@@ -45,8 +45,12 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
+def _signed(value: float, form: str = "+d") -> str:
+    return format(value, form).replace("-", "\u2212")
+
+
 def _points(value: float) -> str:
-    return f"{100 * value:+.2f}".replace("-", "\u2212")
+    return _signed(100 * value, "+.2f")
 
 
 def plain(value: object) -> str:
@@ -66,7 +70,9 @@ FORMATS: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
         "count": lambda value: f"{value:,}".replace(",", "\u202f"),
         "number": lambda value: f"{value:.4g}",
         "percent": _percent,
+        "share": lambda value: f"{100 * value:.0f} %",
         "points": _points,
+        "signed": _signed,
         "seconds": duration,
         "probability": lambda value: "< 0.0001" if value < 0.0001 else f"{value:.4f}",
         "range": lambda ends: f"{100 * ends[0]:.2f}–{100 * ends[1]:.2f} %",

@@ -57,9 +57,9 @@ def report_page(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def hostile_page(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report with 500 trials, under names that are HTML and would run a script."""
+    """The report with 5,000 trials, under names that are HTML and would run a script."""
     path = tmp_path_factory.mktemp("hostile") / "index.html"
-    path.write_text(render_report(hostile(load_report_data(project / "artifacts"), 500)))
+    path.write_text(render_report(hostile(load_report_data(project / "artifacts"), 5_000)))
     return path
 
 

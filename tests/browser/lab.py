@@ -60,7 +60,8 @@ def fill(folder: Path, *words: str, search: tuple[str, ...] = (), baselines: tup
         shutil.copy(f"{job}.run.json", train / f"{name}.run.json")
     run(folder, "search", *words, *search)
     winner = ("--config-dir", "artifacts/search", "recipe=winner", "output_dir=artifacts/train/winner")
-    run(folder, "train", *words, *winner)
+    # The search chose the other settings.
+    run(folder, "train", *(word for word in words if word.startswith(("data=", "n_epochs="))), *winner)
     for name in (*baselines, "winner"):
         run(folder, "evaluate", f"model_dir=artifacts/train/{name}", f"output_dir=artifacts/evaluate/{name}")
     run(folder, "report")

@@ -1,10 +1,13 @@
 """The report in a browser: by keyboard, on small and wide screens, without a connection, without scripts."""
 
+import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from matplotlib.image import imread
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -106,9 +109,54 @@ def test_nothing_is_wider_than_the_page(visit: Visit, width: int) -> None:
     assert visit.page.evaluate(STICKING_OUT) == []
 
 
+def unfolded(page: Page, report_page: Path) -> None:
+    """Open the report with all that is folded in it."""
+    page.goto(report_page.as_uri())
+    folded = page.locator("details")
+    assert folded.count() > 0
+    folded.evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
+
+
+@SCREENS
+def test_the_winner_comes_first_and_its_accuracy_is_in_sight(
+    page: Page, report_page: Path, width: int, scheme: str
+) -> None:
+    page.goto(report_page.as_uri())
+    rows = page.locator("#models table").first.locator("tbody tr")
+    expect(rows.first).to_have_class("best")
+    expect(rows.first.locator("td").first).to_have_text("winner")
+    for row in rows.all():
+        accuracy = row.locator("td").nth(1)
+        expect(accuracy).to_have_text(re.compile(r"^\d+\.\d\d %$"))
+        accuracy.scroll_into_view_if_needed()
+        box = accuracy.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width
+    assert page.locator("#models .scroll").first.evaluate("(one) => one.scrollLeft") == 0
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark")])
+def test_a_shadow_says_that_a_table_goes_on(page: Page, report_page: Path, width: int, scheme: str) -> None:
+    page.goto(report_page.as_uri())
+    box = page.locator("#models .scroll").first
+    edges = []
+    for place in (0, 10_000):
+        box.evaluate("(one, place) => { one.scrollLeft = place; }", place)
+        shot = imread(io.BytesIO(box.screenshot()))
+        edges.append(float(shot[2:12, -8:, :3].mean()))  # beside the caption, where nothing is written
+    goes_on, ends = edges
+    assert abs(goes_on - ends) > 0.08, edges
+
+
+def test_runs_are_linked(visit: Visit) -> None:
+    links = visit.page.locator("#models td a, #lineage td a").evaluate_all("(all) => all.map((one) => one.href)")
+    assert len(links) == 4
+    assert all(re.fullmatch(r"http://127\.0\.0\.1:5000/#/runs/[0-9a-f]{32}", link) for link in links)
+
+
 @SCREENS
 def test_no_text_is_small(page: Page, report_page: Path, width: int, scheme: str) -> None:
-    page.goto(report_page.as_uri())
+    unfolded(page, report_page)
     sizes = page.evaluate(TEXT_SIZES)
     assert len(sizes) > 200
     assert [(size, text) for size, text in sizes if size < SMALLEST_TEXT_PX] == []
@@ -116,7 +164,7 @@ def test_no_text_is_small(page: Page, report_page: Path, width: int, scheme: str
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light")])
 def test_text_in_figures_is_not_shrunk(page: Page, report_page: Path, width: int, scheme: str) -> None:
-    page.goto(report_page.as_uri())
+    unfolded(page, report_page)
     scales = page.locator("img").evaluate_all(
         "(all) => all.map((one) => [one.getBoundingClientRect().width / one.getAttribute('width'), one.alt])"
     )
@@ -126,7 +174,7 @@ def test_text_in_figures_is_not_shrunk(page: Page, report_page: Path, width: int
 
 @SCREENS
 def test_axe_finds_nothing_serious(page: Page, report_page: Path, width: int, scheme: str) -> None:
-    page.goto(report_page.as_uri())
+    unfolded(page, report_page)
     found = Axe().run(page).response
     assert [rule["id"] for rule in found["passes"] if rule["id"] in ("color-contrast", "image-alt")] == CHECKED
     assert [

@@ -21,8 +21,8 @@ EVALUATE, VERIFY, REPORT = f"evaluate model_dir={RELU}", f"verify model_dir={REL
 TRAIN = f"train {TINY} output_dir=again"
 COMPARE = "compare sweep=small output_dir=compared"
 READERS: dict[str, tuple[str, ...]] = {
-    f"{RELU}/config.yaml": (EVALUATE, VERIFY),
-    f"{RELU}/model.npz": (EVALUATE, VERIFY),
+    f"{RELU}/config.yaml": (EVALUATE, VERIFY, REPORT),
+    f"{RELU}/model.npz": (EVALUATE, VERIFY, REPORT),
     f"{RELU}/history.csv": (VERIFY, REPORT),
     f"{RELU}.run.json": (EVALUATE, REPORT),
     **{

@@ -87,6 +87,7 @@ def test_the_winner_is_rebuilt_by_the_command_that_is_printed(searched: Path) ->
     assert done.returncode == 0, done.stderr
     summary = json.loads((searched / "artifacts/search/summary.json").read_text())
     chosen = summary["winner"]["settings"]
+    assert summary["log_scaled"] == ["learning_rate", *(f"hidden_sizes.{k}" for k in (1, 2, 3))]
     config = (searched / "winner/config.yaml").read_text()
     assert f"activation: {chosen['activation']}" in config
     assert "n_validation: 0" in config

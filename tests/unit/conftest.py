@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlpsweep.config import to_yaml
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.evaluation.folder import EvaluationFolder
 from mlpsweep.evaluation.metrics import Evaluation, evaluate_model
@@ -18,6 +19,7 @@ from mlpsweep.report.results import ReportData
 from mlpsweep.search.rows import Search, TrialRow
 from mlpsweep.training.history import EpochRecord, History
 from mlpsweep.training.model import Model
+from tests.search_lab import base_settings
 
 
 def nearest_mean(dataset: Dataset, sharpness: float) -> Model:
@@ -28,7 +30,9 @@ def nearest_mean(dataset: Dataset, sharpness: float) -> Model:
     params = Params.zeros((dataset.manifest.n_features, dataset.manifest.n_classes))
     params.weights[0][...] = sharpness * means.T
     params.biases[0][...] = -sharpness * (means**2).sum(axis=1) / 2
-    return Model(params, (), dataset.scale, dataset.shift, {"dataset": "digits", "run_key": "ab" * 32})
+    return Model(
+        params, (), dataset.scale, dataset.shift, {"dataset": "digits", "run_key": "ab" * 32, "data_digest": "cd" * 32}
+    )
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +69,12 @@ def write_model(artifacts: Path, name: str, model: Model, dataset: Dataset) -> N
     train.mkdir(parents=True)
     records = (EpochRecord(epoch=k, update=k, learning_rate=0.1, train_loss=1.0 / k, train_penalty=0.0,
                            train_accuracy=0.9, validation_accuracy=0.8 + 0.05 * k) for k in (1, 2))  # fmt: skip
+    model.save(train / "model.npz")
+    (train / "config.yaml").write_text(to_yaml(base_settings(hidden_sizes=[])))
     (train / "history.csv").write_text(History(tuple(records)).to_csv())
     write_json(artifacts / "train" / f"{name}.run.json", {"run_id": "f" * 32, "name": f"{name} 64", "seconds": 3.0})
     evaluation = evaluate_model(model, dataset)
-    pictures = {stem: png_bytes(figure) for stem, figure in draw_evaluation(evaluation, dataset).items()}
+    pictures = {stem: png_bytes(figure) for stem, figure in draw_evaluation(evaluation, dataset, "relu 64").items()}
     EvaluationFolder(artifacts / "evaluate" / name).save(evaluation, pictures)
 
 

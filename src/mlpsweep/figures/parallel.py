@@ -9,12 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from mlpsweep.figures.axes import PANEL, Scale, scale_of
+from mlpsweep.figures.axes import PANEL, WIDE, Scale, scale_of
 from mlpsweep.figures.style import AMOUNTS, INK, MUTED, SERIES, SURFACE, bare, drawing, legend_below
 from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import Search, TrialRow
 from mlpsweep.tables import FORMATS
 from mlpsweep.types import FloatArray
+
+FEW: Final = 3
+"""Largest number of axes of a figure that is no wider than they need."""
 
 ABSENT = -0.12
 """Height, in axis lengths, at which a line passes a parameter that does not apply to its trial."""
@@ -36,9 +39,12 @@ def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
     sign = metric_named(search.metric).sign
     trials = sorted(search.complete, key=lambda trial: sign * (trial.value or 0.0))  # worst first
     names = [name for name in search.varying_params if any(name in trial.params for trial in trials)]
-    scales = [scale_of([trial.params[name] for trial in trials if name in trial.params]) for name in names]
+    scales = [
+        scale_of([trial.params[name] for trial in trials if name in trial.params], is_log=search.is_log(name))
+        for name in names
+    ]
     with drawing():
-        figure = Figure(figsize=(max(PANEL[0], 1.25 * (len(names) + 1)), 3.6))
+        figure = Figure(figsize=(max(WIDE if len(names) > FEW else PANEL[0], 1.25 * (len(names) + 1)), 3.6))
         axes = figure.subplots()
         bare(axes)
         columns = [_heights(trials, name, scale) for name, scale in zip(names, scales, strict=True)]
@@ -53,7 +59,8 @@ def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
         has_absent = any((heights == ABSENT).any() for heights in columns)
         for position, (name, scale) in enumerate(zip(names, scales, strict=True)):
             low, high = _range(scale, trials, name)
-            _axis(axes, position, name, [((p - low) / (high - low or 1), text) for p, text in scale.ticks])
+            title = f"{name}\n(log scale)" if scale.is_log else name
+            _axis(axes, position, title, [((p - low) / (high - low or 1), text) for p, text in scale.ticks])
             if (columns[position] == ABSENT).any():
                 axes.text(position + 0.05, ABSENT, "none", va="center", fontsize=8.5, bbox=BOX)
         _axis(axes, len(names), f"{search.metric}\n(by rank)", _rank_ticks(search, trials))

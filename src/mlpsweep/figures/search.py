@@ -10,14 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mlpsweep.figures.axes import PANEL, metric_axis, scale_of, time_unit
+from mlpsweep.figures.axes import PANEL, WIDE, metric_axis, scale_of, time_unit
 from mlpsweep.figures.parallel import parallel_coordinates
 from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, drawing, headline, legend_below
 from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import COMPLETE, FAILED, PRUNED, Search, TrialRow
+from mlpsweep.tables import FORMATS, counted
 
 MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({COMPLETE: ("o", "complete"), PRUNED: ("v", "pruned")})
 """Marker and name of the trials that have a value to draw."""
+
+IMPORTANCE: Final = "PED-ANOVA"
+"""The method by which a search computes importances."""
 
 FEW: Final = 8
 """Largest number of different values of a parameter that a figure draws as columns."""
@@ -50,10 +54,10 @@ def slice_panel(search: Search, name: str) -> Figure:
     return figure
 
 
-def slices(search: Search, *, n_columns: int = 3) -> Figure:
+def slices(search: Search) -> Figure:
     """Draw the objective over each parameter that varies, side by side."""
     names = search.varying_params
-    n_columns = max(1, min(n_columns, len(names)))
+    n_columns = max(1, min(len(names), min((3, 4), key=lambda n: -len(names) % n)))  # as few holes as can be
     n_rows = max(1, -(-len(names) // n_columns))
     with drawing():
         figure = Figure(figsize=(PANEL[0] * n_columns, PANEL[1] * n_rows))
@@ -75,9 +79,10 @@ def importances(search: Search) -> Figure:
         figure = Figure(figsize=(PANEL[0], max(1.4, 0.8 + 0.3 * len(ranked))))
         axes = figure.subplots()
         bars = axes.barh([name for name, _ in ranked], [share for _, share in ranked], color=SERIES[0])
-        axes.bar_label(bars, [f"{100 * share:.0f} %" for _, share in ranked], padding=3, color=INK, fontsize=8.5)
+        axes.bar_label(bars, [FORMATS["share"](share) for _, share in ranked], padding=3, color=INK, fontsize=8.5)
         headline(figure, "Importance of parameters")
         axes.set(xlim=(0, 1.18 * max((share for _, share in ranked), default=1)), xticks=[])
+        axes.set_xlabel(f"{IMPORTANCE} over {counted(len(search.complete), 'complete trial')}")
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
     return figure
@@ -116,7 +121,7 @@ def timeline(search: Search) -> Figure:
     unit, seconds = time_unit(max((trial.end - first for trial in timed if trial.end is not None), default=0.0))
     colours = {COMPLETE: SERIES[0], PRUNED: SERIES[6], FAILED: SERIES[1]}
     with drawing():
-        figure = Figure(figsize=(2 * PANEL[0], 1.3 + 0.35 * len(workers)))
+        figure = Figure(figsize=(WIDE, 1.3 + 0.35 * len(workers)))
         axes = figure.subplots()
         for state, colour in colours.items():
             ended = [trial for trial in timed if trial.state == state]
@@ -171,10 +176,11 @@ def work_time(search: Search) -> WorkTime | None:
 
 
 def _slice(axes: Axes, search: Search, name: str) -> None:
-    scale = scale_of([trial.params[name] for trial in search.trials if name in trial.params])
+    drawn = [trial.params[name] for trial in search.trials if name in trial.params]
+    scale = scale_of(drawn, is_log=search.is_log(name))
 
     # Few values make columns of points; the golden ratio spreads the points of a column, so that none hides another.
-    places = np.unique([scale.position(trial.params[name]) for trial in search.trials if name in trial.params])
+    places = np.unique([scale.position(value) for value in drawn])
     spread = 0.3 * float(np.diff(places).min()) if 1 < len(places) <= FEW else 0.0
 
     def position(trial: TrialRow) -> float | None:

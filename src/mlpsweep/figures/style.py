@@ -142,12 +142,14 @@ def sheet(width: float, height: float, title: str) -> tuple[Figure, Axes]:
 
     One small axes object per image would look the same, and take seconds to lay out.
     """
-    width, height = max(width, 0.085 * len(title), 1.0) + 2 * MARGIN, height + TITLE
+    lines = title.splitlines() or [""]
+    over = TITLE + 0.17 * (len(lines) - 1)
+    width, height = max(width, 0.085 * max(map(len, lines)), 1.0) + 2 * MARGIN, height + over
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     bare(axes)
-    axes.set(xlim=(-MARGIN, width - MARGIN), ylim=(height - TITLE, -TITLE))
+    axes.set(xlim=(-MARGIN, width - MARGIN), ylim=(height - over, -over))
     axes.autoscale(enable=False)
     headline(figure, title, x=MARGIN / width, y=1 - 0.08 / height)
     return figure, axes

@@ -13,7 +13,8 @@ from mlpsweep.figures.parallel import parallel_coordinates
 from mlpsweep.figures.seeds import seeds_figure
 from mlpsweep.figures.style import Figure, png_bytes
 from mlpsweep.metric import metric_named
-from mlpsweep.report.page import Command, Page, Section, css_size, image, render_page
+from mlpsweep.report.page import MARKED, Command, Page, Section, css_size, image, render_page
+from mlpsweep.report.results import N_DIGITS
 from mlpsweep.schema import nearest
 from mlpsweep.search.rows import COMPLETE, Search, TrialRow
 from mlpsweep.tables import FORMATS, Column, Table, counted, is_number, plain, varying
@@ -249,7 +250,7 @@ def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
     command : str
         Command line that makes the page again.
     """
-    best, table = compared.groups[0], compared.table()
+    best, table = compared.groups[0], _for_page(compared)
     value = FORMATS[metric_named(compared.metric).kind](best.mean(compared.metric))
     over = f" (mean of {len(best.runs)} seeds)" if len(best.runs) > 1 else ""
     settings = ", ".join(f"{name}={plain(best.settings.get(name))}" for name in compared.names)
@@ -276,6 +277,22 @@ def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
             sections=sections,
         )
     )
+
+
+def _for_page(compared: Comparison) -> Table:
+    """Return the table with its best row marked, and what was measured where a phone shows it, before the settings."""
+    table, first = compared.table(), ("row", compared.metric, "spread")
+    columns = sorted(table.columns, key=lambda column: column.key not in first)
+    best = compared.groups[0].mean(compared.metric)
+    rows = tuple(
+        {
+            **row,
+            MARKED: row[compared.metric] == best,
+            "run_ids": " ".join(one[:N_DIGITS] for one in row["run_ids"].split()),
+        }
+        for row in table.rows
+    )
+    return Table(table.title, tuple(columns), rows)
 
 
 def figure_png(compared: Comparison) -> bytes:

@@ -5,9 +5,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from mlpsweep.config import flat, plain
 from mlpsweep.errors import DataError
 from mlpsweep.evaluation.folder import EvaluationFolder
-from mlpsweep.report.results import WINNER, ModelResult, ReportData
+from mlpsweep.report.results import N_DIGITS, WINNER, ModelResult, ReportData
 from mlpsweep.search.folder import SearchFolder
 from mlpsweep.training.folder import TrainingFolder
 
@@ -31,6 +32,8 @@ def load_report_data(
     artifacts: Path,
     *,
     commands: tuple[tuple[str, str], ...] = (),
+    made: str = "",
+    ui: str = "",
 ) -> ReportData:
     """Load the report's data from ``train/<name>``, ``evaluate/<name>`` and ``search`` below ``artifacts``.
 
@@ -42,6 +45,8 @@ def load_report_data(
         Folder of the stages' outputs.
     commands : tuple of (str, str)
         Purpose and command line of each command that rebuilds the results.
+    made, ui : str
+        When the page is made, and the address of MLflow's pages; see :class:`ReportData`.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def load_report_data(
     models = [
         load_model_result(TrainingFolder(artifacts / "train" / folder.path.name), folder) for folder in evaluations
     ]
-    models.sort(key=lambda model: (model.name == WINNER, model.name))
+    models.sort(key=lambda model: (model.name != WINNER, -model.accuracy, model.name))
     titles = sorted({model.metrics["title"] for model in models})
     if len(titles) > 1:
         raise DataError(
@@ -73,6 +78,8 @@ def load_report_data(
         search=searched.read() if searched.exists() else None,
         lineage=lineage_of(models),
         commands=commands,
+        made=made,
+        ui=ui,
     )
 
 
@@ -83,7 +90,8 @@ def lineage_of(models: Sequence[ModelResult]) -> tuple[tuple[str, str], ...]:
         found: dict[str, list[str]] = {}
         for model in models:
             if value := (model.run.made_with if model.run else {}).get(key):
-                found.setdefault(str(value), []).append(model.name)
+                value = str(value)[:N_DIGITS] if key.endswith("git.commit") else str(value)
+                found.setdefault(value, []).append(model.name)
         facts += [(what if len(found) == 1 else f"{what} of {', '.join(names)}", one) for one, names in found.items()]
     return tuple(facts)
 
@@ -99,6 +107,7 @@ def load_model_result(training: TrainingFolder, evaluation: EvaluationFolder) ->
         If a file is not what its name says.
     """
     class_names, confusion = evaluation.confusion()
+    model, settings = training.load()
     return ModelResult(
         name=evaluation.path.name,
         metrics=evaluation.metrics(),
@@ -107,6 +116,8 @@ def load_model_result(training: TrainingFolder, evaluation: EvaluationFolder) ->
         confusion=confusion,
         by_class=evaluation.by_class(),
         predictions=evaluation.predictions(),
+        settings=flat(plain(settings)),
+        n_parameters=model.n_parameters,
         images=evaluation.pictures(),
         run=training.record(),
     )

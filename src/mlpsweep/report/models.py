@@ -5,57 +5,68 @@ from typing import Any, Final
 import numpy as np
 
 from mlpsweep.evaluation.folder import PER_CLASS
-from mlpsweep.evaluation.statistics import calibration, mcnemar, paired_bootstrap, wilson_interval
-from mlpsweep.figures import errors, training
-from mlpsweep.report.page import Picture, Section, image, picture
+from mlpsweep.evaluation.statistics import calibration
+from mlpsweep.figures import confusion, errors, training
+from mlpsweep.metric import metric_named
+from mlpsweep.report.answers import compare, trained_on
+from mlpsweep.report.page import MARKED, Picture, Section, address_of, image, picture
 from mlpsweep.report.results import ModelResult, ReportData
-from mlpsweep.tables import Column, Table
+from mlpsweep.tables import FORMATS, Column, Table, is_number, varying
 
 CURVES: Final = ("validation/accuracy", "validation/loss", "train/loss")
-MODELS: Final = (
-    Column("name", "model"),
-    Column("run", "run"),
-    Column("test/accuracy", "test accuracy", "percent"),
-    Column("interval", "95 % interval", "range"),
-    Column("test/loss", "test loss", "number"),
-    Column("test/roc_auc", "ROC-AUC", "number"),
-    Column("validation/accuracy", "validation accuracy", "percent"),
-    Column("train/accuracy", "train accuracy", "percent"),
-    Column("seconds", "training time", "seconds"),
-)
+NOT_SHOWN: Final = ("data.", "monitor", "log_every", "report_cost", "threads", "output_dir")
+"""Beginnings of settings that make no other model, or that other columns tell."""
+
 EXAMPLES: Final = (
     ("confused_pairs", "the most confused pairs of classes, with their most probable errors"),
     ("misclassified", "the most probable errors: true class → predicted class, probability"),
 )
 
 
-def accuracy_interval(model: ModelResult) -> tuple[float, float]:
-    """Return the 95 % interval of the test accuracy."""
-    correct = model.predictions.correct
-    return wilson_interval(int(correct.sum()), len(correct))
-
-
 def models_section(data: ReportData) -> Section:
     """Return the table of all models, and the paired comparison of the shown model with each other model."""
-    rows = tuple(_model_row(model) for model in data.models)
-    tables = [Table(f"All models on {data.title}", MODELS, rows)]
-    others = [model for model in data.models if model is not data.shown]
-    if others:
-        compared = tuple(_difference_row(data.shown, other) for other in others)
+    shown = data.shown
+    tables = [_models_table(data)]
+    if data.others:
+        compared = tuple({"name": other.name, **compare(shown, other)} for other in data.others)
         columns = (
             Column("name", "other model"),
             Column("difference", "difference in accuracy, points", "points"),
             Column("interval", "95 % interval", "points range"),
-            Column("only_shown", f"correct for {data.shown.name} only, images", "count"),
+            Column("only_shown", f"correct for {shown.name} only, images", "count"),
             Column("only_other", "correct for the other only, images", "count"),
             Column("p", "p (McNemar, mid-p)", "probability"),
         )
-        tables.append(Table(f"{data.shown.name} vs each other model, on the same test images", columns, compared))
+        tables.append(Table(f"{shown.name} vs each other model, on the same test images", columns, compared))
     paragraphs = (
-        "Intervals of accuracies are Wilson's; intervals of differences come from a paired bootstrap over the test "
-        "images; a small p means the difference is unlikely to be chance.",
+        f"{'The winner' if data.winner else shown.name} learned from {trained_on(shown)}.",
+        "An interval says how far off the figure may be because only so many images were counted: Wilson's for an "
+        "accuracy, a paired bootstrap's for a difference. A small p means that chance alone would rarely make such a "
+        "difference.",
     )
     return Section("models", "Models", paragraphs, tuple(tables))
+
+
+def _models_table(data: ReportData) -> Table:
+    """Return one row per model, the shown one first and marked, with the settings in which they differ."""
+    settings = [model.settings for model in data.models]
+    names = [name for name in settings[0] if not name.startswith(NOT_SHOWN)]
+    differ = varying(settings, [name for name in names if "." not in name or name.endswith(".name")])
+    numeric = {name: all(is_number(one.get(name)) for one in settings) for name in differ}
+    columns = (
+        Column("name", "model"),
+        Column("test/accuracy", "test accuracy", "percent"),
+        Column("interval", "95 % interval", "range"),
+        *(Column(name, name, "number" if numeric[name] else "text") for name in differ),
+        Column("n_parameters", "parameters", "count"),
+        Column("seconds", "training time", "seconds"),
+        Column("test/loss", "test loss", "number"),
+        Column("test/roc_auc", "ROC-AUC", "number"),
+        Column("validation/accuracy", "validation accuracy", "percent"),
+        Column("train/accuracy", "train accuracy", "percent"),
+        Column("run", "MLflow run"),
+    )
+    return Table(f"All models on {data.title}", columns, tuple(_model_row(data, model) for model in data.models))
 
 
 def curves_section(data: ReportData) -> Section | None:
@@ -65,39 +76,45 @@ def curves_section(data: ReportData) -> Section | None:
 
 
 def errors_section(data: ReportData) -> Section:
-    """Return the confusion matrices, their differences from the shown model's, and its errors as images."""
-    shown = data.shown
-    pictures = [_confusion_picture(shown)]
-    for other in data.models:
-        if other is not shown:
-            pictures += [_confusion_picture(other), _difference_picture(shown, other)]
+    """Return the shown model's confusion matrix, its difference from the best other's, and its errors as images."""
+    shown, others = data.shown, data.others
+    pictures = [_confusion_picture(shown), *(_difference_picture(shown, other) for other in others[:1])]
+    folded = [_confusion_picture(other) for other in others]
+    folded += [_difference_picture(shown, other) for other in others[1:]]
     examples = tuple(
         image(shown.images[name], f"Test images of {shown.name}: {text}.", f"{shown.name}: {text}", is_wide=True)
         for name, text in EXAMPLES
         if name in shown.images
     )
-    return Section("errors", "Errors", tables=(_class_table(shown),), pictures=(*pictures, *examples))
+    return Section(
+        "errors",
+        "Errors",
+        tables=(_class_table(shown),),
+        pictures=(*pictures, *examples),
+        folded_title="Confusion matrices of the other models",
+        folded=tuple(folded),
+    )
 
 
 def calibration_section(data: ReportData) -> Section:
     """Return the reliability diagram of each model."""
+    pictures = [_reliability_picture(model) for model in (data.shown, *data.others)]
     return Section(
         "calibration",
         "Calibration",
         ("A calibrated model is right on 80 % of the images to whose class it gives a probability of 80 %.",),
-        pictures=tuple(_reliability_picture(model) for model in (data.shown, *_others(data))),
+        pictures=tuple(pictures[:2]),
+        folded_title="Calibration of the other models",
+        folded=tuple(pictures[2:]),
     )
 
 
-def _others(data: ReportData) -> list[ModelResult]:
-    return [model for model in data.models if model is not data.shown]
-
-
 def _curve_picture(data: ReportData, metric: str) -> Picture | None:
-    series = {model.name: model.points(metric) for model in data.models if model.points(metric)}
-    if not series:
+    series = {model.name: model.points(metric) for model in data.models} | _trial_curve(data, metric)
+    if not any(series.values()):
         return None
-    ends = ", ".join(f"{name} {points[-1][1]:.4g}" for name, points in series.items())
+    shown = FORMATS[metric_named(metric).kind]
+    ends = ", ".join(f"{name} {shown(points[-1][1])}" for name, points in series.items() if points)
     return picture(
         lambda: training.comparison(series, metric),
         f"Line chart of {metric} by epoch; at the end: {ends}.",
@@ -105,11 +122,24 @@ def _curve_picture(data: ReportData, metric: str) -> Picture | None:
     )
 
 
+def _trial_curve(data: ReportData, metric: str) -> dict[str, list[tuple[float, float]]]:
+    """Return the curve of the trial that won, which stands for the winner where that has none."""
+    search = data.search
+    if search is None or search.metric != metric or not data.winner:
+        return {}
+    won = next((one.number for one in search.finalists if one.is_winner), search.best and search.best.number)
+    return {
+        f"trial {won}, which won": [(float(epoch), value) for epoch, value in trial.intermediate]
+        for trial in search.trials
+        if trial.number == won
+    }
+
+
 def _confusion_picture(model: ModelResult) -> Picture:
     pairs = model.metrics["confused_pairs"][:3]
     most = ", ".join(f"{p['first']} and {p['second']} ({p['first_as_second'] + p['second_as_first']})" for p in pairs)
     return picture(
-        lambda: errors.confusion_panel(model.confusion, model.class_names, model.name),
+        lambda: confusion.confusion_panel(model.confusion, model.class_names, model.label),
         f"Confusion matrix of {model.name} on the test split. Most confused: {most or 'none'}.",
         f"{model.name}: percent of each true class. Most confused: {most or 'none'}",
     )
@@ -118,10 +148,11 @@ def _confusion_picture(model: ModelResult) -> Picture:
 def _difference_picture(shown: ModelResult, other: ModelResult) -> Picture:
     more = int(np.trace(shown.confusion) - np.trace(other.confusion))
     correct = f"{abs(more)} {'fewer' if more < 0 else 'more'} test {'image' if abs(more) == 1 else 'images'} correct"
-    title = f"{shown.name} minus {other.name}"
+    points = FORMATS["points"](shown.accuracy - other.accuracy)
+    title, names = f"{shown.name} minus {other.name}: {points} points", (shown.name, other.name)
     return picture(
-        lambda: errors.difference(shown.confusion, other.confusion, shown.class_names, title),
-        f"Confusion matrix of {shown.name} minus that of {other.name}: {correct}.",
+        lambda: confusion.difference(shown.confusion, other.confusion, shown.class_names, title, names),
+        f"Confusion matrix of {shown.name} minus that of {other.name}: {correct}. Blue: {shown.name} is better.",
         f"{shown.name} vs {other.name}: {correct}",
     )
 
@@ -130,7 +161,7 @@ def _reliability_picture(model: ModelResult) -> Picture:
     measured = calibration(model.predictions.confidence, model.predictions.correct)
     error = f"expected calibration error {100 * measured.expected_error:.2f} points"
     return picture(
-        lambda: errors.reliability(measured, model.name),
+        lambda: errors.reliability(measured, model.label),
         f"Reliability diagram of {model.name}: accuracy against probability; {error}.",
         f"{model.name}: {error}",
     )
@@ -141,26 +172,13 @@ def _class_table(model: ModelResult) -> Table:
     return Table(f"{model.name} by class", PER_CLASS, model.by_class)
 
 
-def _model_row(model: ModelResult) -> dict[str, Any]:
+def _model_row(data: ReportData, model: ModelResult) -> dict[str, Any]:
     measured = {
         f"{split}/{key}": value
         for split in ("train", "validation", "test")
         for key, value in model.metrics.get(split, {}).items()
     }
-    run = {} if model.run is None else {"run": model.run.name, "seconds": model.run.seconds}
-    return measured | run | {"name": model.name, "interval": accuracy_interval(model)}
-
-
-def _difference_row(shown: ModelResult, other: ModelResult) -> dict[str, Any]:
-    """Compare two models row by row; the seed is fixed, so that equal results give equal pages."""
-    first, second = shown.predictions.correct, other.predictions.correct
-    test = mcnemar(first, second)
-    difference = paired_bootstrap(first, second, np.random.default_rng(0))
-    return {
-        "name": other.name,
-        "difference": difference.mean,
-        "interval": (difference.low, difference.high),
-        "only_shown": test.only_first,
-        "only_other": test.only_second,
-        "p": test.p_mid,
-    }
+    told = {"name": model.name, "interval": model.interval, "n_parameters": model.n_parameters}
+    if run := model.run:
+        told |= {"run": run.name, "seconds": run.seconds, address_of("run"): data.address(run.run_id)}
+    return {**model.settings, **measured, **told, MARKED: model is data.winner}

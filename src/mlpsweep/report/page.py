@@ -6,7 +6,7 @@ The page needs no network and no JavaScript: a small script adds sorting and fil
 import base64
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,12 @@ from markupsafe import Markup
 from mlpsweep.errors import DataFormatError
 from mlpsweep.figures.style import DPI, Figure, png_bytes
 from mlpsweep.tables import Table
+
+MARKED: Final = "is_marked"
+"""Key of a table's row that stands out."""
+
+THIRD, HALF = 365, 550
+"""Largest widths, in CSS pixels, of a picture that leaves room for two others, and for one, in its row."""
 
 _TEMPLATES: Final = jinja2.PackageLoader("mlpsweep.report")
 
@@ -55,8 +61,22 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """A question, its answer in one sentence, and a command that belongs to it; ``name`` is its anchor."""
+
+    name: str
+    question: str
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the page: paragraphs, then tables, pictures and commands; ``name`` is its anchor."""
+    """One part of the page: paragraphs, tables, pictures, commands, folded pictures; ``name`` is its anchor.
+
+    A row of a table that has ``MARKED`` stands out, and a cell is a link if the row has its address, under
+    :func:`address_of` its column.
+    """
 
     name: str
     title: str
@@ -64,6 +84,8 @@ class Section:
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
     commands: tuple[Command, ...] = ()
+    folded_title: str = ""
+    folded: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +104,10 @@ class Page:
         Sentences shown above everything else.
     sections : tuple of Section
         Sections, in reading order.
+    answers : tuple of Answer
+        What a reader wants to know first.
+    made : str
+        When and from what the page was made.
     """
 
     title: str
@@ -89,6 +115,31 @@ class Page:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
+    answers: tuple[Answer, ...] = ()
+    made: str = ""
+
+
+def address_of(key: str) -> str:
+    """Return the key under which a table's row has the address of a column's value."""
+    return f"{key} address"
+
+
+def spans(pictures: Sequence[Picture]) -> tuple[str, ...]:
+    """Return how much of the page's width each picture takes, so that no row is left half empty.
+
+    Examples
+    --------
+    >>> spans([Picture("", "", "", 360, 268)] * 5)
+    ('third', 'third', 'third', 'half', 'half')
+    """
+    found = [
+        "full" if one.width > HALF else "half" if one.is_wide or one.width > THIRD else "third" for one in pictures
+    ]
+    small = [place for place, span in enumerate(found) if span == "third"]
+    n_halves = {0: 0, 1: 4, 2: 2}[len(small) % 3]
+    for place in small[-n_halves:] if n_halves else ():
+        found[place] = "half"
+    return tuple(found)
 
 
 def picture(draw: Callable[[], Figure], alt: str, caption: str, *, is_wide: bool = False) -> Picture:
@@ -137,6 +188,7 @@ def render_page(page: Page) -> str:
     )
     script, style = (_asset(environment, name) for name in ("page.js", "page.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {"zip": zip, "spans": spans, "address_of": address_of, "MARKED": MARKED}
     template = environment.get_template("page.html.j2")
     ours = {"script": Markup(script), "style": Markup(style)}  # noqa: S704 - files of this package, without values
     return template.render(page=page, script_digest=digest, **ours)

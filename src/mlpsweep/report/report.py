@@ -6,17 +6,17 @@
 from collections.abc import Callable
 from typing import Final
 
+from mlpsweep.report.answers import answers
 from mlpsweep.report.models import (
-    accuracy_interval,
     calibration_section,
     curves_section,
     errors_section,
     models_section,
 )
-from mlpsweep.report.page import Command, Page, Section, render_page
-from mlpsweep.report.results import ModelResult, ReportData
+from mlpsweep.report.page import MARKED, Command, Page, Section, address_of, render_page
+from mlpsweep.report.results import N_DIGITS, ModelResult, ReportData
 from mlpsweep.report.search import finalists_section, search_section, trials_section
-from mlpsweep.tables import FORMATS, Column, Table
+from mlpsweep.tables import FORMATS, Column, Table, duration
 
 
 def render_report(data: ReportData) -> str:
@@ -35,13 +35,15 @@ def render_report(data: ReportData) -> str:
             facts=tuple(_facts(data).items()),
             warnings=tuple(_warnings(data)),
             sections=tuple(section for section in sections if section is not None),
+            answers=answers(data),
+            made=_made(data),
         )
     )
 
 
 def lineage_section(data: ReportData) -> Section:
     """Return the origin of each model, the machine and versions of its run, and the commands that rebuild it."""
-    models = tuple(_origin(model) for model in data.models)
+    models = tuple(_origin(data, model) for model in data.models)
     columns = (
         Column("name", "model"),
         Column("run_id", "MLflow run"),
@@ -50,12 +52,13 @@ def lineage_section(data: ReportData) -> Section:
         Column("data_digest", "SHA-256 of the data"),
         Column("seconds", "training time", "seconds"),
     )
-    tables = [Table("Origin of the models", columns, models)]
+    tables = [Table(f"Origin of the models; hashes by their first {N_DIGITS} digits", columns, models)]
     if data.lineage:
         rows = tuple({"what": what, "value": value} for what, value in data.lineage)
         tables.append(Table("Code and machine", (Column("what", "what"), Column("value", "value")), rows))
     commands = tuple(Command(purpose, line) for purpose, line in data.commands)
-    return Section("lineage", "Lineage and rebuilding", tables=tuple(tables), commands=commands)
+    links = (f"Links to runs lead to {data.ui}: `make ui` opens it on this machine.",) if data.ui else ()
+    return Section("lineage", "Lineage and rebuilding", links, tuple(tables), commands=commands)
 
 
 SECTIONS: Final[tuple[Callable[[ReportData], Section | None], ...]] = (
@@ -74,21 +77,27 @@ SECTIONS: Final[tuple[Callable[[ReportData], Section | None], ...]] = (
 def _lead(data: ReportData) -> str:
     shown = data.shown
     who = "The winner of the search" if data.winner else f"The best model, {shown.name},"
-    n_samples, accuracy = len(shown.predictions.labels), shown.metrics["test"]["accuracy"]
-    interval = FORMATS["range"](accuracy_interval(shown))
-    return f"{who} classifies {100 * accuracy:.2f} % of {n_samples:,} test images correctly (95 % interval {interval})."
+    n_samples, interval = FORMATS["count"](len(shown.predictions.labels)), FORMATS["range"](shown.interval)
+    accuracy = FORMATS["percent"](shown.accuracy)
+    return f"{who} classifies {accuracy} of {n_samples} test images correctly (95 % interval {interval})."
+
+
+def _made(data: ReportData) -> str:
+    commit = f"{data.shown.name} trained at commit {data.shown.commit}" if data.shown.commit else ""
+    return "; ".join(part for part in (f"Page made {data.made}" if data.made else "", commit) if part)
 
 
 def _facts(data: ReportData) -> dict[str, str]:
     shown = data.shown
-    facts = {"data set": data.title, "test accuracy": FORMATS["percent"](shown.metrics["test"]["accuracy"])}
-    facts["95 % interval"] = FORMATS["range"](accuracy_interval(shown))
-    baselines = [model for model in data.models if model is not shown]
-    if baselines:
-        best = max(baselines, key=lambda model: float(model.metrics["test"]["accuracy"]))
-        facts[f"best other: {best.name}"] = FORMATS["percent"](best.metrics["test"]["accuracy"])
+    facts = {"test accuracy": FORMATS["percent"](shown.accuracy), "95 % interval": FORMATS["range"](shown.interval)}
+    if data.others:
+        best = data.others[0]
+        facts[f"gain over {best.name}"] = f"{FORMATS['points'](shown.accuracy - best.accuracy)} points"
+    facts["parameters"] = FORMATS["count"](shown.n_parameters)
+    if shown.run and shown.run.seconds is not None:
+        facts["training time"] = duration(shown.run.seconds)
     if data.search is not None:
-        facts["trials"] = str(len(data.search.trials))
+        facts["trials"] = FORMATS["count"](len(data.search.trials))
     return facts
 
 
@@ -101,6 +110,9 @@ def _warnings(data: ReportData) -> list[str]:
     ]
 
 
-def _origin(model: ModelResult) -> dict[str, object]:
-    run = {} if model.run is None else {"run_id": model.run.run_id, "seconds": model.run.seconds}
-    return {**model.metrics["model"], **run, "name": model.name}
+def _origin(data: ReportData, model: ModelResult) -> dict[str, object]:
+    told = {key: str(value)[:N_DIGITS] for key, value in model.metrics["model"].items()}
+    if run := model.run:
+        link = {address_of("run_id"): data.address(run.run_id)}
+        told |= {"run_id": run.run_id[:N_DIGITS], **link}
+    return {**told, "seconds": model.run and model.run.seconds, "name": model.name, MARKED: model is data.winner}

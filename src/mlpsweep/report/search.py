@@ -1,17 +1,20 @@
 """The report's sections on the search: finalists, figures, table of trials."""
 
 import functools
-import statistics
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from mlpsweep.figures import search as figures
 from mlpsweep.metric import metric_named
-from mlpsweep.report.page import Picture, Section, picture
+from mlpsweep.report.page import MARKED, Picture, Section, picture
 from mlpsweep.report.results import ReportData
 from mlpsweep.search.choice import BAND
 from mlpsweep.search.rows import Finalist, Search
-from mlpsweep.tables import FORMATS, Column, Table, counted, duration
+from mlpsweep.tables import FORMATS, Column, Table, counted, duration, is_number
+
+FEW: Final = 50
+"""With fewer complete trials, importances are a guess."""
 
 
 def finalists_section(data: ReportData) -> Section | None:
@@ -49,7 +52,10 @@ def finalists_table(search: Search, *, shows_seeds: bool = True) -> Table:
         Column("spread", "std. dev.", kind, leaves=2),
         *(Column(f"seed {k}", f"seed {k + 1}", kind) for k in range(n_seeds) if shows_seeds),
         Column("n_parameters", "parameters", "count", leaves=3),
-        *(Column(name, name) for name in dict.fromkeys(n for f in search.finalists for n in f.params)),
+        *(
+            Column(name, name, _kind(search, name))
+            for name in dict.fromkeys(n for f in search.finalists for n in f.params)
+        ),
     )
     rows = tuple(_finalist_row(finalist) for finalist in search.finalists)
     won = next((place for place, finalist in enumerate(search.finalists) if finalist.is_winner), None)
@@ -65,21 +71,24 @@ def search_section(data: ReportData) -> Section | None:
     worked = figures.work_time(search)
     time_text = (
         f" Total {duration(worked.seconds)} on {counted(worked.n_workers, 'worker')} "
-        f"({100 * worked.busy_share:.1f} % busy)."
+        f"({FORMATS['share'](worked.busy_share)} busy)."
         if worked
         else ""
     )
-    return Section(
-        "search",
-        "Search",
-        (f"Study {search.study}: {counted(len(search.trials), 'trial')} ({counts}).{time_text}",),
-        pictures=tuple(_pictures(search)),
-    )
+    text = f"Study {search.study}: {counted(len(search.trials), 'trial')} ({counts}).{time_text}"
+    pruned = "A pruned trial was stopped early, because others did better after as many epochs."
+    log = "Where an axis says so, it is logarithmic: of a parameter if it was drawn so, of an accuracy by its error."
+    return Section("search", "Search", (text, f"{pruned} {log}"), pictures=tuple(_pictures(search)))
 
 
 def trials_section(data: ReportData) -> Section | None:
     """Return the table of all trials; None without a search."""
-    return None if data.search is None else Section("trials", "Trials", tables=(data.search.table(),))
+    if data.search is None:
+        return None
+    table = data.search.table()
+    won = next((one.number for one in data.search.finalists if one.is_winner), None)
+    rows = tuple({**row, MARKED: row["number"] == won} for row in table.rows)
+    return Section("trials", "Trials", tables=(replace(table, rows=rows),))
 
 
 def _pictures(search: Search) -> Iterator[Picture]:
@@ -93,8 +102,10 @@ def _pictures(search: Search) -> Iterator[Picture]:
         if kind.name == "slices":
             yield from (_slice_picture(search, name, top) for name in search.varying_params)
         else:
-            alt = f"{search.metric}: {kind.says}; {top}.{_shares(search) if kind.name == 'importances' else ''}"
-            yield picture(functools.partial(kind.draw, search), alt, kind.says, is_wide=kind.is_wide)
+            is_ranking = kind.name == "importances"
+            alt = f"{search.metric}: {kind.says}; {top}.{_shares(search) if is_ranking else ''}"
+            caption = f"{kind.says}. {_caveat(search)}" if is_ranking else kind.says
+            yield picture(functools.partial(kind.draw, search), alt, caption, is_wide=kind.is_wide)
 
 
 def _slice_picture(search: Search, name: str, top: str) -> Picture:
@@ -107,7 +118,22 @@ def _slice_picture(search: Search, name: str, top: str) -> Picture:
 
 def _shares(search: Search) -> str:
     ranked = sorted(search.importances.items(), key=lambda item: -item[1])
-    return " " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in ranked) + "."
+    return " " + ", ".join(f"{name} {FORMATS['share'](share)}" for name, share in ranked) + "."
+
+
+def _caveat(search: Search) -> str:
+    """Return how the importances came about, and how far to trust them."""
+    n = len(search.complete)
+    few = f"; of {counted(n, 'trial')} it is a rough guess" if n < FEW else ""
+    return (
+        f"{figures.IMPORTANCE}, over {counted(n, 'complete trial')}: what sets the best of them apart. Pruned trials "
+        f"do not count, so that what always loses early can seem to matter little: see the panels{few}"
+    )
+
+
+def _kind(search: Search, name: str) -> str:
+    values = [one.params.get(name) for one in search.finalists]
+    return "number" if all(is_number(value) for value in values) else "text"
 
 
 def _finalist_row(finalist: Finalist) -> dict[str, Any]:
@@ -116,8 +142,9 @@ def _finalist_row(finalist: Finalist) -> dict[str, Any]:
     return {
         "number": finalist.number,
         "verdict": verdict,
-        "mean": statistics.fmean(values),
-        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        MARKED: finalist.is_winner,
+        "mean": finalist.mean,
+        "spread": finalist.spread,
         "n_parameters": finalist.n_parameters,
         **{f"seed {k}": value for k, value in enumerate(values)},
         **finalist.params,

@@ -72,6 +72,7 @@ class SearchFolder:
                 trials=trials,
                 importances={name: float(share) for name, share in summary.get("importances", {}).items()},
                 finalists=tuple(map(_finalist, summary.get("finalists", ()))),
+                log_scaled=frozenset(_of(list, summary["log_scaled"])) if "log_scaled" in summary else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataFormatError(

@@ -123,6 +123,8 @@ class Search:
         Share of each parameter in the spread of the objective, 0 .. 1; empty if not known.
     finalists : tuple of Finalist
         Best first; empty if none was retrained.
+    log_scaled : frozenset of str or None
+        Parameters that were drawn on a logarithmic scale; None if a summary of earlier times does not say.
     """
 
     study: str
@@ -130,6 +132,7 @@ class Search:
     trials: tuple[TrialRow, ...]
     importances: Mapping[str, float] = field(default_factory=dict)
     finalists: tuple[Finalist, ...] = ()
+    log_scaled: frozenset[str] | None = None
 
     @property
     def complete(self) -> tuple[TrialRow, ...]:
@@ -159,6 +162,10 @@ class Search:
         names = dict.fromkeys(name for trial in self.trials for name in trial.params)
         return varying([trial.params for trial in self.trials], names)
 
+    def is_log(self, name: str) -> bool | None:
+        """Return whether a parameter was drawn on a logarithmic scale, or None if that is not known."""
+        return None if self.log_scaled is None else name in self.log_scaled
+
     def counts(self) -> dict[str, int]:
         """Return how many trials are in each state, the complete ones first."""
         states = dict.fromkeys((COMPLETE, PRUNED, FAILED, *(trial.state for trial in self.trials)))
@@ -176,8 +183,8 @@ class Search:
         )
         columns = (
             Column("number", "trial", "count"),
-            Column("state", "state"),
             Column("value", self.metric, metric_named(self.metric).kind),
+            Column("state", "state"),
             *(Column(PREFIX + name, name, self._kind(name)) for name in self.varying_params),
             Column("epochs", "epochs", "count"),
             Column("seconds", "time", "seconds"),

@@ -78,7 +78,13 @@ def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> Search:
         trials=tuple(_row(study, trial, workers) for trial in rows),
         importances=importances(study),
         finalists=tuple(finalists),
+        log_scaled=frozenset(log_scaled(study)),
     )
+
+
+def log_scaled(study: Study) -> list[str]:
+    """Return the names of the leaves that are drawn on a logarithmic scale."""
+    return [name for name, leaf in study.plan.space.leaves().items() if getattr(leaf, "log", False)]
 
 
 def importances(study: Study) -> dict[str, float]:
@@ -110,6 +116,7 @@ def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
         "n_epochs": sum(len(trial.intermediate_values) for trial in study.trials()),
         "best_trial": best.number,
         "importances": importances(study),
+        "log_scaled": log_scaled(study),
         "finalists": [_told(one) for one in finalists],
         "tied": [one.number for one in finalists if one.is_tied],
         "winner": {

@@ -39,7 +39,9 @@ NAMES = [
 def test_twice_written_is_byte_equal_and_complete(evaluation, tiny_dataset, tmp_path):
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
-        pictures = {name: png_bytes(figure) for name, figure in draw_evaluation(evaluation, tiny_dataset).items()}
+        pictures = {
+            name: png_bytes(figure) for name, figure in draw_evaluation(evaluation, tiny_dataset, "relu 64").items()
+        }
         EvaluationFolder(folder).save(evaluation, pictures)
     first, second = ({path.name: sha256_file(path) for path in folder.iterdir()} for folder in folders)
     assert first == second
@@ -86,7 +88,7 @@ def test_lineage_json_says_what_was_measured_on_what(evaluation):
 
 def test_without_the_test_split_nothing_is_drawn(evaluation, tiny_dataset):
     with pytest.raises(DataError, match="test split is not loaded"):
-        draw_evaluation(evaluation, dataclasses.replace(tiny_dataset, test=None))
+        draw_evaluation(evaluation, dataclasses.replace(tiny_dataset, test=None), "relu 64")
 
 
 def test_what_is_saved_is_read_back(evaluation, tmp_path):

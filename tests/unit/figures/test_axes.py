@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from mlpsweep.figures.axes import metric_axis, scale_of, time_unit
+from mlpsweep.figures.axes import error_axis, metric_axis, scale_of, time_unit
 
 
 def drawn_axis(metric, values):
@@ -23,6 +23,32 @@ def test_a_few_bad_accuracies_do_not_squeeze_the_good_ones():
     low, good, best = (axes.transData.transform((0, y))[1] for y in (0.1, 0.97, 0.983))
     assert (best - good) / (best - low) > 0.1  # 1.5 % of a linear axis
     assert {"10 %", "50 %", "98 %"} <= set(labels)
+    assert axes.get_ylabel() == "validation/accuracy\n(log of the error)"
+
+
+def test_a_perfect_accuracy_has_a_place_above_all_others():
+    axes, labels = drawn_axis("validation/accuracy", [0.1, 0.97, 0.99, 1.0])
+    low, good, best = (axes.transData.transform((0, y))[1] for y in (0.1, 0.99, 1.0))
+    assert axes.bbox.y0 <= low < good < best <= axes.bbox.y1
+    assert (best - good) / (best - low) < 0.3
+    assert {"10 %", "98 %", "100 %"} <= set(labels)
+
+
+def test_errors_are_spaced_by_their_logarithm():
+    axes = Figure().subplots()
+    error_axis(axes, [0.4, 0.04, 0.004])
+    heights = [axes.transData.transform((0, y))[1] for y in (0.4, 0.04, 0.004)]
+    assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2])
+    assert axes.get_ylabel() == "error, log scale"
+
+
+@pytest.mark.parametrize(("is_log", "place"), [(True, -1.0), (False, 0.1)])
+def test_a_parameter_is_drawn_on_the_scale_it_was_drawn_from(is_log, place):
+    scale = scale_of([0.1, 0.11, 0.12, 0.3], is_log=is_log)
+    assert scale.position(0.1) == pytest.approx(place)
+    axis = Figure().subplots().xaxis
+    scale.draw(axis)
+    assert axis.get_label_text() == ("log scale" if is_log else "")
 
 
 @pytest.mark.parametrize("values", [[1.0, 0.5], [0.98], []])
@@ -37,7 +63,7 @@ def test_losses_over_decades_are_logarithmic_with_plain_ticks():
     axes, labels = drawn_axis("train/loss", [2.3, 0.3, 0.01])
     assert axes.get_yscale() == "log"
     assert labels[0] == "0.01"
-    assert axes.get_ylabel() == "train/loss, nats"
+    assert axes.get_ylabel() == "train/loss, nats\n(log scale)"
 
 
 @pytest.mark.parametrize("values", [[0.3, 0.2], [0.0, 1.0], [0.5]])

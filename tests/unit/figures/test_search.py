@@ -59,6 +59,16 @@ def test_importances_have_the_strongest_on_top(search):
     names = [label.get_text() for label in axes.get_yticklabels()]
     widths = [bar.get_width() for bar in axes.patches]
     assert (names, widths) == (["activation", "learning_rate"], [0.3, 0.7])
+    assert axes.get_xlabel() == "PED-ANOVA over 5 complete trials"
+
+
+@pytest.mark.parametrize(("log_scaled", "position"), [(frozenset(), 0.0), (frozenset({"learning_rate"}), -2.0)])
+def test_panels_have_the_scales_that_were_drawn_from(search, log_scaled, position):
+    known = dataclasses.replace(search, log_scaled=log_scaled)
+    drawn = labelled(slice_panel(known, "learning_rate").axes[0])["complete"].get_offsets()
+    assert drawn[0][0] == pytest.approx(position, abs=0.1)
+    names = {text.get_text() for text in parallel_coordinates(known).axes[0].texts}
+    assert ("learning_rate\n(log scale)" in names) is bool(log_scaled)
 
 
 def test_pruned_trials_end_in_a_marker(search):

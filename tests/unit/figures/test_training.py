@@ -5,6 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mlpsweep.evaluation.statistics import calibration
+from mlpsweep.figures import confusion as matrices
 from mlpsweep.figures import errors as error_figures
 from mlpsweep.figures.training import comparison, curves, first_layer, sample_grid
 from mlpsweep.tables import counted
@@ -66,10 +67,11 @@ def test_curves_draw_the_splits_that_were_measured():
     records = tuple(record(k, validation_loss=1.1 / k, validation_accuracy=1 - 0.6 / k) for k in (1, 2, 3))
     figure = curves(History(records), "relu")
     assert legend_of(figure) == ["train", "validation"]
-    loss, accuracy = figure.axes
+    loss, error = figure.axes
     np.testing.assert_allclose(loss.lines[1].get_xydata(), [(k, 1.1 / k) for k in (1, 2, 3)])
-    np.testing.assert_allclose(accuracy.lines[0].get_ydata(), [1 - 0.5 / k for k in (1, 2, 3)])
-    assert (loss.get_ylabel(), accuracy.get_ylabel(), loss.get_xlabel()) == ("loss, nats", "accuracy", "epoch")
+    np.testing.assert_allclose(error.lines[0].get_ydata(), [0.5 / k for k in (1, 2, 3)])
+    assert (loss.get_ylabel(), error.get_ylabel(), loss.get_xlabel()) == ("loss, nats", "error, log scale", "epoch")
+    assert figure.get_suptitle() == "relu, validation accuracy 80.00 %"
 
 
 @pytest.mark.parametrize("n_epochs", [0, 1])
@@ -89,25 +91,51 @@ def test_models_differ_in_colour_and_marker():
 
 def test_confusion_matrix_shows_counts_and_percentages():
     counts = np.array([[48, 2], [0, 50]])
-    left, right = error_figures.confusion_matrix(counts, ("cat", "dog"), "t").axes
+    left, right, bar = matrices.confusion_matrix(counts, ("cat", "dog"), "t").axes
+    assert bar.get_ylabel() == "share of the true class"
     assert [text.get_text() for text in left.texts] == ["48", "2", "", "50"]
-    assert [text.get_text() for text in right.texts] == ["96.0", "4.0", "", "100.0"]
+    assert [text.get_text() for text in right.texts] == ["96.0", "4.0", "", "100"]
     assert [label.get_text() for label in left.get_yticklabels()] == ["cat", "dog"]
     assert (left.get_xlabel(), left.get_ylabel()) == ("predicted class", "true class")
 
 
 def test_a_class_without_samples_is_an_empty_row():
-    shares = error_figures.normalise_rows(np.array([[3, 1], [0, 0]]))
+    shares = matrices.normalise_rows(np.array([[3, 1], [0, 0]]))
     np.testing.assert_array_equal(shares, [[0.75, 0.25], [0, 0]])
 
 
 def test_difference_shows_signed_counts():
-    figure = error_figures.difference(np.array([[9, 1], [0, 5]]), np.array([[6, 4], [0, 5]]), ("a", "b"), "t")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["+3", "-3", "", ""]
+    figure = matrices.difference(np.array([[9, 1], [0, 5]]), np.array([[6, 4], [0, 5]]), ("a", "b"), "t")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["+3", "\u22123", "", ""]
+
+
+def test_colour_says_which_model_is_better():
+    figure = matrices.difference(
+        np.array([[9, 1], [2, 5]]), np.array([[6, 4], [0, 7]]), ("a", "b"), "t", ("new", "old")
+    )
+    (image,) = images_of(figure)
+    np.testing.assert_array_equal(np.sign(image.get_array()), [[1, 1], [-1, -1]])
+    key = {text.get_text(): patch.get_facecolor() for text, patch in zip(figure.legends[0].get_texts(),
+           figure.legends[0].get_patches(), strict=True)}  # fmt: skip
+    for name, cell in (("new is better", (0, 0)), ("old is better", (1, 1))):
+        assert np.argmax(image.to_rgba(image.get_array())[cell][:3]) == np.argmax(key[name][:3])
+
+
+@pytest.mark.parametrize(("n_classes", "has_bars"), [(30, False), (31, True)])
+def test_of_many_classes_the_most_confused_pairs_are_bars(n_classes, has_bars):
+    counts = 50 * np.eye(n_classes, dtype=int)
+    counts[3, 5], counts[5, 3], counts[1, 2] = 4, 3, 6
+    names = [f"c{k}" for k in range(n_classes)]
+    axes = matrices.confusion_panel(counts, names, "t").axes[0]
+    assert bool(axes.patches) is has_bars
+    if has_bars:
+        assert [bar.get_width() for bar in axes.patches] == [6, 7]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["c1 and c2", "c3 and c5"]
+        assert [bar.get_width() for bar in matrices.difference(counts, counts[::-1, ::-1], names, "t").axes[0].patches]
 
 
 def test_equal_matrices_have_an_empty_difference():
-    figure = error_figures.difference(np.eye(2, dtype=int), np.eye(2, dtype=int), ("a", "b"), "t")
+    figure = matrices.difference(np.eye(2, dtype=int), np.eye(2, dtype=int), ("a", "b"), "t")
     assert {text.get_text() for text in figure.axes[0].texts} == {""}
 
 
@@ -117,17 +145,17 @@ def test_surest_error_comes_first(evaluation, tiny_dataset):
     assert len(order) == (evaluation.labels != evaluation.predicted_labels).sum()
     assert (np.diff(evaluation.confidence[order]) <= 0).all()
     test = tiny_dataset.test
-    figure = error_figures.misclassified(test.images[test.rows], evaluation, (8, 8), n_images=3)
+    figure = error_figures.misclassified(test.images[test.rows], evaluation, (8, 8), "t", n_images=3)
     first = order[0]
     true, predicted = evaluation.labels[first], evaluation.predicted_labels[first]
-    assert figure.axes[0].texts[0].get_text() == f"{true} → {predicted}\n{100 * evaluation.confidence[first]:.1f} %"
+    assert figure.axes[0].texts[0].get_text() == f"{true} → {predicted}\n{100 * evaluation.confidence[first]:.2f} %"
     np.testing.assert_array_equal(images_of(figure)[0].get_array(), test.images[test.rows][first].reshape(8, 8))
     assert f"the 3 surest of {len(order)} errors" in figure.get_suptitle()
 
 
 def test_confused_pairs_show_both_directions_with_their_counts(evaluation, tiny_dataset):
     test = tiny_dataset.test
-    figure = error_figures.confused_examples(test.images[test.rows], evaluation, (8, 8), n_pairs=1, n_images=2)
+    figure = error_figures.confused_examples(test.images[test.rows], evaluation, (8, 8), "t", n_pairs=1, n_images=2)
     pair = evaluation.confused_pairs[0]
     lines = (
         {f"{pair.first} → {pair.second} ({counted(pair.first_as_second, 'image')})"} if pair.first_as_second else set()
@@ -148,14 +176,32 @@ def test_reliability_draws_filled_bins_with_their_intervals(rng):
     assert not any("$" in label.get_text() for label in lower.get_yticklabels())
 
 
-def test_first_layer_shows_units_on_one_scale_around_zero(rng):
-    weights = rng.normal(size=(48, 13)).astype(np.float32)
+def test_first_layer_shows_the_strongest_units_on_one_scale_around_zero(rng):
+    weights = rng.normal(size=(48, 13)).astype(np.float32) * np.arange(1, 14)
     figure = first_layer(weights, (8, 6), "units", n_units=12)
-    shown = images_of(figure)
+    shown = [image for image in images_of(figure) if image.get_array().shape == (8, 6)]
     assert len(shown) == 12
-    np.testing.assert_array_equal(shown[11].get_array(), weights[:, 11].reshape(8, 6))
-    limit = np.abs(weights[:, :12]).max()
-    assert {image.get_clim() for image in shown} == {(-limit, limit)}
+    strongest = np.argsort(-np.linalg.norm(weights, axis=0))
+    np.testing.assert_array_equal(shown[11].get_array(), weights[:, strongest[11]].reshape(8, 6))
+    (limits,) = {image.get_clim() for image in shown}
+    assert limits[0] == -limits[1]
+    assert np.quantile(np.abs(weights[:, strongest[:12]]), 0.9) < limits[1] <= np.abs(weights).max()
+    assert figure.get_suptitle() == "units: the 12 strongest of 13 hidden units"
+
+
+@pytest.mark.parametrize(("n_batches", "n"), [(3, 0), (20, 5), (90, 9)])
+def test_few_batches_are_smoothed_too(n_batches, n):
+    batches = tuple(BatchRecord(update=k, loss=1.0, accuracy=0.5) for k in range(1, n_batches + 1))
+    figure = curves(History((replace(record(1), update=n_batches, batches=batches),)), "batches")
+    assert legend_of(figure) == ["train", f"batches, mean of {n}" if n else "batch"]
+
+
+def test_batches_without_an_error_are_a_smooth_line():
+    batches = tuple(BatchRecord(update=k, loss=1.0, accuracy=1.0 - 0.5 * (k % 2)) for k in range(1, 61))
+    figure = curves(History((replace(record(1), update=60, batches=batches),)), "batches")
+    (line,) = [line for line in figure.axes[1].lines if line.get_label() == "batches, mean of 6"]
+    np.testing.assert_allclose(line.get_ydata(), 0.25)
+    np.testing.assert_allclose(line.get_xdata()[[0, -1]], [3.5 / 60, 57.5 / 60])
 
 
 def test_curves_draw_single_batches_at_their_place_within_the_epoch():

@@ -1,6 +1,7 @@
 """Runs as rows over the settings that differ between them."""
 
 import csv
+import re
 from typing import Any
 
 import pytest
@@ -140,6 +141,8 @@ def test_the_page_holds_all_and_obeys_nothing() -> None:
     compared = compare(runs, ACCURACY)
     page = render_comparison(compared, figure_png(compared), f"python -m pipeline.compare sweep='{HOSTILE}'")
     assert "<img src=x" not in page
+    (best,) = re.findall(r'<tr class="best">(.*?)</tr>', page)
+    assert re.findall(r"<td[^>]*>(.*?)</td>", best)[:3] == ["1", "91.00 %", "relu"]
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 2
     assert "The best of 2 rows has validation/accuracy 91.00 %: activation=relu." in page
     assert page.count("<img ") == page.count('src="data:image/png;base64,') == 1

@@ -16,20 +16,20 @@ def copied(artifacts, tmp_path):
     return shutil.copytree(artifacts, tmp_path / "artifacts")
 
 
-def write_search(folder, search):
+def write_search(folder, search, **further):
     finalist = {
         "trial": 4, "values": [0.98, 0.97], "n_parameters": 5000, "is_tied": True, "is_winner": True,
         "settings": {"activation": "relu"},
     }  # fmt: skip
     summary = {"study": search.study, "metric": search.metric, "importances": dict(search.importances)}
-    write_json(folder / "summary.json", summary | {"finalists": [finalist]})
+    write_json(folder / "summary.json", summary | {"finalists": [finalist], **further})
     (folder / "trials.csv").write_text(trials_csv(search.trials))
     folder.with_name("search.times.csv").write_text(times_csv(search.trials))
 
 
 def test_files_give_the_evaluation_back(report_data, evaluation):
     winner = report_data.winner
-    assert [model.name for model in report_data.models] == ["relu", "winner"]
+    assert [model.name for model in report_data.models] == ["winner", "relu"]
     np.testing.assert_array_equal(winner.confusion, evaluation.confusion)
     np.testing.assert_array_equal(winner.predictions.predicted_labels, evaluation.predicted_labels)
     np.testing.assert_allclose(winner.predictions.confidence, evaluation.confidence, rtol=1e-6)
@@ -46,8 +46,19 @@ def test_histories_runs_and_images_are_read(report_data):
     assert {"misclassified", "confused_pairs"} <= set(winner.images)
 
 
+def test_baselines_follow_the_winner_the_most_accurate_first(copied):
+    for kind in ("train", "evaluate"):
+        shutil.copytree(copied / kind / "winner", copied / kind / "tanh")
+    assert [model.name for model in load_report_data(copied).models] == ["winner", "tanh", "relu"]
+
+
+def test_settings_and_size_are_read(report_data):
+    assert report_data.winner.settings["optimizer.name"] == "sgd"
+    assert report_data.winner.n_parameters == 64 * 10 + 10
+
+
 def test_without_a_winner_the_most_accurate_model_is_shown(report_data):
-    baselines = dataclasses.replace(report_data, models=report_data.models[:1])
+    baselines = dataclasses.replace(report_data, models=report_data.models[1:])
     assert baselines.winner is None
     assert baselines.shown.name == "relu"
 
@@ -60,7 +71,7 @@ def test_a_run_without_tracking_has_no_run(copied):
 @pytest.mark.parametrize(
     ("commits", "facts"),
     [(("c0ffee", "c0ffee"), [("git commit", "c0ffee")]),
-     (("c0ffee", "decade"), [("git commit of relu", "c0ffee"), ("git commit of winner", "decade")])],
+     (("c0ffee", "decade"), [("git commit of winner", "decade"), ("git commit of relu", "c0ffee")])],
     ids=["same", "different"],
 )  # fmt: skip
 def test_lineage_says_with_what_the_models_were_made(copied, commits, facts):
@@ -112,6 +123,16 @@ def test_search_comes_with_times_importances_and_finalists(tmp_path, search):
     assert loaded.trials == search.trials
     assert loaded.importances == search.importances
     assert loaded.finalists[0].values == (0.98, 0.97)
+
+
+@pytest.mark.parametrize(
+    ("further", "is_log"),
+    [({}, None), ({"log_scaled": ["learning_rate"]}, True), ({"log_scaled": []}, False)],
+    ids=["earlier", "log", "linear"],
+)
+def test_a_search_says_on_which_scales_it_drew(tmp_path, search, further, is_log):
+    write_search(tmp_path / "search", search, **further)
+    assert SearchFolder(tmp_path / "search").read().is_log("learning_rate") is is_log
 
 
 def test_a_search_that_is_not_there_is_left_out(report_data):

@@ -8,7 +8,20 @@ from matplotlib.figure import Figure
 
 from mlpsweep.errors import DataFormatError
 from mlpsweep.figures.style import png_bytes
-from mlpsweep.report.page import Command, Page, Picture, Section, css_size, image, picture, render_page
+from mlpsweep.report.page import (
+    MARKED,
+    Answer,
+    Command,
+    Page,
+    Picture,
+    Section,
+    address_of,
+    css_size,
+    image,
+    picture,
+    render_page,
+    spans,
+)
 from mlpsweep.tables import Column, Table
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -38,14 +51,15 @@ def page_of(text: str, n_rows: int = 1) -> str:
     table = Table(
         text, (Column(text, text), Column("n", text, "count")), tuple({text: text, "n": k} for k in range(n_rows))
     )
-    section = Section("one", text, (text,), (table,), (Picture(PIXEL, text, text, 3, 2),), (Command(text, text),))
-    return render_page(Page(text, text, ((text, text),), (text,), (section,)))
+    shown = Picture(PIXEL, text, text, 3, 2)
+    section = Section("one", text, (text,), (table,), (shown,), (Command(text, text),), text, (shown,))
+    return render_page(Page(text, text, ((text, text),), (text,), (section,), (Answer("a", text, text, text),), text))
 
 
 def test_every_value_stays_text():
     tags = Tags(page_of(HOSTILE))
-    assert [attributes["src"] for attributes in tags.named("img")] == [PIXEL]
-    assert tags.text.count(HOSTILE) == 16  # everywhere but in attributes
+    assert [attributes["src"] for attributes in tags.named("img")] == [PIXEL, PIXEL]
+    assert tags.text.count(HOSTILE) == 22  # everywhere but in attributes
     assert not [name for _, attributes in tags.tags for name in attributes if name.startswith("on")]
 
 
@@ -80,6 +94,28 @@ def test_tables_have_captions_and_scopes_and_numbers_to_sort_by():
     assert [attributes["scope"] for attributes in tags.named("th")] == ["col", "col"]
     assert [a.get("data-sort") for a in tags.named("td")] == [None, "0.0", None, "1.0", None, "2.0"]
     assert len(tags.named("caption")) == 1
+
+
+def test_a_marked_row_stands_out_and_a_cell_with_an_address_is_a_link():
+    columns = (Column("run", "run"), Column("n", "n", "count"))
+    rows = ({"run": "a", MARKED: True, address_of("run"): "http://h/#/runs/a"}, {"run": "b", MARKED: False})
+    tags = Tags(render_page(Page("t", "t", (), (), (Section("s", "s", (), (Table("t", columns, rows),)),))))
+    assert [attributes.get("class") for attributes in tags.named("tr")] == [None, "best", None]
+    assert [a["href"] for a in tags.named("a") if a["href"].startswith("http")] == ["http://h/#/runs/a"]
+
+
+def test_a_picture_that_may_scroll_takes_half_a_row_at_least():
+    shown = [Picture(PIXEL, "", "", 300, 2, is_wide=is_wide) for is_wide in (True, False, False, False)]
+    assert spans(shown) == ("half", "third", "third", "third")
+
+
+@pytest.mark.parametrize(
+    ("widths", "wanted"),
+    [([360] * 3, "third third third"), ([360] * 4, "half half half half"), ([360], "half"), ([540, 540], "half half"),
+     ([360] * 4 + [720], "half half half half full"), ([360] * 7, "third third third half half half half")],
+)  # fmt: skip
+def test_rows_of_pictures_are_full(widths, wanted):
+    assert " ".join(spans([Picture(PIXEL, "", "", width, 2) for width in widths])) == wanted
 
 
 @pytest.mark.parametrize(("n_rows", "has_filter"), [(12, False), (13, True)])

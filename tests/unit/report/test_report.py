@@ -31,7 +31,7 @@ def test_headline_gives_the_winners_accuracy_with_its_interval(page, evaluation)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", ["dvc repro", "c0ffee", "ab" * 32, "f" * 32, "winner 64"])
+@pytest.mark.parametrize("text", ["dvc repro", "c0ffee", "abababab", "ffffffff", "winner 64"])
 def test_lineage_names_keys_runs_and_commands(page, text):
     assert text in page
 
@@ -53,7 +53,7 @@ def test_a_stand_in_is_announced(page):
 
 
 def test_models_are_compared_on_the_same_images(report_data):
-    relu, winner = report_data.models
+    winner, relu = report_data.models
     _, compared = models_section(report_data).tables
     (row,) = compared.rows
     assert row["difference"] == pytest.approx(winner.metrics["test"]["accuracy"] - relu.metrics["test"]["accuracy"])
