@@ -78,7 +78,7 @@ def test_nobody_takes_a_trial_that_is_not_complete(
     folder.save(result, SETTINGS, b"png")
     model = result.model.with_metadata(run_key=KEY)
     assert store.find_finished({"run_key": KEY}) is None
-    assert TrialRecorder(store, "a study", run_id, {}, 64, 10).find(KEY, METRIC) is None
+    assert TrialRecorder(store, "a study", "", run_id, {}, 64, 10).find(KEY, METRIC) is None
     assert take_equal(store, KEY, store.start_run("another", tags={}), TrainingFolder(tmp_path / "new")) is None
     assert run_of(store, folder, model, SETTINGS).run_id != run_id
 
