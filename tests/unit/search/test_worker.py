@@ -104,14 +104,8 @@ def test_a_complete_trial_tells_all_that_a_winner_needs(study: Study, book: Book
     expected = {"run_key": fake_run_key(settings), "seed": settings.seed, "epoch_of_weights": 3}
     assert trial.user_attrs.items() >= expected.items()
     assert trial.user_attrs.keys() >= {"weights_hash", "validation/loss"}
-<<<<<<< HEAD
     value = {"validation/accuracy": trial.value}
     assert book.runs["0000"]["facts"].items() <= (trial.user_attrs | value).items()
-=======
-    told = dict(book.runs["0000"]["facts"])
-    assert told.pop("validation/accuracy") == trial.value
-    assert told.items() <= trial.user_attrs.items()
->>>>>>> left
     assert trial.value == trial.intermediate_values[3] == book.runs["0000"]["epochs"][-1].validation_accuracy
 
 
