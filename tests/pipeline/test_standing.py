@@ -14,8 +14,9 @@ import pipeline
 from mlpsweep import __version__
 from pipeline.__main__ import DOORS
 from pipeline.compose import plan
-from pipeline.door import PACKAGES, Door
+from pipeline.door import Door
 from pipeline.flags import parse
+from pipeline.standing import PACKAGES
 from tests.pipeline.doors import PATHS, ROOT, TINY, door, own_environment, tracked, tree
 from tests.pipeline.terminals import in_terminal, plain_lines
 from tests.unit.test_dependencies import imported
