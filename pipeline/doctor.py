@@ -25,7 +25,7 @@ def run(settings: DoctorJob, context: Context) -> None:
     project = Project.here(paths.artifacts, (paths.raw, paths.prepared), settings.tracking, settings.search.storage)
     treated = examine(project, fix=settings.fix)
     if treated:
-        show(findings_table(treated))
+        show(findings_table(treated), piped=80)  # its cells are sentences, which are read
     n_fixed, n_left = sum(one.is_fixed for one in treated), sum(one.remains for one in treated)
     if n_left:
         n_mendable = sum(one.remains and one.finding.mend is not None for one in treated)

@@ -31,7 +31,7 @@ from mlpsweep.schema import Settings
 from mlpsweep.tables import counted
 from pipeline.folders import new_folder
 from pipeline.process import Terminated, end_in_order, outlive_readers
-from pipeline.standing import from_project, go_to_project, meant
+from pipeline.standing import PACKAGES, from_project, go_to_project, meant, no_environment
 
 if TYPE_CHECKING:
     from pipeline.compose import Job
@@ -45,11 +45,6 @@ ERROR = "error: "
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
 # What asks for tracebacks; the second one speaks for the user while Hydra is made to raise instead of to print.
 FULL_ERROR, ASKED = "HYDRA_FULL_ERROR", "MLPSWEEP_FULL_ERROR"
-# Packages of other people that src/ and pipeline/ import.
-PACKAGES = frozenset(
-    {"hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "rich", "scipy",
-     "sklearn", "sqlalchemy", "threadpoolctl", "yaml"}
-)  # fmt: skip
 # Errors of the environment, such as a full disk or missing permissions: exit code 4, not bugs.
 NO_ROOM = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
@@ -217,7 +212,7 @@ def guarded(work: Callable[[], object], where: str = "") -> Outcome:
     except KeyboardInterrupt as error:
         return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",), "interrupted")
     except ModuleNotFoundError as error:
-        return _fault(_no_environment(error), where) if error.name in PACKAGES else _bug(error, where)
+        return _fault(no_environment(error), where) if error.name in PACKAGES else _bug(error, where)
     except Exception as error:  # noqa: BLE001 - a bug
         return _bug(error, where)
     return Outcome(0)
@@ -237,13 +232,6 @@ def _storage_error(error: OSError) -> StorageError:
     return translated
 
 
-def _no_environment(error: ModuleNotFoundError) -> SettingsError:
-    return SettingsError(
-        f"environment: {sys.executable} has no package {error.name}; expected the project's own environment. "
-        "Run `make setup`, then `source .venv/bin/activate`"
-    )
-
-
 def _bug(error: Exception, where: str) -> Outcome:
     sys.stderr.write(hide_passwords(where) and f"{hide_passwords(where)}\n")
     sys.stderr.write(hide_passwords(traceback.format_exc()))
@@ -253,13 +241,7 @@ def _bug(error: Exception, where: str) -> Outcome:
 def asked(door: Door, words: Sequence[str], here: Path | None = None) -> Callable[[], object]:
     """Return the work that a command line asks for; all of it is checked, and nothing has been touched yet.
 
-    Parameters
-    ----------
-    door : Door
-    words : sequence of str
-        The command line.
-    here : Path or None
-        Folder in which it was typed, if that is not the current one.
+    ``here`` is the folder in which it was typed, if that is not the current one.
 
     Raises
     ------

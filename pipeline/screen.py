@@ -13,10 +13,10 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def show(table: Table, *notes: str) -> None:
-    """Print a table and sentences below it."""
-    room = width()
-    is_bold = room is not None and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def show(table: Table, *notes: str, piped: int | None = None) -> None:
+    """Print a table and sentences below it; where there is no terminal, in so many columns if they are given."""
+    room = width() or piped
+    is_bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     sys.stdout.write(table.to_text(room, is_bold=is_bold))
     sys.stdout.writelines(f"{line}\n" for note in notes for line in wrapped(note, room))
 

@@ -1,10 +1,13 @@
-"""Where a command is typed: the project above that folder, and what the user's relative paths mean there."""
+"""Where a command is typed: its environment, the project above that folder, what relative paths mean there."""
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+from mlpsweep.errors import SettingsError
 
 MARKS: Final = ("dvc.yaml", "conf/train.yaml")
 """Files that tell the folder of a project."""
@@ -19,6 +22,21 @@ PATHS: Final = frozenset(
 DATABASES: Final = frozenset({"tracking.uri", "search.storage"})
 SQLITE: Final = "sqlite:///"
 MIRROR: Final = re.compile(r"[A-Z0-9_]+_MIRROR")
+
+
+PACKAGES: Final = frozenset(
+    {"hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "rich", "scipy",
+     "sklearn", "sqlalchemy", "threadpoolctl", "yaml"}
+)  # fmt: skip
+"""Packages of other people that ``src/`` and ``pipeline/`` import."""
+
+
+def no_environment(error: ModuleNotFoundError) -> SettingsError:
+    """Return what to tell where one of them is not installed."""
+    return SettingsError(
+        f"environment: {sys.executable} has no package {error.name}; expected the project's own environment. "
+        "Run `make setup`, then `source .venv/bin/activate`"
+    )
 
 
 def go_to_project() -> Path | None:

@@ -14,8 +14,9 @@ import pipeline
 from mlpsweep import __version__
 from pipeline.__main__ import DOORS
 from pipeline.compose import plan
-from pipeline.door import PACKAGES, Door
+from pipeline.door import Door
 from pipeline.flags import parse
+from pipeline.standing import PACKAGES
 from tests.pipeline.doors import PATHS, ROOT, TINY, door, own_environment, tracked, tree
 from tests.pipeline.terminals import in_terminal, plain_lines
 from tests.unit.test_dependencies import imported
@@ -39,12 +40,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "notes/deep").mkdir(parents=True)
     done = door(root / "notes/deep", "train", *TINY, "output_dir=mine model")
     assert (done.returncode, done.stdout.splitlines()[1].partition("  ")[0]) == (0, "mine model"), done.stderr
+    assert {path.name for path in root.iterdir()} == {"conf", "data", "dvc.yaml", "mlflow.db", "mlruns", "notes"}
     return root
 
 
 @pytest.mark.slow
 def test_in_a_sub_folder_stores_are_the_projects_and_typed_paths_the_users(project: Path) -> None:
-    assert {path.name for path in project.iterdir()} == {"conf", "data", "dvc.yaml", "mlflow.db", "mlruns", "notes"}
     assert (project / "notes/deep/mine model/model.npz").is_file()
     deep = project / "notes/deep"
     for words, said in (
@@ -53,7 +54,8 @@ def test_in_a_sub_folder_stores_are_the_projects_and_typed_paths_the_users(proje
     ):
         done = door(deep, *words)
         assert (done.returncode, said in done.stdout) == (0, True), done.stderr
-    assert tracked(project, "select count(*) from runs") == [(1,)]
+    (model,) = tracked(project, "select run_uuid from tags where key = 'verified'")
+    assert model[0] in (deep / "mine model.run.json").read_text()
 
 
 @pytest.mark.slow
