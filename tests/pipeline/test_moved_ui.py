@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline.doors import TINY, door, mlflow_ui, tracked
 
 pytestmark = pytest.mark.slow
-FILES = {"batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz"}
+FILES = {"batches.csv", "config.yaml", "curves.png", "history.csv", "model.npz", "run.json"}
 
 
 def ask(url: str) -> Any:

@@ -25,7 +25,7 @@ from mlpsweep.tables import FORMATS, counted
 from mlpsweep.types import ImageArray, IndexArray
 
 
-def draw_evaluation(evaluation: Evaluation, dataset: Dataset, name: str) -> dict[str, Figure]:
+def draw_evaluation(evaluation: Evaluation, dataset: Dataset, name: str = "") -> dict[str, Figure]:
     """Return every figure of an evaluation by the name of its file.
 
     Parameters
@@ -35,7 +35,7 @@ def draw_evaluation(evaluation: Evaluation, dataset: Dataset, name: str) -> dict
     dataset : Dataset
         Data set loaded with its test split, whose pixels the figures show.
     name : str
-        The model's name, for the titles.
+        The model's name, for the titles; they do without.
 
     Raises
     ------
@@ -56,8 +56,8 @@ def draw_evaluation(evaluation: Evaluation, dataset: Dataset, name: str) -> dict
 
 def evaluated(evaluation: Evaluation, name: str) -> str:
     """Return the title of a figure: the model's name, then data set and accuracy on a line of their own."""
-    accuracy = FORMATS["percent"](evaluation.splits["test"].accuracy)
-    return f"{name}\n{evaluation.title}, test accuracy {accuracy}"
+    title = f"{evaluation.title}, test accuracy {FORMATS['percent'](evaluation.splits['test'].accuracy)}"
+    return f"{name}\n{title}" if name else title
 
 
 def misclassified(

@@ -24,8 +24,11 @@ def training_view(client: "MlflowClient", experiment_id: str) -> str:
 
 
 def where_to_look(client: "MlflowClient", experiment_id: str) -> str:
-    """Return the line that ends a training, a sweep or a search: where its runs are shown, and by which command."""
-    starts = "" if client.tracking_uri.startswith("http") else "`mlflow ui` shows it: "
+    """Return what ends a training, a sweep or a search: by which command its runs are shown, and where.
+
+    The address has a line of its own, which fits 80 columns.
+    """
+    starts = "" if client.tracking_uri.startswith("http") else "`mlflow ui` shows it at\n"
     return f"{starts}{training_view(client, experiment_id)}"
 
 
