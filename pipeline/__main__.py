@@ -6,7 +6,7 @@ from typing import Final
 
 from mlpsweep import __version__
 from mlpsweep.errors import SettingsError
-from pipeline.door import guarded
+from pipeline.outcome import guarded
 from pipeline.screen import width, wrapped
 
 DOORS: Final = (

@@ -5,50 +5,30 @@ answers at once. No door imports another one: what two of them need lies in the 
 """
 
 import contextlib
-import errno
 import importlib
-import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlpsweep import __version__
-from mlpsweep.errors import (
-    DivergenceError,
-    MlpsweepError,
-    NoResultError,
-    SettingsError,
-    StorageError,
-    hide_passwords,
-    reason_of,
-)
-from mlpsweep.files import FOLDER_WANTED, read_json
+from mlpsweep.errors import NoResultError, SettingsError, hide_passwords
+from mlpsweep.files import read_json
 from mlpsweep.schema import Settings
 from mlpsweep.tables import counted
 from pipeline.folders import new_folder
-from pipeline.process import Terminated, end_in_order, outlive_readers
-from pipeline.standing import PACKAGES, from_project, go_to_project, meant, no_environment
+from pipeline.outcome import KILLED, NOT_BEGUN, SEVERITY, Outcome, guarded
+from pipeline.process import end_in_order, outlive_readers
+from pipeline.standing import from_project, go_to_project, meant
 
 if TYPE_CHECKING:
     from pipeline.compose import Job
 
-BUG, LOST, INTERRUPTED, TERMINATED = 1, 5, 130, 143
-# Exit codes, worst first: a multirun ends with the worst one of its jobs.
-SEVERITY = (BUG, INTERRUPTED, TERMINATED, 4, 3, 2, LOST, 0)
 OUTCOME = "outcome.json"
-ERROR = "error: "
 # Environment variable with the id of the parent run; trainings in any process become that run's children.
 PARENT = "MLPSWEEP_PARENT_RUN_ID"
-# What asks for tracebacks; the second one speaks for the user while Hydra is made to raise instead of to print.
-FULL_ERROR, ASKED = "HYDRA_FULL_ERROR", "MLPSWEEP_FULL_ERROR"
-# Errors of the environment, such as a full disk or missing permissions: exit code 4, not bugs.
-NO_ROOM = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,21 +91,6 @@ class Door:
     writes_folder: bool = False
     shares_folder: bool = False
     examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one job ended: its exit code, one message per fault, and a word for a table."""
-
-    exit_code: int
-    messages: tuple[str, ...] = ()
-    word: str = "done"
-
-
-KILLED = Outcome(LOST, ("the job ended without a word: killed, perhaps out of memory. Run it alone to see.",), "killed")
-NOT_BEGUN = Outcome(
-    LOST, ("the job never began: the sweep ended before its turn. Run it alone, or the sweep again.",), "not begun"
-)
 
 
 @dataclass(frozen=True)
@@ -194,50 +159,6 @@ def enter(module: str) -> NoReturn:
     sys.exit(guarded(work).exit_code)
 
 
-def guarded(work: Callable[[], object], where: str = "") -> Outcome:
-    """Run ``work`` and return how it ended; the one place where exceptions become messages and codes.
-
-    Parameters
-    ----------
-    work : callable
-    where : str
-        What the messages on stderr begin with, such as the job of a sweep.
-    """
-    try:
-        work()
-    except MlpsweepError as error:
-        return _fault(error, where)
-    except OSError as error:
-        return _fault(_storage_error(error), where) if error.errno in NO_ROOM else _bug(error, where)
-    except KeyboardInterrupt as error:
-        return Outcome(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, ("interrupted",), "interrupted")
-    except ModuleNotFoundError as error:
-        return _fault(no_environment(error), where) if error.name in PACKAGES else _bug(error, where)
-    except Exception as error:  # noqa: BLE001 - a bug
-        return _bug(error, where)
-    return Outcome(0)
-
-
-def _fault(error: MlpsweepError, where: str) -> Outcome:
-    messages = tuple(map(hide_passwords, error.messages))
-    sys.stderr.write("".join(f"{ERROR}{hide_passwords(where)}{message}\n" for message in messages))
-    if os.environ.get(ASKED, os.environ.get(FULL_ERROR)) == "1":
-        traceback.print_exception(error)
-    return Outcome(error.exit_code, messages, "diverged" if isinstance(error, DivergenceError) else "failed")
-
-
-def _storage_error(error: OSError) -> StorageError:
-    translated = StorageError(f"{error.filename or 'storage'}: {reason_of(error)}; expected {FOLDER_WANTED}.")
-    translated.__cause__ = error
-    return translated
-
-
-def _bug(error: Exception, where: str) -> Outcome:
-    sys.stderr.write(hide_passwords(where) and f"{hide_passwords(where)}\n")
-    sys.stderr.write(hide_passwords(traceback.format_exc()))
-    return Outcome(BUG, (hide_passwords(f"{type(error).__name__}: {error}"),), "failed")
-
-
 def asked(door: Door, words: Sequence[str], here: Path | None = None) -> Callable[[], object]:
     """Return the work that a command line asks for; all of it is checked, and nothing has been touched yet.
 
@@ -272,12 +193,10 @@ def asked(door: Door, words: Sequence[str], here: Path | None = None) -> Callabl
         return lambda: answer(door, [*passed_on(args), *planned.words])
     if door.writes_folder:
         refuse_foreign(planned.jobs, multirun=args.multirun)
-    if not args.multirun:
-        return lambda: _run(door, planned.jobs[0])
-    if not door.shares_folder and any(job.settings.output_dir for job in planned.jobs):
+    if args.multirun and not door.shares_folder and any(job.settings.output_dir for job in planned.jobs):
         n_jobs = counted(len(planned.jobs), "job")
         raise SettingsError(f"output_dir: one folder for {n_jobs}. Leave it out with -m: each job gets its own")
-    return lambda: launch(door, planned, args)
+    return (lambda: launch(door, planned, args)) if args.multirun else (lambda: _run(door, planned.jobs[0]))
 
 
 def _about(door: Door, words: Sequence[str]) -> str:

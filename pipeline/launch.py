@@ -18,21 +18,10 @@ from mlpsweep.config import load
 from mlpsweep.errors import MlpsweepError, SettingsError
 from mlpsweep.files import write_json
 from pipeline.compose import CONF, NONE_OF_A_GROUP, Plan, named, quoted
-from pipeline.door import (
-    ASKED,
-    ERROR,
-    FULL_ERROR,
-    INTERRUPTED,
-    NO_ROOM,
-    OUTCOME,
-    TERMINATED,
-    Context,
-    Door,
-    Sweep,
-    guarded,
-)
+from pipeline.door import OUTCOME, Context, Door, Sweep
 from pipeline.flags import passed_on
 from pipeline.folders import new_folder
+from pipeline.outcome import ASKED, ERROR, FULL_ERROR, INTERRUPTED, NO_ROOM, TERMINATED, guarded
 from pipeline.process import Terminated, end_in_order
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpsweep.files import write_atomic
-from pipeline.door import BUG, ERROR, LOST, PARENT, SEVERITY, TERMINATED, Context, Door, JobsFailed, Outcome, enter
+from pipeline.door import PARENT, Context, Door, JobsFailed, enter
+from pipeline.outcome import BUG, ERROR, LOST, SEVERITY, TERMINATED, Outcome
 from pipeline.settings import RecipesJob, TrainJob
 
 if TYPE_CHECKING:

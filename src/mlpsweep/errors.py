@@ -13,7 +13,7 @@
         └── DivergenceError              non-finite loss
 
 A message reads *where: what is wrong, with the value; what was expected. How to put it right.*
-The one handler is in ``pipeline/door.py``.
+The one handler is in ``pipeline/outcome.py``.
 """
 
 import re

@@ -12,7 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from pipeline.door import asked, guarded
+from pipeline.door import asked
+from pipeline.outcome import guarded
 
 # What belongs together stands together; a line takes the first entry of its door, and some of the others.
 TRAIN = (

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.compose import check
-from pipeline.door import Context, guarded
+from pipeline.door import Context
+from pipeline.outcome import guarded
 
 TINY = "data=digits n_epochs=2 hidden_sizes=[8]"
 SEARCH = (

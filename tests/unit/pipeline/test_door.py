@@ -10,7 +10,8 @@ import pytest
 from mlpsweep.errors import DataError, SettingsError
 from mlpsweep.files import write_json
 from pipeline.compose import Job
-from pipeline.door import Outcome, Sweep, asked, enter, guarded
+from pipeline.door import Sweep, asked, enter
+from pipeline.outcome import Outcome, guarded
 from pipeline.train import DOOR
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.door import Outcome
+from pipeline.outcome import Outcome
 from pipeline.recipes import Children
 
 MODULES = {
