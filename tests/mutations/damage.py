@@ -169,7 +169,7 @@ def _in_model(path: Path, draw: random.Random, values: tuple[Any, ...]) -> None:
         parent[key] = value
         arrays["about"] = np.frombuffer(json.dumps(about[""]).encode(), np.uint8)
     else:
-        with np.errstate(over="ignore"), contextlib.suppress(OverflowError):
+        with np.errstate(over="ignore"), contextlib.suppress(OverflowError, ValueError):
             array = arrays[name].copy()
             array.flat[draw.randrange(array.size)] = value
             arrays[name] = array

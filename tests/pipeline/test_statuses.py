@@ -124,5 +124,5 @@ def test_a_job_that_fails_makes_the_sweep_failed_and_no_other(tmp_path: Path) ->
 def test_an_output_folder_below_a_file_is_refused_before_a_run_is_made(tmp_path: Path) -> None:
     (tmp_path / "a_file").write_text("")
     done = door(tmp_path, "train", *TINY, "output_dir=a_file/model")
-    assert (done.returncode, "a_file is a file" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "a_file, which is a file" in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "mlflow.db").exists()

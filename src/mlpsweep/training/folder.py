@@ -117,7 +117,8 @@ class TrainingFolder:
         return self.path / "config.yaml"
 
     @property
-    def _record(self) -> Path:
+    def record_file(self) -> Path:
+        """Path of what is known of the run, beside the folder: it differs between equal trainings."""
         return beside(self.path, ".run.json")
 
     def save(self, result: TrainingResult, settings: TrainSettings, curves: bytes) -> None:
@@ -245,16 +246,16 @@ class TrainingFolder:
         DataFormatError
             If the file is not what :meth:`write_record` writes.
         """
-        if not self._record.exists():
+        if not self.record_file.exists():
             return None
         remedy = "Delete it: the run is found by its run_key then."
         try:
-            return RunRecord.parse(read_json(self._record, remedy))
+            return RunRecord.parse(read_json(self.record_file, remedy))
         except ValueError as error:
             if isinstance(error, DataError):
                 raise
-            raise DataFormatError(f"{self._record}: not the record of a run ({error}). {remedy}") from error
+            raise DataFormatError(f"{self.record_file}: not the record of a run ({error}). {remedy}") from error
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record beside the folder; unknown values are left out."""
-        write_json(self._record, record.told())
+        write_json(self.record_file, record.told())

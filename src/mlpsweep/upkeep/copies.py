@@ -18,7 +18,7 @@ from mlpsweep.tracking.project import project_tags
 from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import INCOMPLETE, REASON
 from mlpsweep.tracking.store import PARENT_TAG, open_store
-from mlpsweep.tracking.training_runs import run_of
+from mlpsweep.tracking.training_runs import RECORD, log_record, run_of
 from mlpsweep.tracking.trial_record import NAME, TrialRecord, files_of
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.model import Model
@@ -73,7 +73,7 @@ def missing_trainings(project: Project) -> Iterator[Finding]:
                 mend = functools.partial(_restore, project, folder)
                 yield Finding(MISSING, place, "the store has no run of this training", RESTORED, mend)
         elif runs and run.info.lifecycle_stage == "active" and not is_at_work(run, project.root):
-            files = [file for file in folder.outputs if file.exists()]
+            files = [file for file in (*folder.outputs, folder.record_file) if file.exists()]
             # A run that took an equal training's outputs has no model of its own.
             weights = None if record and record.reused_from else folder.weights
             yield from _incomplete(runs, run, folder, files, "FINISHED", place, weights=weights)
@@ -126,7 +126,12 @@ def _lack(
         missing = missing_points(runs.client, run_id, points)
         model = weights if weights and lacks_model(runs.client, run) else None
     has_end = run.info.status == status and INCOMPLETE not in run.data.tags
-    return Lack(tuple(missing), tuple(file for file in files if file.name not in there), model, has_end)
+    return Lack(tuple(missing), tuple(file for file in files if _stored_as(file) not in there), model, has_end)
+
+
+def _stored_as(file: Path) -> str:
+    """Return a file's name in its run: a training's record lies beside the folder, named after it."""
+    return RECORD if file.name.endswith(f".{RECORD}") else file.name
 
 
 def _send(runs: Runs, run_id: str, lack: Lack, status: str, reason: str | None, tags: Mapping[str, str]) -> None:
@@ -135,7 +140,10 @@ def _send(runs: Runs, run_id: str, lack: Lack, status: str, reason: str | None, 
     with answered(runs.where):
         send_points(client, run_id, list(lack.points))
         for file in lack.files:
-            client.log_artifact(run_id, str(file))
+            if _stored_as(file) == file.name:
+                client.log_artifact(run_id, str(file))
+            else:
+                client.log_text(run_id, file.read_text(), _stored_as(file))
         known = client.get_run(run_id)
         if lack.model:
             store_model(client, known, lack.model, Model.load(lack.model))
@@ -159,7 +167,7 @@ def _restore(project: Project, folder: TrainingFolder) -> None:
         if not (record and record.reused_from):
             log_model(run, folder.weights, model)
         if record:
-            folder.write_record(replace(record, run_id=run.run_id))
+            log_record(run, folder, replace(record, run_id=run.run_id))
 
 
 def _create(project: Project, folder: TrainingFolder, record: TrialRecord) -> None:
