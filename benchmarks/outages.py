@@ -1,6 +1,6 @@
 """What a failing tracking server costs: points and trials in a real `mlflow server` after outages of six kinds.
 
-    python -m benchmarks.outages [--rounds 10] [--seed 0] [--kind "answers cut"] [--short]
+    python -m benchmarks.outages [--rounds 10] [--seed 0] [--kind "answers cut"] [--work search] [--short]
 
 A relay stands before the server and misbehaves for some seconds at a random moment of a training, or of a search.
 Afterwards, and after the doctor, every point of the folder must be in the store, and none twice.
@@ -279,13 +279,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this kind; may be given again")
+    parser.add_argument("--work", choices=("train", "search"), help="only this work")
     parser.add_argument("--short", action="store_true", help="shorter trainings, and a search for two kinds only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root, served(Path(root)) as relay:
         port = relay.open()
         print(f"{'outage':<16}{'work':<8}{'seeds':<10}{'points':>8}{'missing':>9}{'twice':>7}{'s after':>9}  ended")
         for kind in options.kind or KINDS:
-            for work in ("train", "search"):
+            for work in (options.work,) if options.work else ("train", "search"):
                 if work == "search" and options.short and kind != "gone and back":
                     continue
                 outcomes = []
