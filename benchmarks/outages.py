@@ -30,7 +30,9 @@ from mlpsweep.training.folder import TrainingFolder
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TRAIN: Final = ("data=digits", "hidden_sizes=[16]", "learning_rate=0.01", "log_every=20", "activation=relu")
-SEARCH: Final = ("data=digits", "n_epochs=3", "search.n_trials=12", "search.n_workers=2", "winner.n_seeds=1")
+# Rounds share a server, so a trial could be taken from another round's.
+SEARCH: Final = ("data=digits", "n_epochs=3", "search.n_trials=12", "search.n_workers=2", "winner.n_seeds=1",
+                 "search.reuse=false")  # fmt: skip
 LOGGING: Final = "/api/2.0/mlflow/runs/log-batch"
 
 
