@@ -44,6 +44,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "compare": ("sweep=multirun/x", f"run_ids=[{'0a' * 16}]", "metric=test/accuracy", "output_dir=out"),
     "report": ("paths.artifacts=artifacts", "paths.raw=data/raw"),
     "recipes": ("names=[manual_tanh]", "seeds=[0,1]", "n_workers=2", "page=x.md", "output_dir=out", "reuse=false"),
+    "doctor": ("fix=true", "paths.artifacts=artifacts", "tracking.uri=sqlite:///x.db", "search.storage=sqlite:///y.db"),
 }
 FLAGS = (
     ("-m",), ("--multirun",), ("--cfg", "job"), ("--cfg=all",), ("--info",), ("--info", "defaults"), ("--resolve",),
