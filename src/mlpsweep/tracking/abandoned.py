@@ -3,18 +3,18 @@
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from mlpsweep.tracking.endings import INTERRUPTED, STATE, STATUSES
 from mlpsweep.tracking.project import is_running, judging, left_running, note_of, project_id, remove_left
-from mlpsweep.tracking.run import INCOMPLETE, OUTPUTS, REASON
+from mlpsweep.tracking.run import INCOMPLETE, OUTPUTS, REASON, Status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KILLED: Final = "killed"
 """The reason of a run whose process ended without a word."""
-ENDS: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
+ENDS: Final = frozenset(get_args(Status))
 PAGE: Final = 1000
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# What mlpsweep.training.model imports; the whole package would be four times as many files in each run.
+# What mlpsweep.training.model imports; the whole package would be several times as many files in each run.
 CODE = (
     *("__init__.py", "types.py", "errors.py", "files.py", "nn/*.py", "data/__init__.py", "data/batches.py"),
     *(f"training/{name}.py" for name in ("__init__", "arrays", "blas", "measure", "model")),
@@ -79,8 +79,25 @@ def link_metrics(run: Run) -> None:
 
 
 def send_links(run: Run) -> None:
-    """Do now what :func:`link_metrics` does."""
-    _link_metrics(run.client, run.run_id)
+    """Do now what :func:`link_metrics` does; a second time nothing happens."""
+    from mlflow.entities import Metric
+
+    client, run_id = run.client, run.run_id
+    known = client.get_run(run_id)
+    model_id = model_of(known)
+    if model_id is None:
+        return
+    there = {metric.key for metric in client.get_logged_model(model_id).metrics or ()}
+    epoch = known.data.metrics.get("epoch_of_weights")
+    # The message has the times of the points, too: a point of the same time is the same one to the store.
+    latest = (Metric.from_proto(point) for point in known.data.to_proto().metrics)
+    points = [_at(client, run_id, point, epoch) for point in latest if point.key.startswith(SPLITS)]
+    mine = [
+        Metric(point.key, point.value, point.timestamp, point.step, model_id=model_id)
+        for point in points
+        if point.key not in there
+    ]
+    client.log_batch(run_id, metrics=mine)
 
 
 def model_of(run: Any) -> str | None:
@@ -162,25 +179,6 @@ def _note(model: Model) -> str:
         f"Takes pixels as stored, of shape (n, {model.n_features}); gives probabilities of shape (n, "
         f"{model.n_classes}). {model.n_parameters:,} weights and biases."
     )
-
-
-def _link_metrics(client: "MlflowClient", run_id: str) -> None:
-    from mlflow.entities import Metric
-
-    run = client.get_run(run_id)
-    if not (run.outputs and run.outputs.model_outputs):
-        return
-    model = client.get_logged_model(run.outputs.model_outputs[-1].model_id)
-    there, epoch = {metric.key for metric in model.metrics or ()}, run.data.metrics.get("epoch_of_weights")
-    # The message has the times of the points, too: a point of the same time is the same one to the store.
-    latest = (Metric.from_proto(point) for point in run.data.to_proto().metrics)
-    points = [_at(client, run_id, point, epoch) for point in latest if point.key.startswith(SPLITS)]
-    mine = [
-        Metric(point.key, point.value, point.timestamp, point.step, model_id=model.model_id)
-        for point in points
-        if point.key not in there
-    ]
-    client.log_batch(run_id, metrics=mine)
 
 
 def _at(client: "MlflowClient", run_id: str, latest: "Metric", epoch: float | None) -> "Metric":

@@ -26,7 +26,7 @@ MAX_WAITING: Final = 100_000
 PAUSE_S: Final = 1.0
 """Points wait so long for others, because a request takes some 15 ms whatever it holds."""
 DRAIN_S: Final = 27.0
-"""Longest wait for the store at the end of the work, which is to be over 30 s after a training, with all it takes."""
+"""Longest wait for the store at the end of the work, seconds: a process shall end within 30 s of its training."""
 RETRY_S: Final = (0.2, 5.0)
 """First and longest wait between two attempts; each wait is twice the one before."""
 DOCTOR: Final = "`python -m pipeline.doctor fix=true`"
