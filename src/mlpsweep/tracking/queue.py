@@ -30,9 +30,12 @@ DRAIN_S: Final = 27.0
 RETRY_S: Final = (0.2, 5.0)
 """First and longest wait between two attempts; each wait is twice the one before."""
 DOCTOR: Final = "`python -m pipeline.doctor fix=true`"
-LOCKED: Final = "database is locked"
+CROWDED: Final = ("database is locked", "UNIQUE constraint", "unique constraint")
 PATIENT_TRIES: Final = 3
-"""A SQLite file that is still locked after MLflow's own 20 s is busy, not missing: said after so many tries only."""
+"""A store with too many writers at once is busy, not away: said after so many tries only.
+
+SQLite's file may still be locked after MLflow's own 20 s; of two writers that MLflow lets make the same row, one fails.
+"""
 FINAL: Final = frozenset(
     {
         "INVALID_PARAMETER_VALUE",
@@ -197,7 +200,7 @@ class RecordQueue:
                     continue
                 n_tries += 1
                 task.run.needs_check = self.is_failing = True
-                if LOCKED not in str(error) or n_tries >= PATIENT_TRIES:
+                if n_tries >= PATIENT_TRIES or not any(sign in str(error) for sign in CROWDED):
                     self._tell(f"does not answer ({reason_of(error)}). Nothing stops for it: records wait and follow")
                 with self._changed:
                     self._changed.wait(wait_s)

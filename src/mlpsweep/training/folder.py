@@ -5,12 +5,15 @@ Only this module knows the names of the files. People may edit or damage a file,
 
 import csv
 import dataclasses
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from mlpsweep import config
+from mlpsweep.data.specs import SPECS
 from mlpsweep.errors import DataError, DataFormatError, SettingsError
 from mlpsweep.files import beside, read_json, read_text, write_atomic, write_json
 from mlpsweep.settings import TrainSettings
@@ -21,6 +24,33 @@ from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
 
 REMEDY: Final = "Name a folder that `python -m pipeline.train` wrote, or train it again."
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value in SPECS
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _is_origin(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and isinstance(value.get("study"), str) and isinstance(value.get("trial"), int | None)
+    )
+
+
+TOLD: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
+    {
+        "dataset": _is_name,
+        "stands_in_for": lambda value: value is None or _is_name(value),
+        "data_digest": _is_digest,
+        "run_key": _is_digest,
+        "settings_digest": lambda value: value is None or _is_digest(value),
+        "origin": lambda value: value is None or _is_origin(value),
+    }
+)
+"""What a model says of itself; one of earlier times says nothing of its settings."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +198,9 @@ class TrainingFolder:
         """
         model, settings = Model.load(self.weights), self.settings()
         told = model.metadata
-        if lost := [name for name in ("dataset", "data_digest", "run_key") if not isinstance(told.get(name), str)]:
-            raise DataFormatError(f"{self.weights}: the model does not say its {', '.join(lost)}. {REMEDY}")
+        if lost := [name for name, fits in TOLD.items() if not fits(told.get(name))]:
+            shown = ", ".join(f"{name} {str(told.get(name))[:40]!r}" for name in lost)
+            raise DataFormatError(f"{self.weights}: the model says {shown}, which no training wrote. {REMEDY}")
         stated = model.metadata.get("settings_digest")
         if stated not in (None, settings_digest(settings)):
             raise DataError(

@@ -188,6 +188,30 @@ def test_a_record_that_the_store_refuses_for_good_holds_up_no_other(capsys: pyte
     assert "refuses a record (Changing param values" in capsys.readouterr().err
 
 
+CROWDED = [
+    "(sqlite3.OperationalError) database is locked",
+    "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest",
+    'duplicate key value violates unique constraint "dataset_pk"',
+]
+
+
+@pytest.mark.parametrize("message", CROWDED)
+@pytest.mark.parametrize(("n_failures", "n_told"), [(1, 0), (2, 0), (3, 1)])
+def test_writers_that_meet_are_no_reason_to_warn(
+    message: str, n_failures: int, n_told: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue, run = made(Store())
+    left = [MlflowException(message)] * n_failures
+
+    def crowded() -> None:
+        if left:
+            raise left.pop()
+
+    queue.put(run, crowded)
+    assert (queue.drain(5.0), left) == (0, [])
+    assert capsys.readouterr().err.count("warning:") == n_told
+
+
 def test_a_bug_of_ours_is_raised_where_the_user_looks() -> None:
     queue, run = made(Store())
     queue.put(run, lambda: 1 + "1")  # type: ignore[operator]
