@@ -190,6 +190,10 @@ CASES: dict[str, Case] = {
         OPTUNA, sql("UPDATE trial_params SET param_value = 99 WHERE param_name = 'learning_rate'"), SEARCH, 4),
     "optuna.db: a choice that is none": (
         OPTUNA, sql("UPDATE trial_params SET param_value = 99 WHERE param_name = 'activation'"), SEARCH, 4),
+    "optuna.db: a width missing": (
+        OPTUNA, sql("DELETE FROM trial_params WHERE param_name = 'hidden_sizes.1'"), SEARCH, 4),
+    "optuna.db: an activation missing": (
+        OPTUNA, sql("DELETE FROM trial_params WHERE param_name = 'activation'"), SEARCH, 4),
     "optuna.db: a fact missing": (
         OPTUNA, sql("DELETE FROM trial_user_attributes WHERE key = 'weights_hash'"), SEARCH, 4),
     "optuna.db: the loss a list": (

@@ -108,6 +108,14 @@ class Space:
         """Return a configuration with some leaves' values given; leaves that only they bring in lie in the middle."""
         return self.draw(lambda leaf: fixed.get(leaf.name, params.get(leaf.name, leaf.from_unit(0.5))))
 
+    def lacking(self, params: Mapping[str, Any]) -> str | None:
+        """Return the first leaf of a configuration that has no value, or None if all have."""
+        try:
+            self.draw(lambda leaf: params[leaf.name])
+        except KeyError as error:
+            return str(error.args[0])
+        return None
+
     def overrides(self, params: Mapping[str, Any]) -> Overrides:
         """Return the settings that drawn leaves stand for."""
         return {dimension.name: dimension.decode(params) for dimension in self.dimensions}

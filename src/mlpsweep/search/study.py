@@ -169,7 +169,7 @@ class Study:
         trials = [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
         leaves = self.plan.space.leaves()
         for trial in trials:
-            if fault := next(_faults(trial, leaves), None):
+            if fault := next(_faults(trial, leaves, self.plan.space), None):
                 raise StorageError(
                     f"{self.ledger.storage.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
                     "wrote. Put a backup of the file in its place, or take another search.study"
@@ -261,13 +261,16 @@ def _name_for_the_dashboard(storage: RDBStorage, opened: optuna.Study, plan: Pla
     storage.set_study_system_attr(study_id, NOTE_VERSION, 1)
 
 
-def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf]) -> Iterator[str]:
-    """Yield what is strange about a trial: values outside the space, facts that are missing or of another type."""
+def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf], space: Space) -> Iterator[str]:
+    """Yield what is strange about a trial: values outside the space or missing, facts missing or of another type."""
     if not isinstance(trial.number, int):  # SQLite keeps any type in any column
         yield "has a number that is none of a trial"
     for name, value in [*trial.params.items(), *trial.system_attrs.get(ENQUEUED, {}).items()]:
         if name not in leaves or not leaves[name].contains(value):
             yield f"has {name} = {value!r}"
+            return
+    if trial.params and (lost := space.lacking(trial.params)):
+        yield f"has no {lost}"
     if trial.state != TrialState.COMPLETE:
         return
     if not all(map(math.isfinite, trial.values or [math.nan])):
