@@ -127,6 +127,10 @@ def test_a_model_is_registered_if_that_is_asked(evaluated: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "digits-mlp version 1 is the champion: models:/digits-mlp@champion\n" in done.stdout
     assert tracked(evaluated, "select alias, version from registered_model_aliases") == [("champion", 1)]
+    # It was the second evaluation: no point of the first is logged once more.
+    assert tracked(evaluated, "select max(n) from (select count(*) n from metrics group by run_uuid, key, step)") == [
+        (1,)
+    ]
 
 
 def test_a_registry_that_refuses_loses_no_evaluation(evaluated: Path, tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def run_of(store: Store, folder: TrainingFolder, model: Model, settings: TrainSe
     known = store.open_run(record.run_id) if record else None
     found = known or store.find_finished({"run_key": key})
     if found:
+        found.handle.needs_check = True  # an earlier evaluation may have logged the same points
         return found
     tags = {"run_key": key, "restored": "true", **lineage.source("pipeline"), **lineage.origin()}
     params = lineage.params(settings, model.n_parameters)
