@@ -44,12 +44,13 @@ be read wrong. Another setting may be added with the value that it had before it
 COMMIT, DIRTY = "mlflow.source.git.commit", "git_dirty"
 SHOWN: Final = (COMMIT, DIRTY)
 """Facts of a run's making that are tags of it, too."""
+MAX_CHOSEN_SEED: Final = 10_000
 NOTE: Final = "mlflow.note.content"
 """The tag that MLflow's page shows as a run's description, in Markdown."""
 
 
 def run_name(settings: TrainSettings) -> str:
-    """Return a name a person can read.
+    """Return a name a person can read; a seed is in it if somebody may have chosen it, not one that a search derived.
 
     Examples
     --------
@@ -59,7 +60,8 @@ def run_name(settings: TrainSettings) -> str:
     sizes = "-".join(map(str, settings.hidden_sizes)) or "no hidden layer"
     decay = f" l2={settings.l2_lambda:.2g}" if settings.l2_lambda else ""
     optimizer = "" if settings.optimizer.name == "sgd" else f" {settings.optimizer.name}"
-    return f"{activation} {sizes} lr={settings.learning_rate:.3g}{decay}{optimizer}"
+    seed = f" seed={settings.seed}" if 0 < settings.seed < MAX_CHOSEN_SEED else ""
+    return f"{activation} {sizes} lr={settings.learning_rate:.3g}{decay}{optimizer}{seed}"
 
 
 def params(settings: TrainSettings, n_parameters: int) -> dict[str, Any]:

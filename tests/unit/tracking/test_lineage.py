@@ -15,6 +15,8 @@ DATA = DataSettings.named("digits")
         ({"l2_lambda": 0.0668564}, "sigmoid 500-250-100 lr=0.01 l2=0.067"),
         ({"activation": ("relu", "tanh"), "hidden_sizes": (4, 2)}, "relu+tanh 4-2 lr=0.01"),
         ({"hidden_sizes": ()}, "linear no hidden layer lr=0.01"),
+        ({"seed": 2}, "sigmoid 500-250-100 lr=0.01 seed=2"),
+        ({"seed": 2837432001}, "sigmoid 500-250-100 lr=0.01"),
     ],
 )
 def test_a_name_is_short(words: dict[str, object], name: str) -> None:
