@@ -264,6 +264,10 @@ def test_locks_that_nobody_holds_are_removed(project: Path) -> None:
         (study / name).parent.mkdir(parents=True, exist_ok=True)
         (study / name).touch()
     (project / "mlruns/.running" / ("c" * 32)).touch()
+    for number in range(4):
+        (study / f"workers/{number}.lock").touch()
+    code, table, _ = doctor(project)
+    assert (code, table.count("5 in mlruns/"), table.count("lock of")) == (5, 1, 3)
     code, table, _ = doctor(project, "fix=true")
     assert code == 5  # the folder itself belongs to no study: a person has to decide
     assert table.count("fixed") == 3

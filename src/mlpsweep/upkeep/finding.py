@@ -7,6 +7,7 @@ from typing import Final
 from mlpsweep.tables import Column, Table
 
 FIX: Final = "python -m pipeline.doctor fix=true"
+MAX_ALIKE: Final = 3
 MISSING, ORPHANED, STALE, MOVED, DAMAGED = "missing", "orphaned", "stale", "moved", "damaged"
 
 
@@ -69,11 +70,16 @@ class Treated:
 
 
 def findings_table(treated: Sequence[Treated]) -> Table:
-    """Return a row for each finding."""
+    """Return a row for each finding; more than three equal ones in a folder share a row."""
     titles = {"state": "", "place": "where", "what": "what", "outcome": "remedy"}
     columns = tuple(Column(key, title, leaves=0) for key, title in titles.items())
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for one in treated:
+        folder, _, _ = one.finding.place.rpartition("/")
+        groups.setdefault((folder, one.finding.state, one.finding.what, one.outcome), []).append(one.finding.place)
     rows = tuple(
-        {"state": t.finding.state, "place": t.finding.place, "what": t.finding.what, "outcome": t.outcome}
-        for t in treated
+        {"state": state, "place": place, "what": what, "outcome": outcome}
+        for (folder, state, what, outcome), places in groups.items()
+        for place in (places if len(places) <= MAX_ALIKE else [f"{len(places)} in {folder or '.'}/"])
     )
     return Table("What is not as it should be", columns, rows)
