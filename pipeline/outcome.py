@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlpsweep.errors import DivergenceError, MlpsweepError, StorageError, hide_passwords, reason_of
+from mlpsweep.errors import DivergenceError, MlpsweepError, StorageError, hide_passwords, readable, reason_of
 from mlpsweep.files import FOLDER_WANTED
 from pipeline.process import Terminated
 from pipeline.standing import PACKAGES, no_environment
@@ -64,7 +64,7 @@ def guarded(work: Callable[[], object], where: str = "") -> Outcome:
 
 
 def _fault(error: MlpsweepError, where: str) -> Outcome:
-    messages = tuple(map(hide_passwords, error.messages))
+    messages = tuple(readable(hide_passwords(message)) for message in error.messages)
     sys.stderr.write("".join(f"{ERROR}{hide_passwords(where)}{message}\n" for message in messages))
     if os.environ.get(ASKED, os.environ.get(FULL_ERROR)) == "1":
         traceback.print_exception(error)

@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 
 from mlpsweep import rules
+from mlpsweep.errors import quoted
 from mlpsweep.rules import Rule
 
 # Groups whose files are deltas over everything: none, one or several of them may be chosen.
@@ -85,7 +86,7 @@ def _refused_of_hydra(override: Override) -> Iterator[str]:
         value = override.value()
         # Hydra takes numbers for texts there.
         if not _fits(rule, value) and not _fits(rule, str(value)):
-            yield f"{name}: {value!r} does not fit; expected {rule.expected}"
+            yield f"{name}: {quoted(value)} does not fit; expected {rule.expected}"
 
 
 def _fits(rule: Rule, value: Any) -> bool:

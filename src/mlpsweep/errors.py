@@ -103,6 +103,9 @@ class DivergenceError(NoResultError):
         return DivergenceError, (self.epoch, self.update, self.learning_rate, self.loss)
 
 
+MAX_QUOTED: Final = 120
+MAX_WORD: Final = 1000
+"""Longer than most paths."""
 _LOGIN: Final = re.compile(r"://\S*@")
 _PARAMETER: Final = re.compile(r"(?<=[?&;])([^\s?&;=]+)=([^\s&]*)")
 _SECRET: Final = re.compile(r"pass|pwd|token|secret|auth|cred|key|sig|odbc_connect", re.IGNORECASE)
@@ -130,6 +133,29 @@ def hide_parameters(text: str) -> str:
         return f"{found[1]}=***" if _SECRET.search(unquote(found[1])) else found[0]
 
     return _PASSWORD.sub(r"\1=***", _PARAMETER.sub(hidden, text))
+
+
+def quoted(value: object) -> str:
+    """Return a value as a message shows it: as Python writes it, with the middle of a long one left out.
+
+    Examples
+    --------
+    >>> quoted("rleu")
+    "'rleu'"
+    """
+    try:
+        return _cut(repr(value), MAX_QUOTED)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return f"{type(value).__name__} of many digits"
+
+
+def readable(message: str) -> str:
+    """Return a message whose words no person would read to their end, such as numbers of a thousand digits, are cut."""
+    return re.sub(rf"\S{{{MAX_WORD},}}", lambda found: _cut(found[0], MAX_QUOTED), message)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 20]} ... {text[-15:]}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -40,7 +40,10 @@ def real(expected: str, fits: Callable[[float], bool]) -> Rule:
     def parse(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             _reject(value)
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond all floats
+            _reject(value)
         return number if math.isfinite(number) and fits(number) else _reject(value)
 
     return Rule(f"a finite number {expected}", parse)

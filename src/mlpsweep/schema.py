@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass
 from typing import Any, ClassVar, Self
 
-from mlpsweep.errors import SettingsError
+from mlpsweep.errors import SettingsError, quoted
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -94,7 +94,7 @@ class Settings:
                 rule = field.metadata["rule"]
                 hint = nearest(value, rule.choices) if isinstance(value, str) else ""
                 faults.append(
-                    f"{where}: {value!r} does not fit; expected {rule.expected}{hint}. "
+                    f"{where}: {quoted(value)} does not fit; expected {rule.expected}{hint}. "
                     f"Example: {where}={field.metadata['example']}"
                 )
         return parsed, faults
@@ -115,7 +115,9 @@ def _group(field: dataclasses.Field[Any], where: str) -> Callable[[Any], Setting
         if isinstance(value, kind):
             return value
         if not isinstance(value, Mapping):
-            raise SettingsError(f"{where}: {value!r} is not a group of settings; choose a file of conf/{field.name}/")
+            raise SettingsError(
+                f"{where}: {quoted(value)} is not a group of settings; choose a file of conf/{field.name}/"
+            )
         return kind.select(value, f"{where}.").build(value, f"{where}.")
 
     return parse
@@ -144,6 +146,6 @@ class Family(Settings):
         if not isinstance(name, str) or name not in cls.members:
             known = ", ".join(sorted(cls.members))
             raise SettingsError(
-                f"{path}name: {name!r} is not known; expected one of {known}{nearest(name, cls.members)}"
+                f"{path}name: {quoted(name)} is not known; expected one of {known}{nearest(name, cls.members)}"
             )
         return cls.members[name]

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -257,8 +258,10 @@ def _raw(value: Any) -> Any:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is an amount; true and false are names."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value is an amount; true and false are names, and no integer is beyond all floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
 
 
 def finite(text: str) -> float:

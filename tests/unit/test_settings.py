@@ -1,10 +1,13 @@
 """Settings: each rule, every fault at once, full paths, nearest names."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlpsweep.errors import SettingsError
 from mlpsweep.schema import Family
@@ -23,6 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def values() -> dict[str, Any]:
+    return complete()
+
+
+def complete() -> dict[str, Any]:
     return {
         "activation": "relu", "hidden_sizes": [8, 4],
         "initializer": "he_normal", "init_std": None, "bias_init": "zeros",
@@ -49,6 +56,24 @@ def test_values_get_their_final_types(values: dict[str, Any]) -> None:
 def test_a_group_becomes_the_member_it_names(values: dict[str, Any]) -> None:
     values["optimizer"] = {"name": "momentum", "momentum": 0.5, "nesterov": False}
     assert TrainSettings.build(values).optimizer == MomentumSettings(name="momentum", momentum=0.5, nesterov=False)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=200) | st.integers(-(10**400), 10**400)
+    | st.sampled_from([10**400, -(10**400), 2**63, 1e308]),
+    lambda inner: st.lists(inner, max_size=60) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(name=st.sampled_from([field.name for field in fields(TrainSettings)]), odd=ODD)
+def test_any_value_in_any_place_is_taken_or_refused_in_a_line_to_read(name: str, odd: Any) -> None:
+    messages: tuple[str, ...] = ()
+    try:
+        TrainSettings.build({**complete(), name: odd})
+    except SettingsError as error:
+        messages = tuple(error.messages)
+    assert all(name in message and len(message) < 1000 for message in messages)
 
 
 def test_settings_are_frozen(values: dict[str, Any]) -> None:

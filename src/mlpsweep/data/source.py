@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from mlpsweep.errors import ChecksumError, DataError, DataFormatError, SettingsError
+from mlpsweep.errors import ChecksumError, DataError, DataFormatError, SettingsError, quoted
 from mlpsweep.files import read_json, sha256_file, write_json
 from mlpsweep.settings import DATASETS, DataSettings
 
@@ -116,7 +116,7 @@ def files_of(settings: DataSettings) -> Mapping[str, DataFile]:
     for role in ROLES:
         values = settings.files.get(role, {})
         faults += [
-            f"data.files.{role}.{key}: {values.get(key)!r} does not fit; expected {expected}."
+            f"data.files.{role}.{key}: {quoted(values.get(key))} does not fit; expected {expected}."
             for key, (expected, fits) in _FILE_KEYS.items()
             if not fits(values.get(key))
         ]
