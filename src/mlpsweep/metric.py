@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from mlpsweep.tables import FORMATS
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -36,6 +38,10 @@ class Metric:
     def sign(self) -> float:
         """1 if more is better, else -1, so that more ``sign * value`` is better."""
         return 1.0 if self.maximize else -1.0
+
+    def shown(self, value: float) -> str:
+        """Return a value as tables show it."""
+        return FORMATS[self.kind](value)
 
 
 QUANTITIES: Final[Mapping[str, Metric]] = MappingProxyType(

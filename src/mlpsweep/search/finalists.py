@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors
+from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import choose
 from mlpsweep.search.interrupt import Interrupt, PausedError
 from mlpsweep.search.rows import Finalist
@@ -112,7 +113,8 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt) 
     log.close("complete", None, facts)
     study.scores.save(one.run_key, services.score(result.model))
     checkpoints.clear()
-    return f"{name}: {study.plan.metric} {result.objective(study.plan.metric):.4f}"
+    metric = metric_named(study.plan.metric)
+    return f"{name}: {metric.name} {metric.shown(result.objective(metric.name))}"
 
 
 def finalists(study: Study, settings: WinnerSettings, run_key: Callable[[TrainSettings], str]) -> list[Finalist]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlpsweep.errors import StorageError
+from mlpsweep.metric import metric_named
 from mlpsweep.search.study import Study
 from mlpsweep.search.winner import NAMES
 from mlpsweep.tables import Column, Table, counted, duration
@@ -33,7 +34,7 @@ class Row:
     number: int
     state: str
     epoch: int
-    value: float | None
+    value: str
     settings: tuple[tuple[str, str], ...]
 
 
@@ -48,14 +49,14 @@ class Board:
 
     def headline(self, seconds_left: float | None) -> str:
         """Return how many trials are done, which is best, and how long the rest may take."""
-        best = f"best {self.best.value:.4f} (trial {self.best.number})" if self.best else "nothing complete yet"
+        best = f"best {self.best.value} (trial {self.best.number})" if self.best else "nothing complete yet"
         left = "" if seconds_left is None else f", about {duration(seconds_left)} left"
         return f"{self.n_counted} of {counted(self.target, 'trial')}, {best}{left}"
 
 
 def look(study: Study, target: int) -> Board:
     """Return the study as it stands."""
-    rows = []
+    rows, metric = [], metric_named(study.plan.metric)
     for trial in study.trials():
         overrides = study.plan.space.overrides(trial.params) if trial.params else {}
         reported = trial.intermediate_values
@@ -64,7 +65,8 @@ def look(study: Study, target: int) -> Board:
         proposed = tuple((name, _short(overrides[name])) for name in overrides)
         is_reused = trial.value is not None and trial.user_attrs.get("reused_from")
         state = "reused" if is_reused else NAMES[trial.state]
-        rows.append(Row(trial.number, state, max(reported, default=0), value, proposed))
+        text = "" if value is None else metric.shown(value)
+        rows.append(Row(trial.number, state, max(reported, default=0), text, proposed))
     complete = study.complete()
     best = next((row for row in rows if complete and row.number == complete[0].number), None)
     return Board(tuple(rows), len(study.counted()), target, best)
@@ -103,7 +105,9 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
     from rich.live import Live
     from rich.text import Text
 
-    clock, seen = _Clock(), {row.number for row in look(study, target).rows if row.state not in OPEN}
+    clock, seen = _Clock(), set[int]()
+    with contextlib.suppress(StorageError):
+        seen |= {row.number for row in look(study, target).rows if row.state not in OPEN}
     screen = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with screen or contextlib.nullcontext():
         while True:
@@ -148,8 +152,7 @@ class _Clock:
 
 
 def _cells(study: Study, row: Row) -> tuple[str, str, str, str]:
-    value = "" if row.value is None else f"{row.value:.4f}"
-    return str(row.number), row.state, f"{row.epoch}/{study.plan.space.base.total_epochs}", value
+    return str(row.number), row.state, f"{row.epoch}/{study.plan.space.base.total_epochs}", row.value
 
 
 def _short(value: object) -> str:

@@ -12,7 +12,7 @@ from mlpsweep.search.settings import SearchSettings, WinnerSettings
 from mlpsweep.search.space import Params
 from mlpsweep.search.study import Plan
 from mlpsweep.settings import TrainSettings
-from mlpsweep.tables import counted, duration
+from mlpsweep.tables import counted, duration, plain
 
 N_SHOWN = 5
 N_ROWS = 2048
@@ -57,7 +57,9 @@ def preview(
     proposals = list(first_proposals(plan, settings, min(n_trials, N_SHOWN)))
     for number, params in enumerate(proposals):
         overrides = plan.space.overrides(params)
-        yield f"  {number}: " + " ".join(f"{name}={value}" for name, value in overrides.items())
+        yield f"  {number}: " + " ".join(f"{name}={plain(value)}" for name, value in overrides.items())
+    if not n_left:
+        return
     trained = [plan.space.settings(params) for params in proposals]
     mean = sum(epoch_seconds(one) * one.total_epochs for one in trained) / len(trained)
     whole = duration(mean * n_left / settings.n_workers)

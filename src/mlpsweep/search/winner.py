@@ -9,6 +9,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
+from mlpsweep.metric import metric_named
 from mlpsweep.search.ledger import WORKER
 from mlpsweep.search.rows import Finalist, Search, TrialRow
 from mlpsweep.search.study import Study
@@ -59,11 +60,16 @@ def winning_trial(study: Study, finalists: Sequence[Finalist]) -> FrozenTrial:
 def sentence(study: Study, finalists: Sequence[Finalist] = ()) -> str:
     """Return what a person wants to know first: the number of trials, the winner and its value."""
     won = winning_trial(study, finalists)
-    means = [one for one in finalists if one.is_winner and one.spread is not None]
+    shown = metric_named(study.plan.metric).shown
+    assert won.value is not None
+    means = "".join(
+        f", {shown(one.mean)} ± {shown(one.spread)} over {counted(len(one.values), 'seed')}"
+        for one in finalists
+        if one.is_winner and one.spread is not None
+    )
     return (
         f"study {study.name}: {counted(len(study.counted()), 'trial')}; the winner is trial {won.number} with "
-        f"{study.plan.metric} {won.value:.4f}"
-        + "".join(f", {one.mean:.4f} ± {one.spread:.4f} over {counted(len(one.values), 'seed')}" for one in means)
+        f"{study.plan.metric} {shown(won.value)}{means}"
     )
 
 

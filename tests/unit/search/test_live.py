@@ -32,8 +32,9 @@ def test_the_board_tells_what_the_study_holds(study: Study) -> None:
     assert [row.state for row in board.rows] == ["complete"] * 3
     assert (board.n_counted, board.target) == (3, 5)
     assert board.best is not None
-    assert (board.best.number, board.best.value, board.best.epoch) == (best.number, best.value, 3)
-    assert board.headline(60.0) == f"3 of 5 trials, best {best.value:.4f} (trial {best.number}), about 1 min 00 s left"
+    value = f"{100 * best.value:.2f} %"
+    assert (board.best.number, board.best.value, board.best.epoch) == (best.number, value, 3)
+    assert board.headline(60.0) == f"3 of 5 trials, best {value} (trial {best.number}), about 1 min 00 s left"
 
 
 def test_an_empty_study_has_an_empty_board(study: Study) -> None:
@@ -45,7 +46,7 @@ def test_a_trial_under_way_shows_its_last_epoch(study: Study) -> None:
     study.ledger.report(claim, 1, 0.25)  # type: ignore[arg-type]
     study.ledger.report(claim, 2, 0.5)  # type: ignore[arg-type]
     (row,) = look(study, 1).rows
-    assert (row.state, row.epoch, row.value, row.settings) == ("running", 2, 0.5, ())
+    assert (row.state, row.epoch, row.value, row.settings) == ("running", 2, "50.00 %", ())
 
 
 def test_the_table_names_trial_state_epoch_value_and_settings(study: Study) -> None:

@@ -31,7 +31,7 @@ def test_space_size_proposals_and_time_are_told() -> None:
     assert "  activation: sigmoid, tanh, relu" in lines
     assert "  at most 1,000,000 weights and biases" in lines
     assert "first proposals; trial 0 is the published baseline:" in lines
-    assert any(line.startswith("  0: activation=sigmoid l2_lambda=0.0") for line in lines)
+    assert any(line.startswith("  0: activation=sigmoid l2_lambda=0 ") for line in lines)
     assert lines[-1] == "time: about 3 min 00 s with 2 workers, less what pruned trials and reused trainings save"
 
 
@@ -66,5 +66,5 @@ def test_a_study_that_is_there_tells_what_remains_and_none_is_made(tmp_path: Pat
     assert n_counted(make_plan(seed=1), more, tmp_path) == 0
     told = list(preview(plan, few, lambda settings: 1.0, 2))
     assert "there already: 2 trials; 0 trials of 2 to be trained" in told
-    assert told[-1].startswith("time: about 0")
+    assert not told[-1].startswith("time: ")
     assert "there already: 2 trials; 3 trials of 5 to be trained" in preview(plan, more, lambda settings: 1.0, 2)
