@@ -47,6 +47,6 @@ def _limits(evaluation: Evaluation) -> str:
     most = [f"{pair.first} and {pair.second} ({pair.count} times)" for pair in evaluation.confused_pairs[:3]]
     confused = f" It confuses {', '.join(most)} most." if most else ""
     return (
-        f"- **Limits** It knows images like those of {evaluation.title}, of the same size, place and contrast. "
+        f"- **Knows** only images like those of {evaluation.title}, of the same size, place and contrast. "
         f"Of anything else it gives one of its classes, too, and may be sure of it.{confused}"
     )

@@ -12,7 +12,7 @@ def test_a_card_says_what_a_stranger_needs(evaluation: Evaluation, tiny_dataset:
     test = evaluation.splits["test"]
     for words in (
         f"(n, {model.n_features})", f"(n, {model.n_classes})", ", ".join(evaluation.class_names), evaluation.title,
-        f"{100 * test.accuracy:.2f} % of {test.n_samples} test rows", f"{100 * low:.2f}–{100 * high:.2f} %", "Limits",
+        f"{100 * test.accuracy:.2f} % of {test.n_samples} test rows", f"{100 * low:.2f}–{100 * high:.2f} %", "Knows",
     ):  # fmt: skip
         assert words in card
     assert "the search" not in card
