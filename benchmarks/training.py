@@ -5,10 +5,11 @@ meets all alike, and takes medians. ``samples_per_s`` is by the clock; ``samples
 a busy machine distorts least and which is the fairer number at one thread. ``peak_mb`` is what a system needs above its
 imports and the pixels, copies of the data included.
 
-    python -m benchmarks.training [--growth | --pair] [--json FILE] [--rows N] [--rounds N] [--only TEXT]
+    python -m benchmarks.training [--growth | --pair | --averaging] [--json FILE] [--rows N] [--rounds N] [--only TEXT]
 """
 
 import argparse
+import dataclasses
 import importlib
 import json
 import multiprocessing
@@ -126,6 +127,27 @@ def measure_pair(n_rows: int, n_rounds: int) -> None:
     print(f"two processes do {2 * one / two:.2f} times the work of one")
 
 
+def measure_averaging(n_rounds: int) -> None:
+    """Print what ``averaging`` costs: epochs on MNIST without and with it, in turns in this process, one thread."""
+    from mlpsweep import DataSettings, TrainSettings, open_dataset, run_training
+
+    dataset = open_dataset("mnist")
+    base = TrainSettings(data=DataSettings.named("mnist"), activation="relu", n_epochs=3)
+
+    def epoch_s(**changes: Any) -> float:
+        ended: list[float] = []
+        settings = dataclasses.replace(base, **changes)
+        run_training(settings, dataset, on_epoch=lambda record: ended.append(time.process_time()))
+        return ended[1] - ended[0]
+
+    for sizes, batch_size in (((500, 250, 100), 64), ((128,), 64), ((32, 32), 32)):
+        case: dict[str, Any] = {"hidden_sizes": sizes, "batch_size": batch_size}
+        pairs = [(epoch_s(**case), epoch_s(**case, averaging=0.99)) for _ in range(n_rounds)]
+        seconds, share = (statistics.median(values) for values in zip(*((a, b / a - 1) for a, b in pairs), strict=True))
+        shape = f"784-{'-'.join(map(str, sizes))}-10 batch {batch_size}"
+        print(f"{shape}: {seconds:.3f} cpu-s an epoch, averaging {100 * share:+.1f} %", flush=True)
+
+
 def row(case: Case, system: str, n_rows: int, measured: list[tuple[float, float, float]]) -> dict[str, Any]:
     """Return one line of the result."""
     wall, cpu = (statistics.median(times) for times in list(zip(*measured, strict=True))[:2])
@@ -179,7 +201,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="epochs of each system")
     parser.add_argument("--only", default="", help="only cases whose description holds this text")
     parser.add_argument("--pair", action="store_true", help="one process against two at once")
+    parser.add_argument("--averaging", action="store_true", help="an epoch on MNIST with averaged weights and without")
     arguments = parser.parse_args()
+    if arguments.averaging:
+        measure_averaging(arguments.rounds)
+        return
     if arguments.pair:
         measure_pair(arguments.rows, arguments.rounds)
         return

@@ -126,6 +126,7 @@ TEXT = Rule("a text", lambda v: v if isinstance(v, str) and v.strip() else _reje
 HTTPS = matching(r"https://[^\s/]+(/\S*)?", "an https address of a folder")
 ANYTHING = Rule("a value", lambda v: v)
 FRACTION = real(">= 0 and < 1", lambda v: 0 <= v < 1)
+DECAY = real("> 0 and < 1", lambda v: 0 < v < 1)
 
 
 def key(rule: Rule, meaning: str, example: str, *, default: Any = MISSING, identity: bool = True) -> Any:

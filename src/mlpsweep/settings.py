@@ -228,6 +228,9 @@ class TrainSettings(Settings):
     )
     dropout: float = key(rules.FRACTION, "share of hidden units dropped", "0.2", default=0.0)
     input_dropout: float = key(rules.FRACTION, "share of pixels dropped in training", "0.2", default=0.0)
+    averaging: float | None = key(
+        rules.optional(rules.DECAY), "decay of averaged weights, measured before the end", "0.99", default=None
+    )
     patience: int | None = key(
         rules.optional(rules.integer(1, MAX_EPOCHS)), "epochs without gain before stopping", "3", default=None
     )
@@ -273,6 +276,11 @@ class TrainSettings(Settings):
             yield (
                 f"patience: {self.patience} with monitor={self.monitor}; early stopping watches the validation split "
                 "only, because the test split selects nothing. Set monitor=validation or patience=null"
+            )
+        if self.averaging is not None and (self.patience is not None or self.monitor == "none"):
+            yield (
+                f"averaging: {self.averaging:g} with monitor={self.monitor} patience={self.patience}; averaged weights "
+                "are only measured, and tell no best epoch. Set averaging=null, or monitor=validation patience=null"
             )
         if self.monitor == "validation" and self.data.n_validation == 0:
             yield (

@@ -31,10 +31,15 @@ GROUPS: dict[str, type[Family]] = {
 }
 # What must be given: a choice of a file, or null where the command line has to say it.
 GIVEN = {"data", "space", "model_dir"}
-# The search's own budget: it begins with short trials, for which a falling rate is worth most (docs/adr/0007), and it
-# goes on in the same folder each time.
+# The search's own budget: it begins with short trials, for which a falling rate is worth most (docs/adr/0007), judges
+# them by averaged weights (docs/adr/0015), and goes on in the same folder each time.
 OWN = {
-    "search": {"n_epochs": 8, "schedule": plain(ScheduleSettings.members["cosine"]()), "output_dir": "artifacts/search"}
+    "search": {
+        "n_epochs": 8,
+        "averaging": 0.99,
+        "schedule": plain(ScheduleSettings.members["cosine"]()),
+        "output_dir": "artifacts/search",
+    }
 }
 FILES = sorted(file for file in CONF.rglob("*.yaml") if file.parent.name != "recipe")
 

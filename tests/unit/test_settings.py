@@ -34,8 +34,8 @@ def complete() -> dict[str, Any]:
         "activation": "relu", "hidden_sizes": [8, 4],
         "initializer": "he_normal", "init_std": None, "bias_init": "zeros",
         "learning_rate": 1, "l2_lambda": 0.0, "batch_size": 4, "drop_last": False, "shuffle": True, "n_epochs": None,
-        "dropout": 0.0, "patience": None, "monitor": "validation", "monitor_every": None, "log_every": 10, "seed": 0,
-        "threads": 1, "report_cost": False,
+        "dropout": 0.0, "averaging": None, "patience": None, "monitor": "validation", "monitor_every": None,
+        "log_every": 10, "seed": 0, "threads": 1, "report_cost": False,
         "input_dropout": 0.0, "augment": {"name": "none"},
         "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"},
         "data": {
@@ -107,6 +107,9 @@ def test_settings_are_frozen(values: dict[str, Any]) -> None:
         ({"init_std": 0.1}, r"init_std: 0.1 with initializer=he_normal"),
         ({"initializer": "normal"}, r"init_std: None with initializer=normal"),
         ({"patience": 3, "monitor": "test"}, r"patience: 3 with monitor=test"),
+        ({"averaging": 1}, r"averaging: 1 does not fit; expected a finite number > 0 and < 1, or null"),
+        ({"averaging": 0.9, "patience": 3}, r"averaging: 0.9 with monitor=validation patience=3.*averaging=null"),
+        ({"averaging": 0.9, "monitor": "none"}, r"averaging: 0.9 with monitor=none patience=None.*monitor=validation"),
     ],
     ids=str,
 )  # fmt: skip

@@ -20,6 +20,9 @@ _GEMM: Final[Mapping[np.dtype[Any], Callable[..., Any]]] = MappingProxyType(
 _GEMV: Final[Mapping[np.dtype[Any], Callable[..., Any]]] = MappingProxyType(
     {np.dtype(np.float32): blas.sgemv, np.dtype(np.float64): blas.dgemv}
 )
+_AXPY: Final[Mapping[np.dtype[Any], Callable[..., Any]]] = MappingProxyType(
+    {np.dtype(np.float32): blas.saxpy, np.dtype(np.float64): blas.daxpy}
+)
 _DOT: Final[Mapping[np.dtype[Any], Callable[..., float]]] = MappingProxyType(
     {np.dtype(np.float32): blas.sdot, np.dtype(np.float64): blas.ddot}
 )
@@ -65,6 +68,11 @@ def add_column_sums(matrix: FloatArray, scale: float, out: FloatArray) -> None:
     out : ndarray of shape (m,)
     """
     _GEMV[out.dtype](scale, matrix.T, _ones(len(matrix), out.dtype), 1.0, out, overwrite_y=1)
+
+
+def add_scaled(values: FloatArray, scale: float, out: FloatArray) -> None:
+    """Add ``scale * values`` to ``out``, both vectors of one dtype, in place, with SciPy's BLAS."""
+    _AXPY[out.dtype](values, out, a=scale)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from mlpsweep.report.results import ModelResult, ReportData
 from mlpsweep.tables import FORMATS, Column, Table, is_number, varying
 
 CURVES: Final = ("validation/accuracy", "validation/loss", "train/loss")
-NOT_SHOWN: Final = ("data.", "monitor", "log_every", "report_cost", "threads", "output_dir")
+NOT_SHOWN: Final = ("data.", "averaging", "monitor", "log_every", "report_cost", "threads", "output_dir")
 """Beginnings of settings that make no other model, or that other columns tell."""
 
 EXAMPLES: Final = (

@@ -21,8 +21,8 @@ Value = bool | int | float | str | None
 N_LEVELS = 5
 """Points that a grid takes on a range without steps."""
 
-# Not searchable: the search itself sets budget, seed and metric, and the split must be the same for all trials.
-FIXED = frozenset({"seed", "threads", "n_epochs", "monitor", "monitor_every", "log_every", "output_dir"})
+# Not searchable: the search itself sets budget, seed and metric, and all trials must be measured alike.
+FIXED = frozenset({"seed", "threads", "n_epochs", "averaging", "monitor", "monitor_every", "log_every", "output_dir"})
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ def fixed_deltas(
 ) -> dict[str, Any]:
     """Return what the search held fixed and a training would not, as the beginning of the winner's recipe.
 
-    The winner gets the data set's full budget, not a trial's, and learns from the validation rows too.
+    The winner gets the data set's full budget, not a trial's, and learns from the validation rows too; so nothing is
+    measured, and no average of its weights is needed.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def fixed_deltas(
         for group, part in own.items()
         if isinstance(part, dict) and part["name"] != usual[group]["name"]
     }
-    default, left_out = flat(plain(defaults(chosen))), {"n_epochs", *searched}
+    default, left_out = flat(plain(defaults(chosen))), {"n_epochs", "averaging", *searched}
     recipe: dict[str, Any] = {"defaults": [{f"override /{group}": name} for group, name in chosen.items()]}
     for name, value in flat(own).items():
         if name not in left_out and value != default.get(name):

@@ -40,6 +40,8 @@ MAX_NOTE: Final = 2045
 """Characters that it keeps under one key."""
 FACTS: Final = MappingProxyType({"validation/loss": float | int, "weights_hash": str, "run_key": str, "seed": int})
 """What is known of each complete trial, and its type."""
+UNSEEDED: Final = ("seed", "averaging")
+"""Settings that a trial's seed does not depend on: what is only measured leaves the weights as they are."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,9 @@ class Plan:
         return "maximize" if metric_named(self.metric).maximize else "minimize"
 
     def trial_settings(self, params: Mapping[str, Any]) -> TrainSettings:
-        """Return the settings a trial trains with; equal parameters give an equal seed, and so an equal training."""
+        """Return the settings a trial trains with; equal parameters give an equal seed, and so equal weights."""
         settings = self.space.settings(params)
-        identity = {name: value for name, value in identity_of(settings).items() if name != "seed"}
+        identity = {name: value for name, value in identity_of(settings).items() if name not in UNSEEDED}
         return dataclasses.replace(settings, seed=derive_seed(settings.seed, identity))
 
 

@@ -23,6 +23,7 @@ UNLESS_TOLD: Final = MappingProxyType(
         "shuffle": "True",
         "dropout": "0.0",
         "input_dropout": "0.0",
+        "averaging": "None",
         "patience": "None",
         "monitor": "validation",
         "monitor_every": "None",

@@ -70,6 +70,8 @@ class BatchRecord(Measured):
 class EpochRecord(Measured):
     """The figures of one epoch.
 
+    With ``averaging``, the monitored split is measured with the averaged weights in every epoch but the last.
+
     Parameters
     ----------
     epoch : int

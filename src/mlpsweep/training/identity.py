@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -18,16 +19,16 @@ from mlpsweep.training.blas import controller
 
 _PACKAGE: Final = Path(__file__).parents[1]
 NUMERIC_SOURCES: Final = (
-    *(
-        f"nn/{name}.py"
-        for name in ("activations", "dropout", "initializers", "limits", "losses", "network", "optimizers", "products")
-    ),
-    "nn/schedules.py",
+    *(f"nn/{name}.py" for name in ("activations", "averaging", "dropout", "initializers", "limits", "losses")),
+    *(f"nn/{name}.py" for name in ("network", "optimizers", "products", "schedules")),
     *(f"training/{name}.py" for name in ("blas", "measure", "run", "setup", "trainer")),
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset")),
 )
 """Paths, relative to the package, of the files that can change what a training computes; files that only read, write or
 report results are left out."""
+ADDED: Final = MappingProxyType({"averaging": None})
+"""Settings that came after models held a digest of theirs, each with the value that it had before it was one: with that
+value it is left out, so that a digest of earlier times holds."""
 
 
 @functools.cache
@@ -42,13 +43,13 @@ def numeric_sources_digest() -> str:
 
 
 def identity_of(settings: Settings) -> dict[str, Any]:
-    """Return the settings that can change what is learned, resolved: groups as mappings, others left out."""
+    """Return the settings that can change weights or history, resolved: groups as mappings, others left out."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if isinstance(value, Settings):
             values[field.name] = identity_of(value)
-        elif field.metadata.get("identity", True):
+        elif field.metadata.get("identity", True) and ADDED.get(field.name, ...) != value:
             values[field.name] = value
     if isinstance(settings, TrainSettings):
         # Two spellings of one training have one key: a name or a list of it, a number or the data set's budget.

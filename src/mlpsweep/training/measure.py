@@ -19,14 +19,14 @@ class Measurer:
     Parameters
     ----------
     network : Network
-        Its current parameters are used at each call; no unit is dropped.
+        Its current parameters are used at each call; no unit is dropped. It may be replaced by one of the same shape.
     images : ndarray of shape (n_rows, n_features)
     scale, shift : float
         x = pixel * scale + shift.
     """
 
     def __init__(self, network: Network, images: ImageArray | FloatArray, scale: float, shift: float) -> None:
-        self._network = network
+        self.network = network
         self._rows_at_a_time = max(1, min(ROWS_AT_A_TIME, len(images)))
         self._gatherer = Gatherer(images, scale, shift, self._rows_at_a_time, network.params.flat.dtype)
         self._cache = network.allocate(self._rows_at_a_time, trains=False)
@@ -36,7 +36,7 @@ class Measurer:
         for first in range(0, len(rows), self._rows_at_a_time):
             piece = rows[first : first + self._rows_at_a_time]
             cache = tuple(layer.first(len(piece)) for layer in self._cache)
-            yield piece, self._network.forward(self._gatherer.gather(piece), cache)
+            yield piece, self.network.forward(self._gatherer.gather(piece), cache)
 
     def loss_and_accuracy(self, labels: LabelArray, rows: IndexArray) -> tuple[float, float]:
         """Return the mean cross-entropy and the share of right decisions over ``rows``, of which there is at least one.

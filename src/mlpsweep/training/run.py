@@ -60,7 +60,7 @@ class TrainingResult:
         """Return the figures as a line: ``train 94.61 %, validation 94.36 % (loss 0.1950), 2 epochs in 5.6 s``."""
         metrics = self.metrics()
         parts = [
-            f"{split} {100 * metrics[f'{split}/accuracy']:.2f} % (loss {metrics[f'{split}/loss']:.4f})"
+            f"{split} {100 * metrics[f'{split}/accuracy']:.2f} % (loss {metrics[f'{split}/loss']:#.4g})"
             for split in ("train", "validation", "test")
             if f"{split}/accuracy" in metrics
         ]

@@ -12,6 +12,7 @@ from mlpsweep.data.batches import check_rows
 from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import SettingsError
 from mlpsweep.nn.activations import ACTIVATIONS
+from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.network import Network, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
 from mlpsweep.nn.products import multiply_for
@@ -80,7 +81,10 @@ def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> Stat
     activations = tuple(ACTIVATIONS[name] for name in settings.activations)
     network = Network(params, activations, settings.dropout, multiply)
     optimizer = OPTIMIZERS[settings.optimizer.name](params, multiply, **keywords_of(settings.optimizer))
-    return State(network, optimizer, batch_rng, dropout_rng, update=0, records=[], augment_rng=augment_rng)
+    average = None if settings.averaging is None else Average(params, settings.averaging)
+    return State(
+        network, optimizer, batch_rng, dropout_rng, update=0, records=[], augment_rng=augment_rng, average=average
+    )
 
 
 def monitored_split(settings: TrainSettings, dataset: Dataset) -> tuple[str, Split] | None:
@@ -119,6 +123,7 @@ def to_checkpoint(state: State, run_key: str) -> Checkpoint:
     arrays = {"params": state.network.params.flat}
     arrays |= {f"optimizer.{name}": array for name, array in state.optimizer.state.items()}
     arrays |= {} if state.best is None else {"best": state.best}
+    arrays |= {} if state.average is None else {"average": state.average.params.flat}
     return Checkpoint(run_key, len(state.records), values, arrays)
 
 
@@ -134,3 +139,5 @@ def restore(state: State, checkpoint: Checkpoint) -> None:
     for name, array in state.optimizer.state.items():
         array[:] = arrays[f"optimizer.{name}"]
     state.best = arrays.get("best")
+    if state.average is not None:
+        state.average.params.flat[:] = arrays["average"]

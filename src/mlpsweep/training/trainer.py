@@ -1,5 +1,6 @@
 """The training loop: batches in, epoch records out; ``run`` saves checkpoints and passes the records on."""
 
+import dataclasses
 import functools
 import math
 import time
@@ -13,6 +14,7 @@ from mlpsweep.data.augment import Augment
 from mlpsweep.data.batches import Gatherer, iter_batches
 from mlpsweep.data.dataset import Split
 from mlpsweep.errors import DivergenceError
+from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.dropout import draw_mask
 from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax_cross_entropy
 from mlpsweep.nn.network import LayerCache, Network
@@ -81,6 +83,8 @@ class State:
     records : list of EpochRecord
     best : ndarray or None
         Copy of the flat parameters of the best epoch, kept with ``patience`` only.
+    average : Average or None
+        Average of the parameters, which is measured in their place before the last epoch; with ``averaging`` only.
     """
 
     network: Network
@@ -91,6 +95,7 @@ class State:
     records: list[EpochRecord]
     best: FloatArray | None = None
     augment_rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    average: Average | None = None
 
     @property
     def best_epoch(self) -> int:
@@ -244,14 +249,19 @@ class Trainer:
         network.backward(x, cache, grad, optimizer.accept)
         optimizer.finish()
         state.update += 1
+        if state.average is not None and epoch < self.plan.n_epochs:
+            state.average.follow(state.update)
         sums.add(n, loss, penalty, cost or 0.0, n_correct)
         return loss, cost, n_correct
 
     def _measure(self, epoch: int) -> dict[str, float]:
-        """Return loss and accuracy of the monitored split as a record's fields."""
+        """Return loss and accuracy of the monitored split as a record's fields; averaged, before the last epoch."""
         if self.monitored is None or self._measurer is None:
             return {}
-        name, split = self.monitored
+        (name, split), average = self.monitored, self.state.average
+        if average is not None:
+            params = average.params if epoch < self.plan.n_epochs else self.state.network.params
+            self._measurer.network = dataclasses.replace(self.state.network, params=params)
         loss, accuracy = self._measurer.loss_and_accuracy(split.labels, split.rows)
         if not math.isfinite(loss):
             raise self._divergence(epoch, loss)

@@ -35,6 +35,6 @@ def test_a_group_is_chosen_by_its_file_and_only_other_keys_are_written() -> None
     }
 
 
-@pytest.mark.parametrize("change", [{"n_epochs": 2}, {"learning_rate": 0.5}])
-def test_the_budget_of_a_trial_and_searched_settings_are_left_out(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", [{"n_epochs": 2}, {"averaging": 0.99}, {"learning_rate": 0.5}])
+def test_how_trials_are_judged_and_searched_settings_are_left_out(change: dict[str, Any]) -> None:
     assert fixed_deltas(base_settings(**change), defaults, ["learning_rate"]) == BEGINNING

@@ -7,9 +7,11 @@ from typing import Any
 import optuna
 import pytest
 
+from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import SettingsError
 from mlpsweep.search.study import Plan
 from mlpsweep.search.worker import work
+from mlpsweep.training.run import run_training
 from tests.search_lab import CARD, make_plan, make_services, new_study, search_settings
 
 PLAN = make_plan()
@@ -30,12 +32,13 @@ def test_a_plan_has_one_name() -> None:
         make_plan(n_epochs=4),
         make_plan(seed=1),
         make_plan(batch_size=32),
+        make_plan(averaging=0.99),
         make_plan(optimizer={"name": "momentum", "momentum": 0.9, "nesterov": True}),
         make_plan(metric="validation/loss"),
         dataclasses.replace(PLAN, data_digest="e" * 64),
         dataclasses.replace(PLAN, sources_digest="e" * 64),
     ],
-    ids=["space", "bound", "epochs", "seed", "fixed setting", "optimizer", "metric", "data", "sources"],
+    ids=["space", "bound", "epochs", "seed", "fixed setting", "averaging", "optimizer", "metric", "data", "sources"],
 )
 def test_a_plan_that_differs_has_another_name(other: Plan) -> None:
     assert other.name != PLAN.name
@@ -127,6 +130,22 @@ def test_equal_parameters_give_equal_trainings_and_others_another_seed() -> None
     assert PLAN.trial_settings(baseline) == PLAN.trial_settings(dict(baseline))
     assert PLAN.trial_settings(baseline).seed != PLAN.trial_settings(other).seed
     assert PLAN.trial_settings(baseline).seed != make_plan(seed=1).trial_settings(baseline).seed
+
+
+def test_averaged_weights_leave_the_seed_and_the_weights_of_a_trial(tiny_dataset: Dataset) -> None:
+    params = {
+        "activation": "relu",
+        "l2_lambda": 0.01,
+        "learning_rate": 0.2,
+        "hidden_sizes.depth": 1,
+        "hidden_sizes.1": 32,
+    }
+    plain, averaged = (make_plan(averaging=decay).trial_settings(params) for decay in (None, 0.99))
+    assert averaged == dataclasses.replace(plain, averaging=0.99)
+    one, other = (run_training(settings, tiny_dataset) for settings in (plain, averaged))
+    assert other.model.weights_hash == one.model.weights_hash
+    assert other.metrics() == one.metrics()
+    assert other.history[0].metrics() != one.history[0].metrics()
 
 
 def test_the_best_is_the_highest_accuracy_then_the_lowest_loss(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": "momentum", "learning_rate": 0.01, "schedule": "cosine"},
     "adam": {"optimizer": "adam", "learning_rate": 0.003, "dropout": 0.2, "patience": 2},
     "file order": {"shuffle": False, "initializer": "normal", "init_std": 0.3, "bias_init": "weights"},
+    "averaging": {"averaging": 0.9, "optimizer": "momentum", "learning_rate": 0.01},
 }
 each_family = pytest.mark.parametrize("changed", FAMILIES.values(), ids=FAMILIES)
 
@@ -116,7 +117,9 @@ def test_another_settings_checkpoint_is_not_used(
     assert "belongs to run_key" in other.passed_over[0]
 
 
-@pytest.mark.parametrize("changed", [{"log_every": 1}, {"monitor_every": 3}, {"monitor": "none"}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"log_every": 1}, {"monitor_every": 3}, {"monitor": "none"}, {"averaging": 0.9}], ids=str
+)
 def test_what_is_logged_does_not_change_the_bits(
     changed: dict[str, Any], make_settings: MakeSettings, tiny_dataset: Dataset
 ) -> None:

@@ -28,6 +28,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "n_epochs": {"n_epochs": 4},
     "dropout": {"dropout": 0.1},
     "input_dropout": {"input_dropout": 0.1},
+    "averaging": {"averaging": 0.9},
     "patience": {"patience": 2},
     "monitor": {"monitor": "none"},
     "seed": {"seed": 1},
@@ -60,6 +61,11 @@ def test_what_does_not_change_the_bits_leaves_the_key(changed: dict[str, Any], m
 
 def test_every_key_of_the_identity_has_its_case(make_settings: MakeSettings) -> None:
     assert identity_of(make_settings()).keys() - CHANGES.keys() == {"data"}
+
+
+def test_a_setting_that_came_later_leaves_older_digests_as_they_were(make_settings: MakeSettings) -> None:
+    assert "averaging" not in identity_of(make_settings())
+    assert identity_of(make_settings(averaging=0.9))["averaging"] == 0.9
 
 
 def test_other_data_is_another_key(make_settings: MakeSettings) -> None:

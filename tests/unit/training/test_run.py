@@ -10,7 +10,7 @@ import pytest
 from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import DivergenceError, NoResultError, SettingsError, ShapeError
 from mlpsweep.settings import TrainSettings
-from mlpsweep.training.history import EpochRecord
+from mlpsweep.training.history import EpochRecord, History
 from mlpsweep.training.run import run_training
 from mlpsweep.types import IndexArray
 
@@ -99,6 +99,16 @@ def test_only_the_monitored_split_is_measured(monitor: str, make_settings: MakeS
     record = run_training(make_settings(monitor=monitor, n_epochs=1), tiny_dataset).history[0]
     measured = {name.split("/")[0] for name in record.measured()}
     assert measured == {monitor} - {"none"}
+
+
+@pytest.mark.parametrize(("loss", "shown"), [(0.195, "0.1950"), (12.3456, "12.35"), (1.7e28, "1.700e+28")])
+def test_the_line_of_a_training_shows_any_loss_in_short(
+    loss: float, shown: str, make_settings: MakeSettings, tiny_dataset: Dataset
+) -> None:
+    result = run_training(make_settings(n_epochs=1), tiny_dataset)
+    record = dataclasses.replace(result.history[0], train_loss=loss, train_accuracy=0.5, validation_accuracy=None)
+    line = str(dataclasses.replace(result, history=History((record,)), seconds=1.26))
+    assert line == f"train 50.00 % (loss {shown}), 1 epoch in 1.3 s"
 
 
 def test_without_epochs_the_model_is_as_drawn(make_settings: MakeSettings, tiny_dataset: Dataset) -> None:
