@@ -31,6 +31,7 @@ from pipeline.code import refuse_code
 from pipeline.folders import unusable
 from pipeline.limits import impossible
 from pipeline.secrets import refuse_secrets
+from pipeline.spaces import fill_choices
 from pipeline.words import DELTAS, length, parse, refused
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -184,6 +185,7 @@ class _Composer:
             faults += unusable(place, folder)
         except OmegaConfBaseException as error:
             faults.append(f"{place}: {str(error).splitlines()[0]}; expected a folder. Example: {place}=outputs/mine")
+        fill_choices(config, self.options, self._compose)
         try:
             settings = load(config, kind)
         except SettingsError as error:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
@@ -84,16 +84,8 @@ def _refused_of_hydra(override: Override) -> Iterator[str]:
     elif rule := HYDRA_KEYS.get(name):
         value = override.value()
         # Hydra takes numbers for texts there.
-        if not _fits(rule, value) and not _fits(rule, str(value)):
+        if not rule.accepts(value) and not rule.accepts(str(value)):
             yield f"{name}: {value!r} does not fit; expected {rule.expected}"
-
-
-def _fits(rule: Rule, value: Any) -> bool:
-    try:
-        rule.parse(value)
-    except ValueError:
-        return False
-    return True
 
 
 def length(values: RangeSweep) -> float:
