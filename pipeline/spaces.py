@@ -1,7 +1,8 @@
 """The groups of a search space: each choice with what its file of ``conf/`` holds, before the settings are made."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -9,10 +10,16 @@ from omegaconf.errors import OmegaConfBaseException
 from mlpsweep.search.grammar import CHOICE, FAMILIES
 
 
+def has_groups(config: DictConfig) -> bool:
+    """Return whether a configuration has a space with groups in it."""
+    return any(True for _ in _groups(config))
+
+
 def fill_choices(
     config: DictConfig,
+    chosen: Mapping[Any, Any],
     options: Callable[[str], Collection[str]],
-    compose: Callable[[tuple[str, ...]], DictConfig],
+    read: Callable[[str, str], DictConfig],
 ) -> None:
     """Write the values of its file below each choice of a group, except those that the space gives or searches.
 
@@ -20,21 +27,21 @@ def fill_choices(
     ----------
     config : DictConfig
         Composed configuration of a search; modified in place. What is no space is left for its settings to refuse.
+    chosen : mapping
+        The file that is chosen of each group; what the command line says of it holds for that choice, too.
     options : callable
         Returns the names of a group's files.
-    compose : callable
-        Returns the configuration with words such as ``optimizer=adam``.
+    read : callable
+        Returns what a group holds with one of its files chosen.
     """
     for group, choices in _groups(config):
-        # What the command line says of the file it chose holds for that choice, too.
-        chosen = OmegaConf.select(config, f"hydra.runtime.choices.{group}")
         for name, own in list(choices.items()):
             choice = str(name)
             if choice not in options(group) or not CHOICE.fullmatch(choice) or not isinstance(own, DictConfig | None):
                 continue
-            held = config if choice == chosen else compose((f"{group}={choice}",))
+            held = config[group] if choice == chosen.get(group) else read(group, choice)
             with open_dict(choices):
-                choices[name] = OmegaConf.merge(_raw(held[group]), _raw(own))
+                choices[name] = OmegaConf.merge(_raw(held), _raw(own))
 
 
 def _raw(node: DictConfig | None) -> DictConfig:

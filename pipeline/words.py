@@ -5,14 +5,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mlpsweep import rules
 from mlpsweep.rules import Rule
+from mlpsweep.schema import nearest
 
 # Groups whose files are deltas over everything: none, one or several of them may be chosen.
 DELTAS = ("recipe",)
@@ -95,3 +98,26 @@ def length(values: RangeSweep) -> float:
     except (OverflowError, ValueError):
         return math.inf
     return max(0, math.ceil((stop - start) / step)) if step else 0
+
+
+def set_value(config: DictConfig, override: Override) -> Iterator[str]:
+    """Set one value in place; yield a message if there is no such key."""
+    name = override.key_or_group
+    try:
+        if OmegaConf.select(config, name, default=_MISSING) is _MISSING:
+            yield f"{name}: no such setting{nearest(name, _names(config))}. `--help` lists them all"
+            return
+        OmegaConf.update(config, name, override.value(), merge=False)
+    except OmegaConfBaseException as error:
+        yield f"{name}: {str(error).splitlines()[0]}"
+
+
+_MISSING: Any = object()
+
+
+def _names(config: Mapping[Any, Any], path: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        if f"{path}{name}" != "hydra":
+            yield f"{path}{name}"
+            if isinstance(value, DictConfig):
+                yield from _names(value, f"{path}{name}.")

@@ -130,6 +130,23 @@ def test_a_group_is_searched_and_its_winner_rebuilt_bit_by_bit(tmp_path: Path) -
     assert Model.load(tmp_path / "again/model.npz").weights_hash == won["weights_hash"]
 
 
+def test_workers_of_a_launcher_search_the_groups_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "more/optimizer").mkdir(parents=True)
+    (tmp_path / "more/optimizer/heavy.yaml").write_text("name: momentum\nmomentum: 0.97\nnesterov: true\n")
+    (tmp_path / "more/space").mkdir()
+    space = "dimensions: {optimizer: {type: group, choices: {heavy: {}, adam: {}}}}\n"
+    (tmp_path / "more/space/mine.yaml").write_text(space)
+    own = ("space=mine", "optimizer=adam", "optimizer.beta_1=0.5")
+    words = ("--config-dir", "more", *SEARCH[:3], *SEARCH[4:], *own)
+    for more in (["search.n_trials=1"], ["-m", "worker=0,1", "search.n_trials=3", "output_dir=more_trials"]):
+        done = door(tmp_path, "search", *words, *more)
+        assert done.returncode == 0, done.stderr
+    assert tracked(tmp_path, "select count(*) from runs where name like 'search%'") == [(1,)]
+    query = "select key, value from params where key in ('optimizer.momentum', 'optimizer.beta_1')"
+    assert set(tracked(tmp_path, query)) <= {("optimizer.momentum", "0.97"), ("optimizer.beta_1", "0.5")}
+    assert tracked(tmp_path, CHILDREN) == [(3,)]
+
+
 def test_a_search_in_which_nothing_completes_ends_with_5_and_the_reasons(tmp_path: Path) -> None:
     rates = ["space.dimensions.learning_rate.low=1e29", "space.dimensions.learning_rate.high=1e30"]
     done = door(tmp_path, "search", *SEARCH, "search.n_trials=3", "learning_rate=1e30", *rates)

@@ -131,8 +131,15 @@ def _caveat(search: Search) -> str:
     few = f"; of {counted(n, 'trial')} it is a rough guess" if n < FEW else ""
     return (
         f"{figures.IMPORTANCE}, over {counted(n, 'complete trial')}: what sets the best of them apart. Pruned trials "
-        f"do not count, so that what always loses early can seem to matter little: see the panels{few}"
+        "do not count, so that what always loses early can seem to matter little: see the panels"
+        f"{few}{_left_out(search)}"
     )
+
+
+def _left_out(search: Search) -> str:
+    """Return which parameters have no importance, because not every trial has them."""
+    names = [name for name in search.varying_params if not all(name in trial.params for trial in search.complete)]
+    return f". Not every trial has {', '.join(names)}: no share is known" if names else ""
 
 
 def _kind(search: Search, name: str) -> str:

@@ -99,6 +99,11 @@ def test_a_winner_at_the_end_of_a_range_comes_with_what_widens_it(report_data, s
     assert "wider range" not in render_report(dataclasses.replace(report_data, search=search))
 
 
+def test_parameters_that_some_trials_lack_have_no_importance_and_that_is_said(report_data, search):
+    page = render_report(dataclasses.replace(report_data, search=search))
+    assert "Not every trial has hidden_sizes.2: no share is known" in page
+
+
 def test_without_retraining_there_are_no_finalists(report_data, search):
     assert finalists_section(dataclasses.replace(report_data, search=search)) is None
     assert trials_section(report_data) is None
