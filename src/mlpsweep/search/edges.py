@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mlpsweep.search.corners import corners, unfit
+from mlpsweep.search.corners import corners
 from mlpsweep.search.dimensions import Dimension, Leaf, Range, Widths
 from mlpsweep.search.grammar import parse_dimensions
 from mlpsweep.search.groups import Group, applied
@@ -142,8 +142,6 @@ def _fits(
     node[place[-1]] = value
     try:
         wider = parse_dimensions(dimensions)
-    except ValueError:
+        return all(is_possible(applied(wider, params, base)) for params in corners(wider))
+    except ValueError:  # a SettingsError among them
         return False
-    if next(unfit(wider, base), None):
-        return False
-    return all(is_possible(applied(wider, params, base)) for params in corners(wider))

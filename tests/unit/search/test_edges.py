@@ -86,6 +86,14 @@ def test_depths_and_widths_are_widened_once_and_only_where_all_else_fits() -> No
         deep, narrow}  # fmt: skip
 
 
+def test_a_depth_for_which_a_list_of_activations_is_too_short_is_none() -> None:
+    widths = {"type": "widths", "depth": {"low": 1, "high": 3}, "width": {"low": 8, "high": 8}}
+    told = SpaceSettings.build({"dimensions": {"hidden_sizes": widths}})
+    layers, params = base_settings(activation=["relu"] * 3, hidden_sizes=[8] * 3), {"hidden_sizes.depth": 3}
+    assert edges(told, base_settings(), params, lambda settings: True)
+    assert edges(told, layers, params, lambda settings: True) == ()
+
+
 GROUP = {
     "optimizer": {
         "type": "group",
