@@ -31,7 +31,8 @@ from pipeline.code import refuse_code
 from pipeline.folders import unusable
 from pipeline.limits import impossible
 from pipeline.secrets import refuse_secrets
-from pipeline.words import DELTAS, length, parse, refused
+from pipeline.spaces import fill_choices, has_groups
+from pipeline.words import DELTAS, length, parse, refused, set_value
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000
@@ -131,6 +132,17 @@ def named(number: int, words: Sequence[str]) -> str:
     return f"job {number} ({' '.join(words)}): "
 
 
+def filled(config_name: str, config: DictConfig, facts: Any) -> DictConfig:
+    """Return the configuration of a job that Hydra runs as :func:`plan` checked it; ``facts`` are Hydra's own."""
+    if not has_groups(config):
+        return config
+    sources = (Path(one.path) for one in facts.runtime.config_sources if one.provider == "command-line")
+    config = config.copy()
+    with _hydra():
+        _Composer(config_name, next(sources, None), multirun=True).fill(config, facts.runtime.choices)
+    return config
+
+
 @contextlib.contextmanager
 def _hydra() -> Iterator[None]:
     """Make ``compose`` look into ``conf/``, even inside a job that another Hydra runs."""
@@ -176,7 +188,7 @@ class _Composer:
         unknown = {o.key_or_group: fault for o in groups for fault in self._unfit_choice(o)}
         chosen = [o for o in groups if o.key_or_group not in unknown]
         config = self._compose(tuple(str(o.input_line) for o in chosen)).copy()
-        faults = [*unknown.values(), *(fault for o in overrides if o not in groups for fault in _set(config, o))]
+        faults = [*unknown.values(), *(fault for o in overrides if o not in groups for fault in set_value(config, o))]
         place = "hydra.sweep.dir" if self._multirun else "hydra.run.dir"
         folder = ""
         try:
@@ -184,6 +196,7 @@ class _Composer:
             faults += unusable(place, folder)
         except OmegaConfBaseException as error:
             faults.append(f"{place}: {str(error).splitlines()[0]}; expected a folder. Example: {place}=outputs/mine")
+        self.fill(config, config.hydra.runtime.choices)
         try:
             settings = load(config, kind)
         except SettingsError as error:
@@ -193,6 +206,10 @@ class _Composer:
             raise SettingsError(*faults)
         said = tuple(word for word in words if word not in NONE_OF_A_GROUP)
         return Job(settings, said, folder, tuple(o.key_or_group for o in groups))
+
+    def fill(self, config: DictConfig, chosen: Mapping[Any, Any]) -> None:
+        """Write what the files of a search's groups hold into its space, in place."""
+        fill_choices(config, chosen, self.options, lambda group, name: self._compose((f"{group}={name}",))[group])
 
     def options(self, group: str) -> list[str]:
         """Return a group's choices, with those of ``--config-dir`` and Hydra's plugins; none if it is no group."""
@@ -266,26 +283,3 @@ def quoted(text: str) -> str:
 
 
 _HEADER = re.compile(r"^\s*#\s*@package:?\s+_global_\s*$", re.MULTILINE)
-
-
-def _set(config: DictConfig, override: Override) -> Iterator[str]:
-    """Set one value in place; yield a message if there is no such key."""
-    name = override.key_or_group
-    try:
-        if OmegaConf.select(config, name, default=_MISSING) is _MISSING:
-            yield f"{name}: no such setting{nearest(name, _names(config))}. `--help` lists them all"
-            return
-        OmegaConf.update(config, name, override.value(), merge=False)
-    except OmegaConfBaseException as error:
-        yield f"{name}: {str(error).splitlines()[0]}"
-
-
-_MISSING: Any = object()
-
-
-def _names(config: Mapping[Any, Any], path: str = "") -> Iterator[str]:
-    for name, value in config.items():
-        if f"{path}{name}" != "hydra":
-            yield f"{path}{name}"
-            if isinstance(value, DictConfig):
-                yield from _names(value, f"{path}{name}.")

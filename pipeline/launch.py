@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from mlpsweep.config import load
 from mlpsweep.errors import MlpsweepError, SettingsError
 from mlpsweep.files import write_json
-from pipeline.compose import CONF, NONE_OF_A_GROUP, Plan, named, quoted
+from pipeline.compose import CONF, NONE_OF_A_GROUP, Plan, filled, named, quoted
 from pipeline.door import OUTCOME, Context, Door, Sweep
 from pipeline.flags import passed_on
 from pipeline.folders import new_folder
@@ -82,7 +82,9 @@ def launched(module: str, config: DictConfig) -> None:
     # Hydra knows every group's choice; the command line made some of them.
     chosen = tuple(group for group in facts.runtime.choices if any(word.startswith(f"{group}=") for word in words))
     context = Context(folder, words, chosen, number)
-    outcome = guarded(lambda: door.run(load(config, door.settings), context), named(number, words))
+    outcome = guarded(
+        lambda: door.run(load(filled(door.config, config, facts), door.settings), context), named(number, words)
+    )
     write_json(folder / OUTCOME, dataclasses.asdict(outcome))
     if outcome.exit_code in (INTERRUPTED, TERMINATED):
         raise Terminated if outcome.exit_code == TERMINATED else KeyboardInterrupt

@@ -3,13 +3,16 @@
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from mlpsweep.config import plain
 from mlpsweep.data.specs import SPECS
 from mlpsweep.schema import Settings
+from mlpsweep.search.corners import corners
+from mlpsweep.search.groups import applied
 from mlpsweep.settings import TrainSettings
 from pipeline.folders import unusable
+from pipeline.settings import SearchJob
 
 # Memory holds the weights, the best ones so far and a checkpoint, each number in 4 bytes.
 N_COPIES, BYTES = 3, 4
@@ -18,7 +21,9 @@ N_COPIES, BYTES = 3, 4
 def impossible(settings: Settings) -> Iterator[str]:
     """Yield why a job cannot do its work here: its data, this machine, or its folders do not allow it."""
     if isinstance(settings, TrainSettings):
-        yield from _oversized(settings)
+        yield from oversized(settings)
+    if isinstance(settings, SearchJob):
+        yield from _oversized_corners(settings)
     if (output_dir := getattr(settings, "output_dir", None)) is not None:
         yield from unusable("output_dir", output_dir)
     paths = getattr(settings, "paths", None)
@@ -26,7 +31,21 @@ def impossible(settings: Settings) -> Iterator[str]:
         yield from unusable(f"paths.{name}", value)
 
 
-def _oversized(settings: TrainSettings) -> Iterator[str]:
+def _oversized_corners(settings: SearchJob) -> Iterator[str]:
+    """Yield a message for each way in which some corner of a search's space does not fit."""
+    known = {message.partition(":")[0] for message in oversized(settings)}
+    dimensions = settings.space.parse()
+    for params in corners(dimensions):
+        one = applied(dimensions, params, settings.training())
+        if n_weights(one) > (settings.space.max_parameters or math.inf):
+            continue  # never trained
+        for message in oversized(one):
+            if (key := message.partition(":")[0]) not in known:
+                known.add(key)
+                yield f"space: {message}"
+
+
+def oversized(settings: TrainSettings) -> Iterator[str]:
     """Yield a message for each way in which a training does not fit the data or this machine."""
     spec, data = SPECS[settings.data.name], settings.data
     n_rows = spec.n_train - data.n_validation
@@ -36,11 +55,9 @@ def _oversized(settings: TrainSettings) -> Iterator[str]:
             f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
         )
     rows = data.n_train or max(n_rows, 1)
-    for key, largest in (("batch_size", settings.batch_size), ("space.dimensions.batch_size", _searched(settings))):
-        if n_rows > 0 and largest > rows:
-            yield f"{key}: {largest}; expected at most the {rows} rows to train on"
-    sizes = (math.prod(spec.image_shape), *settings.hidden_sizes, len(spec.class_names))
-    needed = N_COPIES * BYTES * sum(a * b for a, b in itertools.pairwise(sizes))
+    if n_rows > 0 and settings.batch_size > rows:
+        yield f"batch_size: {settings.batch_size}; expected at most the {rows} rows to train on"
+    needed = N_COPIES * BYTES * n_weights(settings)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
         yield (
@@ -49,9 +66,8 @@ def _oversized(settings: TrainSettings) -> Iterator[str]:
         )
 
 
-def _searched(settings: TrainSettings) -> int:
-    """Return the largest batch that a search may draw; 0 if it draws none, or its space is told of elsewhere."""
-    dimension = getattr(getattr(settings, "space", None), "dimensions", {}).get("batch_size")
-    told = list(dimension.values()) if isinstance(dimension, Mapping) else []
-    values = itertools.chain(*(one if isinstance(one, list | tuple) else [one] for one in told))
-    return max((value for value in values if isinstance(value, int)), default=0)
+def n_weights(settings: TrainSettings) -> int:
+    """Return the number of weights of a network, without its biases."""
+    spec = SPECS[settings.data.name]
+    sizes = (math.prod(spec.image_shape), *settings.hidden_sizes, len(spec.class_names))
+    return sum(a * b for a, b in itertools.pairwise(sizes))

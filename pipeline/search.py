@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,10 +43,11 @@ def run(settings: SearchJob, context: Context) -> None:
     from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.tracking.trial_runs import search_run
     from pipeline.inputs import settled
+    from pipeline.limits import oversized
 
     if not settings.search.dry_run:
         reach_store(settings.tracking)
-    deltas = fixed_deltas(settings.training(), training_defaults, settings.space.dimensions)
+    asked = settings.data
     prepared = Path(settings.paths.prepared) / settings.data.name
     settings, dataset = settled(settings, context)
     plan = plan_of(settings, dataset.manifest)
@@ -62,7 +64,12 @@ def run(settings: SearchJob, context: Context) -> None:
         if end.signal:
             signal.raise_signal(end.signal)
         folder = SearchFolder(Path(settings.output_dir or context.folder))
-        found = conclude(study, settings.winner, deltas, folder)
+
+        def deltas(won: "TrainSettings") -> Mapping[str, object]:
+            # The data set that was asked for: a stand-in is none that a recipe chooses.
+            return fixed_deltas(replace(won, data=asked), training_defaults, plan.space.decides)
+
+        found = conclude(study, settings.winner, deltas, folder, lambda one: not any(oversized(one)))
         tell(study, found, folder)
         log_outcome(parent, found, folder, context)
     sys.stdout.write(f"{where_to_look(store.client, store.experiment_id)}\n")
@@ -77,8 +84,12 @@ def log_outcome(parent: "Run", found: "Search", folder: "SearchFolder", context:
     from mlpsweep.tracking.parents import PAGE, log_summary
 
     words = hide_passwords(shlex.join(word for word in context.overrides if not word.startswith("search.n_trials=")))
-    more = f"python -m {DOOR.module} {words} search.n_trials={len(found.trials) + MORE}".replace("  ", " ")
-    commands = (Command("rebuild the winner", rebuilt(folder)), Command(f"search {MORE} trials more", more))
+    again = f"python -m {DOOR.module} {words}".rstrip()
+    commands = (
+        Command("rebuild the winner", rebuilt(folder)),
+        Command(f"search {MORE} trials more", f"{again} search.n_trials={len(found.trials) + MORE}"),
+        *(Command(f"search wider, as {edge.sentence}", f"{again} {edge.override}") for edge in found.edges),
+    )
     told = parent_of_search(found, commands)
     files = {kind.name: folder.file(f"{kind.name}.png") for kind in FIGURES}
     pictures = {name: file.read_bytes() for name, file in files.items() if file.exists()}
@@ -170,9 +181,9 @@ def tell(study: "Study", found: "Search", folder: "SearchFolder") -> None:
         save_figure(figure, folder.file(f"{name}.png"))
     if found.finalists:
         show(finalists_table(found, shows_seeds=False))
-    sys.stdout.write(
-        f"{sentence(study, found.finalists)}\n{shown(folder.path)}  rebuild the winner: {rebuilt(folder)}\n"
-    )
+    sys.stdout.write(f"{sentence(study, found.finalists)}\n")
+    sys.stdout.writelines(f"{edge.sentence}; wider: {edge.override}\n" for edge in found.edges)
+    sys.stdout.write(f"{shown(folder.path)}  rebuild the winner: {rebuilt(folder)}\n")
 
 
 DOOR = Door(

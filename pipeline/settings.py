@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mlpsweep import rules
 from mlpsweep.rules import key
 from mlpsweep.schema import Settings
+from mlpsweep.search.corners import unfit
 from mlpsweep.search.settings import STORAGE, SearchSettings, SpaceSettings, WinnerSettings
 from mlpsweep.settings import MAX_SEED, DataSettings, OriginSettings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
@@ -93,6 +94,8 @@ class SearchJob(TrainJob):
         yield from super().conflicts()
         if self.resume:
             yield "resume: true; a search always goes on where it was stopped. Leave resume out"
+        if not any(super().conflicts()):
+            yield from (f"space: {fault}" for fault in unfit(self.space.parse(), self.training()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,13 @@ from typing import Any, Final
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mlpsweep import rules
 from mlpsweep.errors import quoted
 from mlpsweep.rules import Rule
+from mlpsweep.schema import nearest
 
 # Groups whose files are deltas over everything: none, one or several of them may be chosen.
 DELTAS = ("recipe",)
@@ -85,16 +88,8 @@ def _refused_of_hydra(override: Override) -> Iterator[str]:
     elif rule := HYDRA_KEYS.get(name):
         value = override.value()
         # Hydra takes numbers for texts there.
-        if not _fits(rule, value) and not _fits(rule, str(value)):
+        if not rule.accepts(value) and not rule.accepts(str(value)):
             yield f"{name}: {quoted(value)} does not fit; expected {rule.expected}"
-
-
-def _fits(rule: Rule, value: Any) -> bool:
-    try:
-        rule.parse(value)
-    except ValueError:
-        return False
-    return True
 
 
 def length(values: RangeSweep) -> float:
@@ -104,3 +99,26 @@ def length(values: RangeSweep) -> float:
     except (OverflowError, ValueError):
         return math.inf
     return max(0, math.ceil((stop - start) / step)) if step else 0
+
+
+def set_value(config: DictConfig, override: Override) -> Iterator[str]:
+    """Set one value in place; yield a message if there is no such key."""
+    name = override.key_or_group
+    try:
+        if OmegaConf.select(config, name, default=_MISSING) is _MISSING:
+            yield f"{name}: no such setting{nearest(name, _names(config))}. `--help` lists them all"
+            return
+        OmegaConf.update(config, name, override.value(), merge=False)
+    except OmegaConfBaseException as error:
+        yield f"{name}: {str(error).splitlines()[0]}"
+
+
+_MISSING: Any = object()
+
+
+def _names(config: Mapping[Any, Any], path: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        if f"{path}{name}" != "hydra":
+            yield f"{path}{name}"
+            if isinstance(value, DictConfig):
+                yield from _names(value, f"{path}{name}.")

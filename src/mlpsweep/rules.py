@@ -29,6 +29,14 @@ class Rule:
     parse: Callable[[Any], Any]
     choices: tuple[str, ...] = ()
 
+    def accepts(self, value: Any) -> bool:
+        """Return whether ``value`` fits."""
+        try:
+            self.parse(value)
+        except ValueError:
+            return False
+        return True
+
 
 def _reject(value: object) -> Any:
     raise ValueError(value)

@@ -33,6 +33,8 @@ SEARCH = (
     "search.n_trials=3", "search.sampler=random", "search.pruner=none", "search.study=a-b", "search.timeout_s=5",
     "search.storage=sqlite:///y.db", "space.dimensions.learning_rate.high=0.5", "winner.top_k=2", "worker=1",
     "space.max_parameters=1000", "search.n_workers=2", "output_dir=here",
+    "space=wide space.dimensions.optimizer.choices.adam.learning_rate.high=0.5 optimizer.name=sgd",
+    "space.dimensions={schedule:{type:group,choices:{step:{factor:0.5,every_epochs:{type:int,low:1,high:9}},cosine:{}}}}",
 )  # fmt: skip
 LINES: dict[str, tuple[str, ...]] = {
     "download": ("data=digits", "data=mnist", "data.mirrors=[]", "data.fallback=null", "paths.raw=data/raw"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mlpsweep.training.model import Model
 from tests.pipeline.doors import door, repoint, tracked, tree
 
 pytestmark = pytest.mark.slow
@@ -95,6 +96,55 @@ def test_the_winner_is_rebuilt_by_the_command_that_is_printed(searched: Path) ->
     recipe = yaml.safe_load((searched / "artifacts/search/recipe/winner.yaml").read_text())
     assert recipe["origin"] == {"study": summary["study"], "trial": summary["winner"]["trial"]}
     assert "origin" not in config
+
+
+def test_a_group_is_searched_and_its_winner_rebuilt_bit_by_bit(tmp_path: Path) -> None:
+    group = "{type:group,choices:{momentum:{nesterov:false,momentum:{type:float,low:0.8,high:0.9}}}}"
+    rate = "{type:float,low:0.05,high:0.5,log:true}"
+    space = f"space.dimensions={{learning_rate:{rate},optimizer:{group}}}"
+    words = (
+        "data=digits",
+        "n_epochs=2",
+        "hidden_sizes=[33]",
+        "winner.top_k=1",
+        "winner.n_seeds=1",
+        "learning_rate=0.5",
+    )
+    done = door(tmp_path, "search", *words, space, "search.n_trials=2")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "artifacts/search/summary.json").read_text())
+    won, chosen = summary["winner"], summary["winner"]["settings"]
+    assert chosen["optimizer"] == "momentum"
+    assert all(f"wider: {one['override']}" in done.stdout for one in summary["edges"])
+    header, *rows = (tmp_path / "artifacts/search/trials.csv").read_text().splitlines()
+    assert {"params.optimizer", "params.optimizer.momentum@momentum"} <= set(header.split(","))
+    ((parent,),) = tracked(tmp_path, "select run_uuid from runs where name like 'search%'")
+    params = dict(tracked(tmp_path, f"select key, value from params where run_uuid = '{parent}'"))
+    assert params["space.optimizer"] == "momentum"
+    assert params["space.optimizer.momentum with momentum"] == "0.8 .. 0.9"
+    # The trial's rows, budget and seed give the trial's weights.
+    seed = dict(zip(header.split(","), rows[won["trial"]].split(","), strict=True))["seed"]
+    trial = ("monitor=validation", "data.n_validation=300", "n_epochs=2", f"seed={seed}", "output_dir=again")
+    done = door(tmp_path, "train", "--config-dir", "artifacts/search", "recipe=winner", *trial, "reuse=false")
+    assert done.returncode == 0, done.stderr
+    assert Model.load(tmp_path / "again/model.npz").weights_hash == won["weights_hash"]
+
+
+def test_workers_of_a_launcher_search_the_groups_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "more/optimizer").mkdir(parents=True)
+    (tmp_path / "more/optimizer/heavy.yaml").write_text("name: momentum\nmomentum: 0.97\nnesterov: true\n")
+    (tmp_path / "more/space").mkdir()
+    space = "dimensions: {optimizer: {type: group, choices: {heavy: {}, adam: {}}}}\n"
+    (tmp_path / "more/space/mine.yaml").write_text(space)
+    own = ("space=mine", "optimizer=adam", "optimizer.beta_1=0.5")
+    words = ("--config-dir", "more", *SEARCH[:3], *SEARCH[4:], *own)
+    for more in (["search.n_trials=1"], ["-m", "worker=0,1", "search.n_trials=3", "output_dir=more_trials"]):
+        done = door(tmp_path, "search", *words, *more)
+        assert done.returncode == 0, done.stderr
+    assert tracked(tmp_path, "select count(*) from runs where name like 'search%'") == [(1,)]
+    query = "select key, value from params where key in ('optimizer.momentum', 'optimizer.beta_1')"
+    assert set(tracked(tmp_path, query)) <= {("optimizer.momentum", "0.97"), ("optimizer.beta_1", "0.5")}
+    assert tracked(tmp_path, CHILDREN) == [(3,)]
 
 
 def test_a_search_in_which_nothing_completes_ends_with_5_and_the_reasons(tmp_path: Path) -> None:

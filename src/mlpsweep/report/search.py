@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mlpsweep.figures import search as figures
 from mlpsweep.metric import metric_named
-from mlpsweep.report.page import MARKED, Picture, Section, picture
+from mlpsweep.report.page import MARKED, Command, Picture, Section, picture
 from mlpsweep.report.results import ReportData
 from mlpsweep.search.choice import BAND
 from mlpsweep.search.rows import Finalist, Search
@@ -78,7 +78,11 @@ def search_section(data: ReportData) -> Section | None:
     text = f"Study {search.study}: {counted(len(search.trials), 'trial')} ({counts}).{time_text}"
     pruned = "A pruned trial was stopped early, because others did better after as many epochs."
     log = "Where an axis says so, it is logarithmic: of a parameter if it was drawn so, of an accuracy by its error."
-    return Section("search", "Search", (text, f"{pruned} {log}"), pictures=tuple(_pictures(search)))
+    wider = tuple(
+        Command(f"The winner's {edge.sentence}; a wider range may hold a better one. Add to the search:", edge.override)
+        for edge in search.edges
+    )
+    return Section("search", "Search", (text, f"{pruned} {log}"), pictures=tuple(_pictures(search)), commands=wider)
 
 
 def trials_section(data: ReportData) -> Section | None:
@@ -127,12 +131,19 @@ def _caveat(search: Search) -> str:
     few = f"; of {counted(n, 'trial')} it is a rough guess" if n < FEW else ""
     return (
         f"{figures.IMPORTANCE}, over {counted(n, 'complete trial')}: what sets the best of them apart. Pruned trials "
-        f"do not count, so that what always loses early can seem to matter little: see the panels{few}"
+        "do not count, so that what always loses early can seem to matter little: see the panels"
+        f"{few}{_left_out(search)}"
     )
 
 
+def _left_out(search: Search) -> str:
+    """Return which parameters have no importance, because not every trial has them."""
+    names = [name for name in search.varying_params if not all(name in trial.params for trial in search.complete)]
+    return f". Not every trial has {', '.join(names)}: no share is known" if names else ""
+
+
 def _kind(search: Search, name: str) -> str:
-    values = [one.params.get(name) for one in search.finalists]
+    values = [one.params[name] for one in search.finalists if name in one.params]
     return "number" if all(is_number(value) for value in values) else "text"
 
 

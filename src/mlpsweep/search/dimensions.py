@@ -1,28 +1,25 @@
 """The dimensions of a search space as values: ranges, choices and layer widths; Optuna is not known here.
 
-A *dimension* is one searched setting. It is made of *leaves*, the single numbers or names that a sampler draws:
-one leaf for a plain setting, a depth and that many widths for ``hidden_sizes``.
+A *dimension* is one searched setting. It is made of *leaves*, the single numbers or names that a sampler draws: one
+leaf for a plain setting, a depth and that many widths for ``hidden_sizes``. :mod:`mlpsweep.search.groups` has groups.
 """
 
 import dataclasses
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from mlpsweep.rules import Rule
-from mlpsweep.schema import nearest
 from mlpsweep.settings import TrainSettings
 
 Value = bool | int | float | str | None
 N_LEVELS = 5
 """Points that a grid takes on a range without steps."""
 
-# Not searchable: the search itself sets budget, seed and metric, and all trials must be measured alike.
-FIXED = frozenset({"seed", "threads", "n_epochs", "averaging", "monitor", "monitor_every", "log_every", "output_dir"})
+Overrides = dict[str, Any]
+"""Settings as one types them: ``{"optimizer": "adam", "optimizer.beta_1": 0.8, "hidden_sizes": [64]}``."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,11 @@ class Dimension(Protocol):
 
     @property
     def name(self) -> str:
-        """The setting's name."""
+        """The setting's name; below a choice with that choice, ``learning_rate@adam``. Its leaves' names begin so."""
+
+    @property
+    def decides(self) -> frozenset[str]:
+        """Names of the settings that have a value of their own in every draw."""
 
     def walk(self, draw: Draw) -> None:
         """Draw every leaf that applies, in order: later ones may depend on what earlier ones gave."""
@@ -123,24 +124,36 @@ class Dimension(Protocol):
     def leaves(self) -> tuple[Leaf, ...]:
         """Return every leaf there may be."""
 
-    def decode(self, params: Mapping[str, Any]) -> Any:
-        """Return the setting's value from drawn leaves."""
+    def decode(self, params: Mapping[str, Any]) -> Overrides:
+        """Return the settings that drawn leaves stand for."""
 
-    def encode(self, value: Any) -> dict[str, Value] | None:
-        """Return the leaves that give ``value``, or None if the dimension does not hold it."""
+    def encode(self, settings: TrainSettings) -> dict[str, Value] | None:
+        """Return the leaves that give the values of ``settings``, or None if the dimension does not hold them."""
 
 
 @dataclass(frozen=True)
-class Plain:
+class _OfOneSetting:
+    """A dimension that decides one setting and nothing else."""
+
+    name: str
+
+    @property
+    def setting(self) -> str:
+        """The setting's name alone."""
+        return self.name.partition("@")[0]
+
+    @property
+    def decides(self) -> frozenset[str]:
+        """The setting's name."""
+        return frozenset({self.setting})
+
+
+@dataclass(frozen=True)
+class Plain(_OfOneSetting):
     """A setting drawn as one leaf."""
 
     leaf: Leaf
     values: Mapping[Value, Any] | None = None
-
-    @property
-    def name(self) -> str:
-        """The setting's name."""
-        return self.leaf.name
 
     def walk(self, draw: Draw) -> None:
         """Draw the one leaf."""
@@ -150,22 +163,22 @@ class Plain:
         """Return the one leaf."""
         return (self.leaf,)
 
-    def decode(self, params: Mapping[str, Any]) -> Any:
+    def decode(self, params: Mapping[str, Any]) -> Overrides:
         """Return the drawn value, or the list that its text stands for."""
         value = params[self.name]
-        return self.values[value] if self.values else value
+        return {self.setting: self.values[value] if self.values else value}
 
-    def encode(self, value: Any) -> dict[str, Value] | None:
-        """Return the leaf of ``value``, if the space holds it."""
-        drawn = _label(value) if self.values else value
+    def encode(self, settings: TrainSettings) -> dict[str, Value] | None:
+        """Return the leaf of the setting's value, if the space holds it."""
+        value = operator.attrgetter(self.setting)(settings)
+        drawn = label(value) if self.values else value
         return {self.name: drawn} if self.leaf.contains(drawn) else None
 
 
 @dataclass(frozen=True)
-class Widths:
+class Widths(_OfOneSetting):
     """``hidden_sizes`` as a depth and one width per layer; a width exists only where the depth reaches."""
 
-    name: str
     depth: Range
     width: Range
 
@@ -184,128 +197,40 @@ class Widths:
         """Return the depth and the widths of the deepest network."""
         return (self.depth, *(self.layer(number) for number in range(1, round(self.depth.high) + 1)))
 
-    def decode(self, params: Mapping[str, Any]) -> list[int]:
+    def decode(self, params: Mapping[str, Any]) -> Overrides:
         """Return the widths as a list."""
-        return [int(params[f"{self.name}.{number}"]) for number in range(1, params[self.depth.name] + 1)]
+        numbers = range(1, params[self.depth.name] + 1)
+        return {self.setting: [int(params[f"{self.name}.{number}"]) for number in numbers]}
 
-    def encode(self, value: Any) -> dict[str, Value] | None:
+    def encode(self, settings: TrainSettings) -> dict[str, Value] | None:
         """Return depth and widths, if the space holds them."""
-        if not self.depth.contains(len(value)) or not all(self.width.contains(width) for width in value):
+        sizes = settings.hidden_sizes
+        if not self.depth.contains(len(sizes)) or not all(self.width.contains(width) for width in sizes):
             return None
-        return {self.depth.name: len(value)} | {f"{self.name}.{i}": width for i, width in enumerate(value, start=1)}
+        return {self.depth.name: len(sizes), **{f"{self.name}.{i}": width for i, width in enumerate(sizes, start=1)}}
 
 
-def parse_dimension(name: str, spec: Mapping[str, Any]) -> Dimension:
-    """Return the dimension that a mapping such as ``{type: float, low: 0.01, high: 1, log: true}`` describes.
-
-    Raises
-    ------
-    ValueError
-        Its arguments are one message per fault, each beginning with ``name``.
-    """
-    rule = _searchable(name)
-    parsers = WIDTHS if name == "hidden_sizes" else NUMBERS
-    kind = str(spec.get("type"))
-    if kind not in parsers:
-        known = ", ".join(sorted(parsers))
-        raise ValueError(f"{name}.type: {kind!r} is not known; expected one of {known}{nearest(kind, parsers)}")
-    dimension = parsers[kind](name, spec)
-    for example in (dimension.decode(corner) for corner in _corners(dimension)):
-        try:
-            rule.parse(example)
-        except ValueError:
-            raise ValueError(f"{name}: the space holds {example!r}; expected {rule.expected}") from None
-    return dimension
+def overrides(dimensions: Iterable[Dimension], params: Mapping[str, Any]) -> Overrides:
+    """Return the settings that drawn leaves stand for."""
+    found: Overrides = {}
+    for dimension in dimensions:
+        found |= dimension.decode(params)
+    return found
 
 
-def _searchable(name: str) -> Rule:
-    fields = dataclasses.fields(TrainSettings)
-    rules = {field.name: field.metadata["rule"] for field in fields if "rule" in field.metadata}
-    known = [known for known in rules if known not in FIXED]
-    if name not in known:
-        hint = f"{nearest(name, known)} (these can: {', '.join(known)})"
-        raise ValueError(f"{name}: not a setting that can be searched{hint}")
-    rule: Rule = rules[name]
-    return rule
+def drawn(dimensions: Iterable[Dimension], draw: Draw) -> dict[str, Value]:
+    """Return one configuration, each leaf that applies drawn once, in the order of the dimensions."""
+    params: dict[str, Value] = {}
+
+    def record(leaf: Leaf) -> Value:
+        params[leaf.name] = draw(leaf)
+        return params[leaf.name]
+
+    for dimension in dimensions:
+        dimension.walk(record)
+    return params
 
 
-def _corners(dimension: Dimension) -> Iterator[dict[str, Value]]:
-    """Yield each choice, or each end of the first leaf with each end of the others; what fits there fits between."""
-    first, *_ = dimension.leaves()
-    own = first.labels if isinstance(first, Categorical) else (first.low, first.high)
-    for value, end in itertools.product(own, (0.0, 1.0)):
-        params: dict[str, Value] = {}
-
-        def draw(leaf: Leaf, value: Value = value, end: float = end, params: dict[str, Value] = params) -> Value:
-            params[leaf.name] = value if leaf is first else leaf.from_unit(end)
-            return params[leaf.name]
-
-        dimension.walk(draw)
-        yield params
-
-
-def _check_keys(name: str, spec: Mapping[str, Any], required: set[str], allowed: set[str]) -> None:
-    known = required | allowed
-    faults = [f"{name}.{key}: no such key{nearest(key, known)}" for key in spec.keys() - known]
-    faults += [f"{name}.{key}: not set" for key in required - spec.keys()]
-    if faults:
-        raise ValueError(*(f"{fault} (expected here: {', '.join(sorted(known))})" for fault in sorted(faults)))
-
-
-def _parse_choices(name: str, spec: Mapping[str, Any]) -> Dimension:
-    _check_keys(name, spec, {"type", "choices"}, set())
-    choices = spec["choices"]
-    if not isinstance(choices, list | tuple) or not choices:
-        raise ValueError(f"{name}.choices: {choices!r}; expected a list with at least one value")
-    values = {_label(choice): choice for choice in choices}
-    if len(values) < len(choices):
-        raise ValueError(f"{name}.choices: {list(choices)!r} names a value twice; expected each once")
-    return Plain(Categorical(name, tuple(values)), values)
-
-
-def _parse_number(name: str, spec: Mapping[str, Any]) -> Dimension:
-    _check_keys(name, spec, {"type", "low", "high"}, {"log", "step"})
-    return Plain(_range(name, spec, integer=spec["type"] == "int"))
-
-
-def _parse_widths(name: str, spec: Mapping[str, Any]) -> Dimension:
-    _check_keys(name, spec, {"type", "depth", "width"}, set())
-    for part in ("depth", "width"):
-        if not isinstance(spec[part], Mapping):
-            raise ValueError(f"{name}.{part}: {spec[part]!r}; expected a range such as {{low: 1, high: 3}}")
-        _check_keys(f"{name}.{part}", spec[part], {"low", "high"}, {"log", "step"})
-    depth, width = (_range(f"{name}.{part}", spec[part], integer=True) for part in ("depth", "width"))
-    if depth.low < 0:
-        raise ValueError(f"{name}.depth.low: {depth.low}; expected an integer >= 0")
-    return Widths(name, depth, width)
-
-
-NUMBERS: Final = MappingProxyType({"float": _parse_number, "int": _parse_number, "categorical": _parse_choices})
-WIDTHS: Final = MappingProxyType({"widths": _parse_widths, "categorical": _parse_choices})
-
-
-def _range(name: str, spec: Mapping[str, Any], *, integer: bool) -> Range:
-    low, high, log, step = spec["low"], spec["high"], spec.get("log", False), spec.get("step")
-    kind = int if integer else int | float
-    for key, value in (("low", low), ("high", high), ("step", 1 if step is None else step)):
-        if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
-            expected = "an integer" if integer else "a finite number"
-            raise ValueError(f"{name}.{key}: {value!r}; expected {expected}")
-    checks = {
-        f"low {low} is above high {high}; expected low <= high": low > high,
-        f"log is {log!r}; expected true or false": not isinstance(log, bool),
-        f"step {step}; expected a number above 0": step is not None and step <= 0,
-        f"log with low {low}; a logarithm needs low above 0": log is True and low <= 0,
-        "both log and step; expected one of them": log is True and step is not None,
-    }
-    if wrong := [f"{name}: {message}" for message, is_wrong in checks.items() if is_wrong]:
-        raise ValueError(*wrong)
-    if step is not None:
-        high = low + math.floor((high - low) / step + 1e-9) * step
-    if integer:
-        return Range(name, low, high, True, log, step)
-    return Range(name, float(low), float(high), False, log, None if step is None else float(step))
-
-
-def _label(choice: Any) -> Value:
-    return json.dumps(list(choice)) if isinstance(choice, list | tuple) else choice
+def label(choice: Any) -> Value:
+    """Return a choice as a sampler sees it: a list as its JSON text."""
+    return json.dumps(list(choice), default=str) if isinstance(choice, list | tuple) else choice

@@ -8,7 +8,9 @@ from typing import Any, Final, TypeVar
 from mlpsweep.errors import DataFormatError
 from mlpsweep.files import beside, read_json, write_atomic, write_json
 from mlpsweep.search.choice import Difference
+from mlpsweep.search.edges import Edge
 from mlpsweep.search.rows import Finalist, Search, TrialRow, read_trials, times_csv, trials_csv
+from mlpsweep.tables import finite
 
 T = TypeVar("T")
 WRITTEN: Final = ("summary.json", "trials.csv")
@@ -73,6 +75,7 @@ class SearchFolder:
                 importances={name: float(share) for name, share in summary.get("importances", {}).items()},
                 finalists=tuple(map(_finalist, summary.get("finalists", ()))),
                 log_scaled=frozenset(_of(list, summary["log_scaled"])) if "log_scaled" in summary else None,
+                edges=tuple(map(_edge, summary.get("edges", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataFormatError(
@@ -97,6 +100,11 @@ def _of(kind: type[T], value: Any) -> T:
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} instead of {kind.__name__}")
     return value
+
+
+def _edge(values: Mapping[str, Any]) -> Edge:
+    value, low, high = (finite(values[name]) for name in ("value", "low", "high"))
+    return Edge(_of(str, values["name"]), value, low, high, _of(str, values["override"]))
 
 
 def _finalist(values: Mapping[str, Any]) -> Finalist:

@@ -96,7 +96,8 @@ def measure_epoch(dataset: Dataset) -> Callable[[TrainSettings], float]:
 
 def told(plan: Plan, settings: SearchSettings, choice: WinnerSettings) -> dict[str, str]:
     """Return what a search is as parameters of its run: data, space, sampler, pruner, budget."""
-    space = {f"space.{name}": span(leaf) for name, leaf in plan.space.leaves().items()}
+    # A name of a parameter in MLflow may have no @.
+    space = {f"space.{name.replace('@', ' with ')}": span(leaf) for name, leaf in plan.space.leaves().items()}
     if plan.space.max_parameters is not None:
         space["space.max_parameters"] = str(plan.space.max_parameters)
     budget = {"n_epochs": plan.space.base.total_epochs, "top_k": choice.top_k, "n_seeds": choice.n_seeds}

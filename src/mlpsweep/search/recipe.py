@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mlpsweep.config import flat, plain
+from mlpsweep.search.grammar import FAMILIES
 from mlpsweep.search.rows import Finalist
 from mlpsweep.search.study import Study
 from mlpsweep.search.winner import winning_trial
@@ -17,7 +18,7 @@ Groups = Mapping[str, str]
 def fixed_deltas(
     settings: TrainSettings, defaults: Callable[[Groups], TrainSettings], searched: Iterable[str]
 ) -> dict[str, Any]:
-    """Return what the search held fixed and a training would not, as the beginning of the winner's recipe.
+    """Return what a trial trains with and a training would not, but for plain searched settings: a recipe's beginning.
 
     The winner gets the data set's full budget, not a trial's, and learns from the validation rows too; so nothing is
     measured, and no average of its weights is needed.
@@ -25,19 +26,22 @@ def fixed_deltas(
     Parameters
     ----------
     settings : TrainSettings
-        What every trial of the search shares.
+        The winner's.
     defaults : callable
         Returns the default settings of a training with some groups chosen.
     searched : iterable of str
-        Names of the settings that the space proposes.
+        Names of the settings that the space proposes; a group among them is always chosen by name.
     """
-    usual, own = plain(defaults({})), plain(settings)
+    usual, own, proposed = plain(defaults({})), plain(settings), frozenset(searched)
     chosen = {
         group: part["name"]
         for group, part in own.items()
-        if isinstance(part, dict) and part["name"] != usual[group]["name"]
+        if isinstance(part, dict) and (group in proposed or part["name"] != usual[group]["name"])
     }
-    default, left_out = flat(plain(defaults(chosen))), {"n_epochs", "averaging", *searched}
+    default, left_out = (
+        flat(plain(defaults(chosen))),
+        {"n_epochs", "averaging"} | {name for name in proposed if "." not in name},
+    )
     recipe: dict[str, Any] = {"defaults": [{f"override /{group}": name} for group, name in chosen.items()]}
     for name, value in flat(own).items():
         if name not in left_out and value != default.get(name):
@@ -55,7 +59,7 @@ def winner_recipe(study: Study, deltas: Mapping[str, Any], finalists: Sequence[F
     study : Study
         With at least one complete trial.
     deltas : mapping
-        From :func:`fixed_deltas`.
+        From :func:`fixed_deltas`, of the winner's settings.
     finalists : sequence of Finalist
         What the winner was compared with.
 
@@ -66,7 +70,9 @@ def winner_recipe(study: Study, deltas: Mapping[str, Any], finalists: Sequence[F
     """
     trial, plan = winning_trial(study, finalists), study.plan
     origin = {"study": study.name, "trial": trial.number}
-    settings = {**deltas, **plan.space.overrides(trial.params), "origin": origin}
+    chosen = plan.space.overrides(trial.params)
+    told = {name: value for name, value in chosen.items() if name.partition(".")[0] not in FAMILIES}
+    settings = {**deltas, **told, "origin": origin}
     # A trial that somebody added has neither.
     loss, weights = (trial.user_attrs.get(name) for name in ("validation/loss", "weights_hash"))
     lines = [

@@ -12,6 +12,7 @@ from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.files import read_text
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import Difference
+from mlpsweep.search.edges import Edge
 from mlpsweep.tables import Column, Table, counted, finite, is_number, varying
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
@@ -125,6 +126,8 @@ class Search:
         Best first; empty if none was retrained.
     log_scaled : frozenset of str or None
         Parameters that were drawn on a logarithmic scale; None if a summary of earlier times does not say.
+    edges : tuple of Edge
+        Where the winner lies at an end of a range that can be widened.
     """
 
     study: str
@@ -133,6 +136,7 @@ class Search:
     importances: Mapping[str, float] = field(default_factory=dict)
     finalists: tuple[Finalist, ...] = ()
     log_scaled: frozenset[str] | None = None
+    edges: tuple[Edge, ...] = ()
 
     @property
     def complete(self) -> tuple[TrialRow, ...]:

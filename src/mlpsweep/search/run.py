@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.search import winner
+from mlpsweep.search.edges import edges
 from mlpsweep.search.finalists import finalists, train_finalists
 from mlpsweep.search.folder import SearchFolder
 from mlpsweep.search.live import watch
@@ -59,7 +60,13 @@ def work_through(study: Study, settings: SearchSettings, choice: WinnerSettings,
     return dataclasses.replace(end, signal=train_finalists(study, choice, services))
 
 
-def conclude(study: Study, choice: WinnerSettings, deltas: Mapping[str, Any], folder: SearchFolder) -> Search:
+def conclude(
+    study: Study,
+    choice: WinnerSettings,
+    deltas: Callable[[TrainSettings], Mapping[str, Any]],
+    folder: SearchFolder,
+    is_possible: Callable[[TrainSettings], bool] = lambda settings: True,
+) -> Search:
     """Choose the winner, write the outcome but for its figures, and return it; equal studies write equal bytes.
 
     Parameters
@@ -68,10 +75,12 @@ def conclude(study: Study, choice: WinnerSettings, deltas: Mapping[str, Any], fo
         Worked through.
     choice : WinnerSettings
         How the winner is chosen.
-    deltas : mapping
-        From :func:`~mlpsweep.search.recipe.fixed_deltas`.
+    deltas : callable
+        Returns :func:`~mlpsweep.search.recipe.fixed_deltas` of the winner's settings.
     folder : SearchFolder
         Where to write.
+    is_possible : callable
+        Returns whether there are the rows and the memory for a training; a range is not widened beyond that.
 
     Raises
     ------
@@ -81,8 +90,12 @@ def conclude(study: Study, choice: WinnerSettings, deltas: Mapping[str, Any], fo
         If the folder cannot be written.
     """
     compared = finalists(study, choice, lambda one: run_key(one, study.plan.data_digest))
-    found = winner.search_of(study, compared)
-    folder.save(found, winner.summary(study, compared), winner_recipe(study, deltas, compared))
+    space, won = study.plan.space, winner.winning_trial(study, compared)
+    at_edges = edges(space.told, space.base, won.params, is_possible)
+    found = dataclasses.replace(winner.search_of(study, compared), edges=at_edges)
+    recipe = winner_recipe(study, deltas(space.settings(won.params)), compared)
+    summary = {**winner.summary(study, compared), "edges": [vars(one) for one in at_edges]}
+    folder.save(found, summary, recipe)
     return found
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from mlpsweep import rules
 from mlpsweep.rules import Rule, key
 from mlpsweep.schema import Settings
-from mlpsweep.search.dimensions import Dimension, parse_dimension
+from mlpsweep.search.dimensions import Dimension
+from mlpsweep.search.grammar import parse_dimensions
 from mlpsweep.settings import MAX_TRIALS
 
 METRICS = ("validation/accuracy", "validation/loss")
@@ -128,12 +129,11 @@ class SpaceSettings(Settings):
         """Return a message for each dimension that cannot be read."""
         if not self.dimensions:
             yield "dimensions: empty; expected a searched setting. Choose a file of conf/space/, as in space=card"
-        for name, spec in self.dimensions.items():
-            try:
-                parse_dimension(name, spec)
-            except ValueError as error:
-                yield from (f"dimensions.{message}" for message in error.args)
+        try:
+            self.parse()
+        except ValueError as error:
+            yield from (f"dimensions.{message}" for message in error.args)
 
     def parse(self) -> tuple[Dimension, ...]:
-        """Return the dimensions, in the order of the file."""
-        return tuple(parse_dimension(name, spec) for name, spec in self.dimensions.items())
+        """Return the dimensions, the groups first, then the others in the order of the file."""
+        return parse_dimensions(self.dimensions)

@@ -1,7 +1,5 @@
 """A search space: from drawn leaves to settings and back, and as Optuna's distributions; no sampling here."""
 
-import dataclasses
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,7 +9,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from mlpsweep.errors import SettingsError
 from mlpsweep.nn.network import n_parameters
-from mlpsweep.search.dimensions import Categorical, Dimension, Draw, Leaf, Range, Value
+from mlpsweep.search.corners import corners, unfit
+from mlpsweep.search.dimensions import Categorical, Dimension, Draw, Leaf, Overrides, Range, Value, drawn, overrides
+from mlpsweep.search.groups import Group, applied
 from mlpsweep.search.settings import SpaceSettings
 from mlpsweep.settings import TrainSettings
 
@@ -20,9 +20,6 @@ Params = dict[str, Value]
 
 KINDS: Final[Mapping[type[Leaf], str]] = MappingProxyType({Range: "Range", Categorical: "Choice"})
 """What a stored study calls each kind of leaf: part of its identity, so these words stay if a class is renamed."""
-
-Overrides = dict[str, Any]
-"""Settings as one types them: ``{"hidden_sizes": [64], ...}``."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +34,15 @@ class Space:
         Holds every other setting; with its own values of the searched settings it is the published baseline.
     n_features, n_classes : int
         Inputs and outputs of the network; they decide its number of parameters.
-    max_parameters : int or None
-        Largest number of weights and biases that is trained; None: no bound.
+    told : SpaceSettings
+        What the space was made of.
     """
 
     dimensions: tuple[Dimension, ...]
     base: TrainSettings
     n_features: int
     n_classes: int
-    max_parameters: int | None = None
+    told: SpaceSettings
 
     @classmethod
     def build(cls, settings: SpaceSettings, base: TrainSettings, n_features: int, n_classes: int) -> "Space":
@@ -54,7 +51,8 @@ class Space:
         Raises
         ------
         SettingsError
-            If a searched value does not fit the fixed ones, or no network is within the bound on parameters.
+            If a searched value does not fit the fixed ones or another one, with a message for each; if no network is
+            within the bound on parameters.
         """
         if base.monitor != "validation":
             raise SettingsError(
@@ -65,44 +63,33 @@ class Space:
             raise SettingsError(
                 "n_epochs: 0 in a search; expected at least 1, because the last epoch's value is compared"
             )
-        space = cls(settings.parse(), base, n_features, n_classes, settings.max_parameters)
-        smallest = space.settings(space.draw(lambda leaf: leaf.from_unit(0.0)))
-        space.check()
-        if settings.max_parameters is not None and space.n_parameters(smallest) > settings.max_parameters:
+        space = cls(settings.parse(), base, n_features, n_classes, settings)
+        if faults := [f"space: {fault}" for fault in unfit(space.dimensions, base)]:
+            raise SettingsError(*faults)
+        bound = settings.max_parameters
+        if bound is None:
+            return space
+        smallest = min(space.n_parameters(space.settings(params)) for params in corners(space.dimensions))
+        if smallest > bound:
             raise SettingsError(
-                f"space.max_parameters: {settings.max_parameters}, but the smallest network has "
-                f"{space.n_parameters(smallest)}; expected a bound that some networks keep. Raise it, or set it to null"
+                f"space.max_parameters: {bound}, but the smallest network has {smallest}; "
+                "expected a bound that some networks keep. Raise it, or set it to null"
             )
         return space
 
-    def check(self) -> None:
-        """Raise if a choice, or an end of a range, does not fit the fixed settings or the other leaves' ends.
+    @property
+    def max_parameters(self) -> int | None:
+        """Largest number of weights and biases that is trained; None: no bound."""
+        return self.told.max_parameters
 
-        Raises
-        ------
-        SettingsError
-            With the configuration that does not fit.
-        """
-        ends = [{leaf.name: leaf.from_unit(u) for leaf in self.leaves().values()} for u in (0.0, 1.0)]
-        for leaf in self.leaves().values():
-            values = leaf.labels if isinstance(leaf, Categorical) else tuple(end[leaf.name] for end in ends)
-            for value, end in itertools.product(values, ends):
-                try:
-                    self.settings(self.with_values(end, {leaf.name: value}))
-                except SettingsError as error:
-                    raise SettingsError(*(f"space: {leaf.name}={value}: {one}" for one in error.messages)) from error
+    @property
+    def decides(self) -> frozenset[str]:
+        """Names of the settings that have a value of their own in every draw: the base's does not matter."""
+        return frozenset().union(*(dimension.decides for dimension in self.dimensions))
 
     def draw(self, draw: Draw) -> Params:
         """Return one configuration, each leaf that applies drawn once, in the space's order."""
-        params: Params = {}
-
-        def record(leaf: Leaf) -> Value:
-            params[leaf.name] = draw(leaf)
-            return params[leaf.name]
-
-        for dimension in self.dimensions:
-            dimension.walk(record)
-        return params
+        return drawn(self.dimensions, draw)
 
     def with_values(self, params: Mapping[str, Any], fixed: Mapping[str, Any]) -> Params:
         """Return a configuration with some leaves' values given; leaves that only they bring in lie in the middle."""
@@ -118,7 +105,7 @@ class Space:
 
     def overrides(self, params: Mapping[str, Any]) -> Overrides:
         """Return the settings that drawn leaves stand for."""
-        return {dimension.name: dimension.decode(params) for dimension in self.dimensions}
+        return overrides(self.dimensions, params)
 
     def settings(self, params: Mapping[str, Any]) -> TrainSettings:
         """Return the base with drawn leaves in it.
@@ -128,13 +115,13 @@ class Space:
         SettingsError
             If a value does not fit the fixed ones, such as a list of activations for another depth.
         """
-        return dataclasses.replace(self.base, **self.overrides(params))
+        return applied(self.dimensions, params, self.base)
 
     def baseline(self) -> Params | None:
         """Return the leaves of the base's own values, or None if the space or the bound leaves it out."""
         params: Params = {}
         for dimension in self.dimensions:
-            leaves = dimension.encode(getattr(self.base, dimension.name))
+            leaves = dimension.encode(self.base)
             if leaves is None:
                 return None
             params |= leaves
@@ -183,6 +170,9 @@ class Space:
     def describe(self) -> dict[str, Any]:
         """Return the space as plain values that tell it from every other space."""
         leaves = {name: {"kind": KINDS[type(leaf)], **vars(leaf)} for name, leaf in self.leaves().items()}
+        for group in (one for one in self.dimensions if isinstance(one, Group)):
+            for name in group.choices:
+                leaves[f"{group.name}@{name}"] = group.fixed(name, getattr(self.base, group.name))
         return {"leaves": leaves, "max_parameters": self.max_parameters}
 
 

@@ -82,8 +82,8 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Return the plan as plain values, flat, so that two can be compared key by key."""
-        searched = {dimension.name for dimension in self.space.dimensions}
-        fixed = flat({name: value for name, value in identity_of(self.space.base).items() if name not in searched})
+        own, decided = identity_of(self.space.base), self.space.decides
+        fixed = flat({name: value for name, value in own.items() if name not in decided})
         described = self.space.describe()
         leaves = {f"space.{name}": leaf for name, leaf in described["leaves"].items()}
         leaves["space.max_parameters"] = described["max_parameters"]

@@ -148,8 +148,8 @@ def test_files_of_a_config_dir_are_found_after_ours(tmp_path: Path, name: str) -
 @pytest.mark.parametrize(
     ("batch_size", "named"),
     [
-        ("{type: int, low: 10, high: 60000}", "space.dimensions.batch_size: 60000; expected at most the 50000 rows"),
-        ("{type: categorical, choices: [10, 60000]}", "space.dimensions.batch_size: 60000; expected at most"),
+        ("{type: int, low: 10, high: 60000}", "space: batch_size: 60000; expected at most the 50000 rows"),
+        ("{type: categorical, choices: [10, 60000]}", "space: batch_size: 60000; expected at most"),
     ],
 )
 def test_a_searched_batch_has_no_more_rows_than_there_are(tmp_path: Path, batch_size: str, named: str) -> None:

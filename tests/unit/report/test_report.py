@@ -6,6 +6,7 @@ from mlpsweep.evaluation.statistics import mcnemar
 from mlpsweep.report.models import models_section
 from mlpsweep.report.report import render_report
 from mlpsweep.report.search import finalists_section, trials_section
+from mlpsweep.search.edges import Edge
 from mlpsweep.search.rows import Finalist
 from tests.hostile import hostile
 
@@ -76,6 +77,31 @@ def test_finalists_name_the_tied_ones(report_data, search):
     assert first["spread"] == pytest.approx(0.01)
     assert [first["verdict"], second["verdict"], third["verdict"]] == ["tied", "winner", ""]
     assert third["spread"] is None
+
+
+def test_finalists_of_several_optimisers_stand_in_one_table(report_data, search):
+    params = ({"optimizer": "momentum", "optimizer.momentum": 0.8123456}, {"optimizer": "sgd"})
+    finalists = tuple(
+        Finalist(k, (0.9,), 9, is_tied=False, is_winner=not k, params=one) for k, one in enumerate(params)
+    )
+    section = finalists_section(
+        dataclasses.replace(report_data, search=dataclasses.replace(search, finalists=finalists))
+    )
+    assert [row[-2:] for row in section.tables[0].texts()] == [["momentum", "0.8123"], ["sgd", "–"]]
+
+
+def test_a_winner_at_the_end_of_a_range_comes_with_what_widens_it(report_data, search):
+    override = "space.dimensions.l2_lambda.high=0.15"
+    edges = (Edge("l2_lambda", 0.092, 0.0, 0.1, override),)
+    page = render_report(dataclasses.replace(report_data, search=dataclasses.replace(search, edges=edges)))
+    assert "The winner&#39;s l2_lambda 0.092 lies at the upper end of 0 .. 0.1; a wider range may hold" in page
+    assert f"<code>{override}</code>" in page
+    assert "wider range" not in render_report(dataclasses.replace(report_data, search=search))
+
+
+def test_parameters_that_some_trials_lack_have_no_importance_and_that_is_said(report_data, search):
+    page = render_report(dataclasses.replace(report_data, search=search))
+    assert "Not every trial has hidden_sizes.2: no share is known" in page
 
 
 def test_without_retraining_there_are_no_finalists(report_data, search):

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpsweep.errors import SettingsError
-from mlpsweep.search.dimensions import Categorical, Leaf, Range, Widths, parse_dimension
+from mlpsweep.search.dimensions import Categorical, Leaf, Range, Widths
+from mlpsweep.search.grammar import parse_dimension
 from mlpsweep.search.settings import SpaceSettings
+from tests.search_lab import base_settings
 
 LR = {"type": "float", "low": 0.01, "high": 1.0, "log": True}
 WIDTHS = {"type": "widths", "depth": {"low": 0, "high": 3}, "width": {"low": 4, "high": 64, "log": True}}
@@ -87,27 +89,27 @@ def test_widths_exist_only_as_far_as_the_depth_reaches() -> None:
 
     dimension.walk(draw)
     assert drawn == {"hidden_sizes.depth": 2, "hidden_sizes.1": 15, "hidden_sizes.2": 15}
-    assert dimension.decode(drawn) == [15, 15]
+    assert dimension.decode(drawn) == {"hidden_sizes": [15, 15]}
 
 
 @given(st.lists(st.integers(4, 64), max_size=3))
 def test_widths_go_there_and_back(sizes: list[int]) -> None:
     dimension = parse_dimension("hidden_sizes", WIDTHS)
-    params = dimension.encode(tuple(sizes))
+    params = dimension.encode(base_settings(hidden_sizes=sizes))
     assert params is not None
-    assert dimension.decode(params) == sizes
+    assert dimension.decode(params) == {"hidden_sizes": sizes}
 
 
 @pytest.mark.parametrize("sizes", [(3,), (65,), (8, 8, 8, 8)], ids=["narrow", "wide", "deep"])
 def test_widths_outside_the_space_have_no_leaves(sizes: tuple[int, ...]) -> None:
-    assert parse_dimension("hidden_sizes", WIDTHS).encode(sizes) is None
+    assert parse_dimension("hidden_sizes", WIDTHS).encode(base_settings(hidden_sizes=sizes)) is None
 
 
 def test_a_choice_of_lists_goes_there_and_back() -> None:
     dimension = parse_dimension("hidden_sizes", {"type": "categorical", "choices": [[128, 32], [64]]})
-    params = dimension.encode((128, 32))
+    params = dimension.encode(base_settings(hidden_sizes=[128, 32]))
     assert params == {"hidden_sizes": "[128, 32]"}
-    assert dimension.decode(params) == [128, 32]
+    assert dimension.decode(params) == {"hidden_sizes": [128, 32]}
 
 
 def test_a_stepped_range_ends_on_a_step() -> None:

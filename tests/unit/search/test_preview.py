@@ -1,14 +1,15 @@
 """A dry run: what it tells is what the search would do."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import SettingsError
-from mlpsweep.search.preview import first_proposals, measure_epoch, preview
-from mlpsweep.search.settings import SAMPLER_NAMES
+from mlpsweep.search.preview import first_proposals, measure_epoch, preview, told
+from mlpsweep.search.settings import SAMPLER_NAMES, WinnerSettings
 from mlpsweep.search.study import n_counted
 from mlpsweep.search.worker import work
 from tests.search_lab import CARD, base_settings, make_plan, make_services, new_study, search_settings
@@ -64,7 +65,16 @@ def test_a_study_that_is_there_tells_what_remains_and_none_is_made(tmp_path: Pat
     assert n_counted(plan, more, tmp_path) == 2
     assert n_counted(make_plan(seed=1), more, tmp_path) == 0
     assert n_counted(make_plan(seed=1), more, tmp_path) == 0
-    told = list(preview(plan, few, lambda settings: 1.0, 2))
-    assert "there already: 2 trials; 0 trials of 2 to be trained" in told
-    assert not told[-1].startswith("time: ")
+    lines = list(preview(plan, few, lambda settings: 1.0, 2))
+    assert "there already: 2 trials; 0 trials of 2 to be trained" in lines
+    assert not lines[-1].startswith("time: ")
     assert "there already: 2 trials; 3 trials of 5 to be trained" in preview(plan, more, lambda settings: 1.0, 2)
+
+
+def test_a_group_is_told_to_mlflow_in_names_that_it_takes() -> None:
+    rate = {"type": "float", "low": 1e-4, "high": 1e-2, "log": True}
+    group = {"type": "group", "choices": {"sgd": {}, "adam": {"learning_rate": rate}}}
+    params = told(make_plan({"dimensions": {"optimizer": group}}), search_settings(), WinnerSettings())
+    assert params["space.optimizer"] == "sgd, adam"
+    assert params["space.learning_rate with adam"] == "0.0001 .. 0.01 log"
+    assert not [name for name in params if re.search(r"[^\w./:\- ]", name)]

@@ -10,6 +10,7 @@ from mlpsweep.settings import TrainSettings
 from tests.search_lab import base_settings
 
 GROUPS: dict[str, Any] = {
+    "sgd": {"name": "sgd"},
     "cosine": {"name": "cosine", "warmup_fraction": 0.0, "final_fraction": 0.0},
     "momentum": {"name": "momentum", "momentum": 0.9, "nesterov": False},
 }
@@ -32,6 +33,13 @@ def test_a_group_is_chosen_by_its_file_and_only_other_keys_are_written() -> None
         "defaults": [{"override /optimizer": "momentum"}, {"override /schedule": "cosine"}],
         "optimizer": {"momentum": 0.8},
         "batch_size": 32,
+    }
+
+
+def test_a_searched_group_is_chosen_even_where_a_training_has_the_same() -> None:
+    assert fixed_deltas(base_settings(), defaults, ["optimizer"]) == {
+        **BEGINNING,
+        "defaults": [{"override /optimizer": "sgd"}],
     }
 
 
