@@ -26,7 +26,7 @@ def replay(name: str, curves: Sequence[Sequence[float]], target: float) -> tuple
             own[epoch], spent = value, spent + 1
             reached = spent if reached is None and value >= target else reached
             peers = {epoch: {k: past[epoch] for k, past in enumerate(seen) if epoch in past}}
-            if epoch < len(values) and PRUNERS[name](Curve("", number, len(values), own, peers.__getitem__)):
+            if epoch < len(values) and PRUNERS[name](Curve(number, len(values), own, peers.__getitem__)):
                 break
     return spent, reached
 

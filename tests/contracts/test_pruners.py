@@ -1,29 +1,29 @@
 """Every pruning rule: reads what was reported, keeps no note, and stops what it should."""
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from fractions import Fraction
 
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mlpsweep.search.pruners import ETA, PRUNERS, Curve, bracket
+from mlpsweep.search.pruners import PRUNERS, Curve, asha
+from mlpsweep.search.rungs import ETA, rungs
 from mlpsweep.search.settings import PRUNER_NAMES
 
-N_EPOCHS = 15
+N_EPOCHS = 16
 Curves = dict[int, list[float]]
 
 
-def curve(curves: Curves, number: int, epoch: int, study: str = "s") -> Curve:
+def curve(curves: Curves, number: int, epoch: int) -> Curve:
     """What trial ``number`` looks like after ``epoch``, all others having gone as far as their lists."""
 
     def peers_at(at: int) -> Mapping[int, float]:
         return {peer: values[at - 1] for peer, values in curves.items() if len(values) >= at}
 
     own = {at: curves[number][at - 1] for at in range(1, epoch + 1)}
-    return Curve(study, number, N_EPOCHS, own, peers_at)
+    return Curve(number, N_EPOCHS, own, peers_at)
 
 
 def run(rule: Callable[[Curve], bool], whole: Curves) -> Curves:
@@ -72,10 +72,10 @@ def test_a_trial_better_than_all_others_is_never_stopped(rule: Callable[[Curve],
 @pytest.mark.parametrize("name", sorted(set(PRUNERS) - {"median"}))  # which may stop anywhere
 def test_a_trial_stops_at_a_rung_or_not_at_all(name: str) -> None:
     seen = run(PRUNERS[name], random_curves(60))
-    assert {len(values) for values in seen.values()} <= {1, 3, 9, N_EPOCHS}
+    assert {len(values) for values in seen.values()} <= {*rungs(N_EPOCHS), N_EPOCHS}
 
 
-@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+@pytest.mark.parametrize("name", ["asha", "median"])
 def test_a_rule_saves_epochs_and_keeps_the_best(name: str) -> None:
     whole = random_curves(60)
     seen = run(PRUNERS[name], whole)
@@ -89,15 +89,17 @@ def test_without_a_rule_every_trial_has_all_epochs() -> None:
 
 
 def test_asha_keeps_the_best_third_of_a_rung() -> None:
-    ranked = {number: [float(number)] for number in range(9)}
-    kept = [number for number in ranked if not PRUNERS["asha"](curve(ranked, number, 1))]
+    first = rungs(N_EPOCHS)[0]
+    ranked = {number: [float(number)] * first for number in range(9)}
+    kept = [number for number in ranked if not PRUNERS["asha"](curve(ranked, number, first))]
     assert kept == [6, 7, 8]
     assert ETA == 3
 
 
 def test_asha_keeps_ties_at_the_threshold() -> None:
-    equal = {number: [0.5] for number in range(9)}
-    assert not any(PRUNERS["asha"](curve(equal, number, 1)) for number in equal)
+    first = rungs(N_EPOCHS)[0]
+    equal = {number: [0.5] * first for number in range(9)}
+    assert not any(PRUNERS["asha"](curve(equal, number, first)) for number in equal)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -115,7 +117,8 @@ def test_asha_decides_as_optunas_halving_does(seed: int) -> None:
             if trial.should_prune():
                 break
         study.tell(trial, values[expected[number] - 1])
-    assert {number: len(values) for number, values in run(PRUNERS["asha"], whole).items()} == expected
+    rule = functools.partial(asha, shares=[Fraction(rung, N_EPOCHS) for rung in (1, 3, 9)])
+    assert {number: len(values) for number, values in run(rule, whole).items()} == expected
 
 
 def test_median_waits_for_five_others() -> None:
@@ -127,27 +130,3 @@ def test_median_waits_for_five_others() -> None:
 def test_median_remembers_a_trials_best_epoch() -> None:
     others = {number: [0.5, 0.5] for number in range(6)}
     assert not PRUNERS["median"](curve(others | {9: [0.6, 0.1]}, 9, 2))
-
-
-def test_brackets_take_the_shares_that_give_them_equal_work() -> None:
-    counts = np.bincount([bracket("s", number, N_EPOCHS) for number in range(3000)])
-    # Rungs at 1, 3, 9: brackets that begin at each, and one that never stops.
-    shares = np.array([27, 12, 6, 4]) / 49
-    np.testing.assert_allclose(counts / 3000, shares, atol=0.03)
-
-
-@given(st.integers(0, 500), st.text(max_size=8), st.integers(1, 300))
-def test_a_bracket_is_one_of_the_rungs_or_none(number: int, study: str, n_epochs: int) -> None:
-    n_rungs = sum(1 for i in range(10) if ETA**i < n_epochs)
-    assert 0 <= bracket(study, number, n_epochs) <= n_rungs
-
-
-def test_hyperband_compares_within_a_bracket_only() -> None:
-    numbers: dict[int, list[int]] = {}
-    for number in range(40):
-        numbers.setdefault(bracket("s", number, N_EPOCHS), []).append(number)
-    first, second = numbers[0][:6], numbers[1][:6]
-    curves: dict[int, Any] = {number: [0.9] for number in second} | {number: [0.1] for number in first}
-    assert not PRUNERS["hyperband"](curve(curves, first[0], 1))
-    curves |= {number: [0.9] for number in first[1:]}
-    assert PRUNERS["hyperband"](curve(curves, first[0], 1))

@@ -11,8 +11,8 @@ from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import choose
 from mlpsweep.search.interrupt import Interrupt, PausedError
+from mlpsweep.search.proposals import derive_seed
 from mlpsweep.search.rows import Finalist
-from mlpsweep.search.samplers import derive_seed
 from mlpsweep.search.services import Services
 from mlpsweep.search.settings import WinnerSettings
 from mlpsweep.search.study import Study

@@ -60,4 +60,4 @@ class Observer:
         def peers_at(epoch: int) -> dict[int, float]:
             return {number: sign * value for number, value in ledger.values_at(epoch).items()}
 
-        return Curve(self.study.name, self.claim.number, self.n_epochs, own, peers_at)
+        return Curve(self.claim.number, self.n_epochs, own, peers_at)

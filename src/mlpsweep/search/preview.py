@@ -3,11 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-import optuna
-
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.search.dimensions import span
-from mlpsweep.search.samplers import SAMPLERS, Slot
+from mlpsweep.search.proposals import Past, Slot, build_proposer
 from mlpsweep.search.settings import SearchSettings, WinnerSettings
 from mlpsweep.search.space import Params
 from mlpsweep.search.study import Plan
@@ -40,7 +38,7 @@ def preview(
     SettingsError
         If a proposal does not fit the fixed settings, or a grid is too large.
     """
-    limit = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed).limit
+    limit = build_proposer(settings.sampler, plan.space, plan.metric).limit
     n_trials = min(settings.n_trials, limit or settings.n_trials)
     budget = f"{counted(n_trials, 'trial')} of {counted(plan.space.base.total_epochs, 'epoch')}"
     yield f"study {settings.study or plan.name}: {plan.metric} of {plan.data}, {budget}"
@@ -69,13 +67,12 @@ def preview(
 
 def first_proposals(plan: Plan, settings: SearchSettings, n: int) -> Iterator[Params]:
     """Yield what a new study would train first; a sampler that learns has not learned by then."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction=plan.direction)
-    proposer = SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
+    proposer = build_proposer(settings.sampler, plan.space, plan.metric)
+    past: tuple[Past, ...] = ()
     for number in range(n):
-        study.ask()
-        baseline = plan.space.baseline() if number == 0 else None
-        yield baseline or proposer.propose(Slot(study.trials[number], lambda sampler: study))
+        params = proposer.propose(Slot(number, past))
+        past += (Past(number, params, {}, is_complete=False),)
+        yield params
 
 
 def measure_epoch(dataset: Dataset) -> Callable[[TrainSettings], float]:

@@ -4,19 +4,14 @@ Rules keep no notes of their own: a rule that is asked again after a worker's de
 Values are signed so that higher is better; an epoch's peers are all trials that reported it, this one included.
 """
 
-import math
 import statistics
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
-ETA: Final = 3
-"""At each rung one trial in ETA goes on."""
-
-MIN_EPOCHS: Final = 1
-"""The first rung."""
+from mlpsweep.search.rungs import ETA, SHARES, rungs
 
 MIN_PEERS: Final = 5
 """The median rule stops no trial before this many others have reported the epoch."""
@@ -28,10 +23,8 @@ class Curve:
 
     Parameters
     ----------
-    study : str
-        The study's name; brackets depend on it.
     number : int
-        Number of the trial; brackets depend on it too.
+        Number of the trial.
     n_epochs : int
         Whole budget of a trial.
     values : mapping
@@ -40,7 +33,6 @@ class Curve:
         Returns every trial's value at an epoch, by trial number.
     """
 
-    study: str
     number: int
     n_epochs: int
     values: Mapping[int, float]
@@ -57,17 +49,12 @@ def never(curve: Curve) -> bool:
     return False
 
 
-def asha(curve: Curve) -> bool:
+def asha(curve: Curve, shares: Iterable[Fraction] = SHARES, eta: int = ETA) -> bool:
     """Stop at a rung unless among the best third that reached it (Li et al., 2020; a stopped trial never goes on)."""
-    return _halve(curve, _rungs(curve.n_epochs, 0), lambda number: True)
-
-
-def hyperband(curve: Curve) -> bool:
-    """Halve within brackets that begin at different rungs (Li et al., 2018); the number decides the bracket."""
-    own = bracket(curve.study, curve.number, curve.n_epochs)
-    return _halve(
-        curve, _rungs(curve.n_epochs, own), lambda number: bracket(curve.study, number, curve.n_epochs) == own
-    )
+    if curve.epoch not in rungs(curve.n_epochs, shares):
+        return False
+    values = sorted(curve.peers_at(curve.epoch).values(), reverse=True)
+    return curve.values[curve.epoch] < values[max(1, len(values) // eta) - 1]
 
 
 def median(curve: Curve) -> bool:
@@ -76,28 +63,6 @@ def median(curve: Curve) -> bool:
     return len(others) >= MIN_PEERS and max(curve.values.values()) < statistics.median(others)
 
 
-def bracket(study: str, number: int, n_epochs: int) -> int:
-    """Return a trial's bracket, from 0; each gets a share of the trials that gives it about the same work."""
-    n_brackets = len(_rungs(n_epochs, 0)) + 1
-    shares = [math.ceil(n_brackets * ETA ** (n_brackets - 1 - i) / (n_brackets - i)) for i in range(n_brackets)]
-    place = zlib.crc32(f"{study}_{number}".encode()) % sum(shares)
-    return next(i for i in range(n_brackets) if place < sum(shares[: i + 1]))
-
-
-def _rungs(n_epochs: int, first: int) -> list[int]:
-    # No rung at the last epoch: it would save no work and only relabel finished trials as pruned.
-    rungs = [MIN_EPOCHS * ETA**i for i in range(n_epochs.bit_length() + 1)]
-    return [rung for rung in rungs if rung < n_epochs][first:]
-
-
-def _halve(curve: Curve, rungs: list[int], is_peer: Callable[[int], bool]) -> bool:
-    if curve.epoch not in rungs:
-        return False
-    values = sorted((value for number, value in curve.peers_at(curve.epoch).items() if is_peer(number)), reverse=True)
-    n_kept = max(1, len(values) // ETA)
-    return curve.values[curve.epoch] < values[n_kept - 1]
-
-
 PRUNERS: Final[Mapping[str, Callable[[Curve], bool]]] = MappingProxyType(
-    {"none": never, "asha": asha, "hyperband": hyperband, "median": median}
+    {"none": never, "asha": asha, "median": median}
 )

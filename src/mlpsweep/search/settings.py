@@ -16,7 +16,7 @@ METRICS = ("validation/accuracy", "validation/loss")
 """Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
-PRUNER_NAMES = ("none", "asha", "hyperband", "median")
+PRUNER_NAMES = ("none", "asha", "median")
 MAX_NAME = 100
 MAX_S = 10**8
 """Longest limit, seconds: three years. The clock of the operating system overflows beyond some more."""

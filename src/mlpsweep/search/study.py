@@ -24,7 +24,7 @@ from mlpsweep.files import locked
 from mlpsweep.metric import metric_named
 from mlpsweep.search.dimensions import Leaf, span
 from mlpsweep.search.ledger import ENQUEUED, EXCESS, WORKER, Ledger, database, database_errors, open_storage
-from mlpsweep.search.samplers import SAMPLERS, derive_seed
+from mlpsweep.search.proposals import build_proposer, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
@@ -227,7 +227,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     StorageError
         If the database cannot be used, or holds what no search has written.
     """
-    SAMPLERS[settings.sampler](plan.space, plan.space.base.seed)
+    build_proposer(settings.sampler, plan.space, plan.metric)
     url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
     storage = open_storage(url, root / STORE / ".lock")
     with database_errors(url), locked(root / STORE / ".lock"):

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
 from mlpsweep.search.ledger import ENQUEUED, Claim, LostClaimError
 from mlpsweep.search.observer import Observer, PrunedError
 from mlpsweep.search.ownership import is_alive, remove_stale, worker_id
-from mlpsweep.search.samplers import SAMPLERS, Proposer, Slot
+from mlpsweep.search.proposals import Past, Proposer, Slot, build_proposer
 from mlpsweep.search.services import ReusableResult, Services, Status
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
@@ -70,7 +70,7 @@ def work(study: Study, settings: SearchSettings, services: Services) -> SearchEn
     StorageError
         If the study or a trial's folder cannot be written; the trial under way can be continued.
     """
-    proposer = SAMPLERS[settings.sampler](study.plan.space, study.plan.space.base.seed)
+    proposer = build_proposer(settings.sampler, study.plan.space, study.plan.metric)
     with worker_id(study.workers) as owner, Interrupt(settings.timeout_s) as interrupt:
         worker = _Worker(study, settings, services, proposer, interrupt)
         while not interrupt.is_requested:
@@ -125,8 +125,8 @@ class _Worker:
         trial = ledger.trial(claim)
         if trial.params:
             return trial.params
-        baseline = space.baseline() if claim.number == 0 else None
-        params = baseline or self.proposer.propose(Slot(trial, ledger.study))
+        others = [one for one in ledger.trials() if one.params and one.number != claim.number]
+        params = self.proposer.propose(Slot(claim.number, tuple(map(self._past, others))))
         if fixed := trial.system_attrs.get(ENQUEUED):
             params = space.with_values(params, fixed)
         if (excess := space.excess(params)) > 0:
@@ -134,6 +134,12 @@ class _Worker:
             return None
         ledger.propose(claim, params, space.distributions())
         return params
+
+    def _past(self, trial: FrozenTrial) -> Past:
+        is_complete, values = trial.state == TrialState.COMPLETE, trial.intermediate_values
+        if is_complete and trial.value is not None:  # one that somebody added may have nothing else
+            values = values or {self.study.plan.space.base.total_epochs: trial.value}
+        return Past(trial.number, trial.params, {} if trial.state == TrialState.FAIL else values, is_complete)
 
     def _train(self, claim: Claim, params: Mapping[str, Any]) -> None:
         study, ledger = self.study, self.study.ledger

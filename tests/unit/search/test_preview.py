@@ -39,8 +39,8 @@ def test_space_size_proposals_and_time_are_told() -> None:
 def test_a_grid_tells_how_many_points_it_has() -> None:
     space = {"dimensions": {"activation": CARD["dimensions"]["activation"]}, "max_parameters": None}
     lines = list(preview(make_plan(space), search_settings(sampler="grid"), lambda settings: 1.0))
-    assert "sampler grid (4 proposals in all), pruner none" in lines
-    assert lines[0].endswith("4 trials of 3 epochs")
+    assert "sampler grid (3 proposals in all), pruner none" in lines
+    assert lines[0].endswith("3 trials of 3 epochs")
 
 
 def test_a_proposal_that_fits_no_training_is_refused() -> None:

@@ -1,14 +1,17 @@
-"""Every sampler: draws inside the space, from the slot and the finished trials alone."""
+"""Every sampler: draws inside the space, from the slot and the past alone."""
 
 import math
+import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlpsweep.errors import SettingsError
-from mlpsweep.search.samplers import SAMPLERS, derive_seed
+from mlpsweep.metric import metric_named
+from mlpsweep.search.proposals import SAMPLERS, Past, Slot, build_proposer, derive_seed, last_values
 from mlpsweep.search.settings import SAMPLER_NAMES
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
@@ -20,6 +23,7 @@ DIMENSIONS = {
     "learning_rate": {"type": "float", "low": 0.01, "high": 1.0, "log": True},
     "hidden_sizes": {"type": "widths", "depth": {"low": 0, "high": 2}, "width": {"low": 8, "high": 64, "log": True}},
 }
+ACCURACY, LOSS = "validation/accuracy", "validation/loss"
 BASE: dict[str, Any] = {"n_epochs": 2, "hidden_sizes": (16,)}
 
 
@@ -124,16 +128,14 @@ def test_a_grid_is_gone_through_once_and_ends(tmp_path: Path) -> None:
 
 def test_a_grid_with_the_baseline_on_it_trains_that_once(tmp_path: Path) -> None:
     study = searched(tmp_path, "grid", n_trials=50, dimensions=STEPS)
-    assert len(study.counted()) == 10
-    assert sum("reused_from" in trial.user_attrs for trial in study.counted()) == 1
-    assert len({trial.user_attrs["weights_hash"] for trial in study.counted()}) == 9
+    assert len({trial.user_attrs["weights_hash"] for trial in study.counted()}) == len(study.counted()) == 9
 
 
 def test_a_grid_too_large_to_list_is_refused() -> None:
     deep = {"type": "widths", "depth": {"low": 1, "high": 8}, "width": {"low": 1, "high": 99}}
     space = make_space({"dimensions": {"hidden_sizes": deep}, "max_parameters": None})
     with pytest.raises(SettingsError, match="grid over more than 100,000 points; expected fewer"):
-        SAMPLERS["grid"](space, 0)
+        build_proposer("grid", space, ACCURACY)
 
 
 def test_points_of_a_grid_are_counted_before_they_are_listed() -> None:
@@ -141,7 +143,7 @@ def test_points_of_a_grid_are_counted_before_they_are_listed() -> None:
     space = make_space({"dimensions": {"batch_size": many}, "max_parameters": None})
     started = time.perf_counter()
     with pytest.raises(SettingsError, match="grid over more than 100,000 points; expected fewer"):
-        SAMPLERS["grid"](space, 0)
+        build_proposer("grid", space, ACCURACY)
     assert space.draw(lambda leaf: leaf.from_unit(0.5)) == {"batch_size": 5_000_001}
     assert time.perf_counter() - started < 1
 
@@ -151,3 +153,112 @@ def test_a_seed_depends_on_every_part_and_on_nothing_else() -> None:
     assert len(set(seeds)) == len(seeds)
     assert derive_seed(0, {"a": 2, "b": 1}) == seeds[-1]
     assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_a_finite_space_is_used_up_without_a_repetition(sampler: str, tmp_path: Path) -> None:
+    study = searched(tmp_path, sampler, n_trials=50, dimensions=STEPS)
+    configurations = [tuple(params.items()) for params in drawn(study)]
+    assert len(set(configurations)) == len(configurations) == 9
+
+
+def test_a_repeated_point_is_drawn_again(sampler: str) -> None:
+    space = make_space({"dimensions": DIMENSIONS, "max_parameters": None}, **BASE)
+    proposer = build_proposer(sampler, space, ACCURACY)
+    for number in (0, 5, 30):
+        first = proposer.propose(Slot(number))
+        again = proposer.propose(Slot(number, (Past(99, first, {}, is_complete=False),)))
+        assert again != first
+
+
+def test_where_every_draw_is_there_already_the_first_is_taken(sampler: str) -> None:
+    space = make_space({"dimensions": {"activation": STEPS["activation"]}, "max_parameters": None})
+    past = tuple(
+        Past(slot, {"activation": name}, {}, is_complete=False) for slot, name in enumerate(["sigmoid", "relu", "tanh"])
+    )
+    proposer = build_proposer(sampler, space, ACCURACY)
+    assert proposer.limit == 3
+    assert proposer.propose(Slot(0, past)) == space.baseline()
+    assert proposer.propose(Slot(7, past))["activation"] in STEPS["activation"]["choices"]
+
+
+@pytest.mark.parametrize("low", [0.0, 0.01], ids=["with the baseline", "without"])
+def test_tpe_begins_with_spread_points(low: float) -> None:
+    steps = {"type": "float", "low": low, "high": 0.1}
+    choices = {"type": "categorical", "choices": ["sigmoid", "relu", "tanh"]}
+    space = make_space({"dimensions": {"activation": choices, "l2_lambda": steps}, "max_parameters": None})
+    proposer = build_proposer("tpe", space, ACCURACY)
+    past: tuple[Past, ...] = ()
+    for number in range(10 + (low == 0.0)):
+        past += (Past(number, proposer.propose(Slot(number, past)), {1: 0.5}, is_complete=False),)
+    points = [one.params for one in past][-10:]
+    turns = [[point["activation"] for point in points[first : first + 3]] for first in (0, 3, 6)]
+    assert all(sorted(turn) == ["relu", "sigmoid", "tanh"] for turn in turns)
+    # Eight points of a Sobol sequence hold each eighth of a range once.
+    eighths = [int(8 * (point["l2_lambda"] - low) / (0.1 - low)) for point in points[:8]]
+    assert sorted(eighths) == list(range(8))
+
+
+def curves(*values: list[float], n_epochs: int = 3) -> list[Past]:
+    return [
+        Past(slot, {}, dict(enumerate(known, start=1)), len(known) == n_epochs) for slot, known in enumerate(values)
+    ]
+
+
+def log_odds(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+def test_a_last_value_has_the_median_gain_of_those_that_went_further() -> None:
+    # Log-odds of 0.5, 0.9, 0.99 are 0, log 9, log 99.
+    ends = last_values(curves([0.5, 0.9, 0.99], [0.9], [0.5, 0.5], []), metric_named(ACCURACY))
+    assert ends == pytest.approx(
+        {
+            0: math.log(99),
+            2: math.log(99) - math.log(9),  # what 0 gained from epoch 2
+            1: math.log(9) + (math.log(99) + math.log(99 / 9)) / 2,  # of 0's gain and of 2's, counted to the end
+        }
+    )
+
+
+def test_who_ended_early_gains_nothing_more() -> None:
+    past = [Past(0, {}, {1: 0.5, 2: 0.9}, is_complete=True), Past(1, {}, {1: 0.5}, is_complete=False)]
+    assert last_values(past, metric_named(ACCURACY)) == pytest.approx({0: log_odds(0.9), 1: log_odds(0.9)})
+
+
+def test_of_a_loss_less_is_better_and_shares_of_0_and_1_are_finite() -> None:
+    losses = last_values(curves([1.0, 0.5, 0.1], [0.5]), metric_named(LOSS))
+    assert losses == pytest.approx({0: math.log(10), 1: math.log(20)})
+    assert math.isfinite(last_values(curves([0.0]), metric_named(LOSS))[0])
+    shares = last_values(curves([0.0], [1.0]), metric_named(ACCURACY))
+    assert all(map(math.isfinite, shares.values()))
+    assert shares[0] < shares[1]
+
+
+def test_tpe_learns_from_trials_that_did_not_go_to_the_end() -> None:
+    space = make_space({"dimensions": {"l2_lambda": {"type": "float", "low": 0.0, "high": 0.1}}})
+    proposer, rng = build_proposer("tpe", space, ACCURACY), np.random.default_rng(0)
+    values = rng.uniform(0.0, 0.1, 40)
+    past = tuple(
+        Past(slot, {"l2_lambda": value}, {1: 1 - 5 * abs(value - 0.08)}, is_complete=False)
+        for slot, value in enumerate(values.tolist())
+    )
+    proposed = [proposer.propose(Slot(40 + i, past))["l2_lambda"] for i in range(20)]
+    assert statistics.mean(abs(value - 0.08) for value in proposed) < 0.012  # type: ignore[operator]
+
+
+def test_a_proposal_depends_on_the_set_of_past_trials_only() -> None:
+    space = make_space({"dimensions": DIMENSIONS, "max_parameters": None}, **BASE)
+    proposer = build_proposer("tpe", space, ACCURACY)
+    draws = build_proposer("random", space, ACCURACY)
+    past = [Past(i, draws.propose(Slot(i)), {1: i / 20}, is_complete=False) for i in range(15)]
+    assert proposer.propose(Slot(15, tuple(past))) == proposer.propose(Slot(15, tuple(reversed(past))))
+
+
+@pytest.mark.slow
+def test_a_proposal_after_5000_trials_takes_seconds_at_most(sampler: str) -> None:
+    space = make_space({"dimensions": DIMENSIONS, "max_parameters": None}, **BASE)
+    draws, proposer = build_proposer("random", space, ACCURACY), build_proposer(sampler, space, ACCURACY)
+    past = tuple(Past(i, draws.propose(Slot(i)), {1: 0.5, 2: i / 5000}, is_complete=i % 3 == 0) for i in range(5000))
+    started = time.perf_counter()
+    proposer.propose(Slot(5000, past))
+    assert time.perf_counter() - started < 5  # 0.4 s on an idle core

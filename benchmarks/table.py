@@ -1,0 +1,293 @@
+"""Searches in a world of recorded curves: proposals and rules of the product, workers and seconds by the event.
+
+Hundreds of searches take minutes, so rules are chosen here (ADR 16) and shown by benchmarks.search. Read it as
+a guide: luck is a model, the best of many rules flatters itself, and seconds leave out imports.
+
+    python -m benchmarks.table [--seeds N] [--seed N] [--only TEXT] [--budgets] [--record N]
+"""
+
+import argparse
+import functools
+import heapq
+import itertools
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from multiprocessing.pool import Pool
+from typing import Final
+
+import numpy as np
+import optuna
+
+from benchmarks.surrogate import N_EPOCHS, Trained, default_space, epoch_seconds, fitted, record
+from mlpsweep.search.proposals import Past, Proposer, Slot, build_proposer, derive_seed
+from mlpsweep.search.pruners import Curve, asha, never
+from mlpsweep.search.rungs import promotable, rungs
+from mlpsweep.search.space import Params, Space
+from mlpsweep.training.blas import blas_threads
+
+TARGET: Final = 0.98
+START_S, RESUME_S = 0.35, 0.08
+"""What a trial costs beside its epochs: to begin it, and to go on with one that was paused."""
+N_WORKERS, LIMIT_S, LOOKS_S = 2, 150.0, (80.0, 150.0)
+BUDGETS: Final = (1, 2, 3, 8, 20, 30, 40, 50, 60)
+METRIC: Final = "validation/accuracy"
+EIGHTHS: Final = tuple(Fraction(eighths, 8) for eighths in range(9))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a search proposes and prunes.
+
+    Parameters
+    ----------
+    sampler : str
+        Key of ``SAMPLERS``; ``old``: Optuna's own TPE on stopped and complete trials, as until 2026-11-27.
+    pruner : str
+        ``none``, ``asha`` or ``promote``.
+    eighths : tuple of int
+        The rungs, in eighths of the budget.
+    eta : int
+        One trial in ``eta`` goes on.
+    is_averaged : bool
+        Whether an epoch before the last reports the averaged weights.
+    """
+
+    sampler: str
+    pruner: str
+    eighths: tuple[int, ...] = ()
+    eta: int = 3
+    is_averaged: bool = False
+
+    @property
+    def shares(self) -> tuple[Fraction, ...]:
+        return tuple(EIGHTHS[eighths] for eighths in self.eighths)
+
+    def __str__(self) -> str:
+        at = f" {'+'.join(map(str, self.eighths))}/8 eta {self.eta}" if self.eighths else ""
+        return f"{self.sampler} {self.pruner}{at} {'averaged' if self.is_averaged else 'raw'}"
+
+
+@dataclass
+class Trial:
+    """A configuration in the simulated world, and how far it has come."""
+
+    slot: int
+    params: Params
+    trained: Trained
+    epoch_s: float
+    reported: dict[int, float] = field(default_factory=dict)
+    is_under_way: bool = True
+
+    @property
+    def epoch(self) -> int:
+        return len(self.reported)
+
+
+@dataclass
+class Search:
+    """One simulated search."""
+
+    rule: Rule
+    seed: int
+    n_trials: int = sys.maxsize
+    n_workers: int = N_WORKERS
+    top_k: int = 3
+    trials: list[Trial] = field(default_factory=list)
+    gone_on: dict[int, set[int]] = field(default_factory=dict)
+    reports: list[tuple[float, int, int, float]] = field(default_factory=list)  # when, slot, epoch, value
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.space = default_space(self.seed)
+        self.propose = SAMPLERS.get(self.rule.sampler, build_proposer)(self.rule.sampler, self.space, METRIC).propose
+        self.rungs = rungs(N_EPOCHS, self.rule.shares)
+        prunes = functools.partial(asha, shares=self.rule.shares, eta=self.rule.eta)
+        self.is_stopped = prunes if self.rule.pruner == "asha" else never
+
+    def run(self, limit_s: float) -> "Search":
+        """Search until ``limit_s``, or until nothing is left to do."""
+        idle, events = self.n_workers, list[tuple[float, int]]()
+        while True:
+            while idle and (job := self._next()):
+                trial, cost = job
+                heapq.heappush(events, (self.seconds + cost + trial.epoch_s, trial.slot))
+                idle -= 1
+            if not events or events[0][0] > limit_s:
+                return self
+            self.seconds, slot = heapq.heappop(events)
+            trial = self.trials[slot]
+            trial.is_under_way = self._report(trial)
+            if trial.is_under_way:
+                heapq.heappush(events, (self.seconds + trial.epoch_s, slot))
+            else:
+                idle += 1
+
+    def _report(self, trial: Trial) -> bool:
+        """Take a trial's next epoch; return whether it goes on at once."""
+        epoch = trial.epoch + 1
+        curve = trial.trained.averaged if self.rule.is_averaged else trial.trained.raw
+        trial.reported[epoch] = float(curve[epoch - 1])
+        self.reports.append((self.seconds, trial.slot, epoch, trial.reported[epoch]))
+        if epoch == N_EPOCHS:
+            return False
+        if self.rule.pruner == "promote":
+            return epoch not in self.rungs or trial.slot in self.gone_on.get(epoch, ())
+        return not self.is_stopped(Curve(trial.slot, N_EPOCHS, trial.reported, self._values_at))
+
+    def _values_at(self, epoch: int) -> dict[int, float]:
+        return {trial.slot: trial.reported[epoch] for trial in self.trials if epoch in trial.reported}
+
+    def _next(self) -> tuple[Trial, float] | None:
+        """Return the trial that a free worker takes up, paused ones first, and what that costs."""
+        if self.rule.pruner == "promote":
+            for rung in reversed(self.rungs):
+                gone_on = self.gone_on.setdefault(rung, set())
+                if (slot := promotable(self._values_at(rung), gone_on, self.rule.eta)) is not None:
+                    gone_on.add(slot)
+                    return self._resumed(slot)
+        if len(self.trials) < self.n_trials:
+            self.trials.append(self._started())
+            return self.trials[-1], START_S
+        return self._thawed() if self.rule.pruner == "promote" else None
+
+    def _resumed(self, slot: int) -> tuple[Trial, float]:
+        self.trials[slot].is_under_way = True
+        return self.trials[slot], RESUME_S
+
+    def _thawed(self) -> tuple[Trial, float] | None:
+        """With all started and too few complete, the best of those that came farthest goes on to its end."""
+        if sum(trial.epoch == N_EPOCHS or trial.is_under_way for trial in self.trials) >= self.top_k:
+            return None
+        paused = [trial for trial in self.trials if not trial.is_under_way and trial.epoch < N_EPOCHS]
+        if not paused:
+            return None
+        best = max(paused, key=lambda trial: (trial.epoch, trial.reported[trial.epoch], -trial.slot))
+        for rung in self.rungs:
+            self.gone_on.setdefault(rung, set()).add(best.slot)
+        return self._resumed(best.slot)
+
+    def _started(self) -> Trial:
+        number = len(self.trials)
+        past = [Past(one.slot, one.params, dict(one.reported), one.epoch == N_EPOCHS) for one in self.trials]
+        params = self.propose(Slot(number, tuple(past)))
+        overrides = self.space.overrides(params)
+        trained = fitted().train(overrides, derive_seed(self.seed, params))
+        return Trial(number, params, trained, epoch_seconds(overrides["hidden_sizes"]))
+
+    @property
+    def reached_s(self) -> float:
+        """Seconds until an epoch's value was at the target; infinite if none was."""
+        return min((at for at, _, _, value in self.reports if value >= TARGET), default=float("inf"))
+
+    def best_at(self, seconds: float) -> float:
+        """Return the best of the trials that were complete by then: what the search would hand over."""
+        done = (value for at, _, epoch, value in self.reports if epoch == N_EPOCHS and at <= seconds)
+        return max(done, default=float("nan"))
+
+
+def old_proposer(sampler: str, space: Space, metric: str) -> Proposer:
+    """Return the sampler that the search had until 2026-11-27: ten uniform draws, then TPE as Optuna runs it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    kinds, states = space.distributions(), optuna.trial.TrialState
+
+    def propose(slot: Slot) -> Params:
+        if slot.number == 0:
+            return space.baseline() or {}
+        sampler = optuna.samplers.TPESampler(seed=derive_seed(space.base.seed, slot.number))
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        for past in slot.past:
+            state = states.COMPLETE if past.is_complete else states.PRUNED
+            value = past.values[max(past.values)] if past.values else None
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=state if past.values else states.RUNNING,
+                    value=value if past.is_complete else None,
+                    params=dict(past.params),
+                    distributions={name: kinds[name] for name in past.params},
+                    intermediate_values=dict(past.values),
+                )
+            )
+        return space.with_values(study.ask(kinds).params, {})
+
+    return Proposer(propose)
+
+
+SAMPLERS: Final[Mapping[str, Callable[[str, Space, str], Proposer]]] = {"old": old_proposer}
+
+
+def rules() -> Iterator[Rule]:
+    """Yield the rules of the table."""
+    yield Rule("random", "none")
+    yield Rule("old", "none")
+    yield Rule("old", "asha", (1, 3))
+    for is_averaged in (False, True):
+        yield Rule("tpe", "none", is_averaged=is_averaged)
+        for pruner in ("asha", "promote"):
+            for eighths in ((1, 5), (1,), (1, 3), (2, 5)):
+                for eta in (2, 3, 4):
+                    yield Rule("tpe", pruner, eighths, eta, is_averaged)
+
+
+def figures(rule: Rule, seed: int) -> tuple[float, ...]:
+    """Return of one search the seconds until the target, the best at each look, and how many were started."""
+    search = Search(rule, seed).run(LIMIT_S)
+    return (search.reached_s, *map(search.best_at, LOOKS_S), len(search.trials))
+
+
+def row(rule: Rule, found: Sequence[tuple[float, ...]]) -> str:
+    """Return one line of the table."""
+    reached, *best, started = np.array(found).T
+    quantiles = np.quantile(reached, (0.25, 0.5, 0.75, 0.9), method="higher")
+    cells = [f"{value:.0f}" if np.isfinite(value) else "never" for value in quantiles]
+    cells += [f"{np.mean(np.isinf(reached)):.2f}", *(f"{100 * np.nanmean(looked):.2f}" for looked in best)]
+    return f"| {rule} | {' | '.join(cells)} | {started.mean():.0f} |"
+
+
+def at_rest(rule: Rule, n_trials: int, n_workers: int, seed: int) -> tuple[float, ...]:
+    """Return of a search without a limit its seconds, how many went on, how many are complete, the best, all epochs."""
+    search = Search(rule, seed, n_trials, n_workers).run(float("inf"))
+    n_complete = sum(trial.epoch == N_EPOCHS for trial in search.trials)
+    n_gone_on = len(set().union(*search.gone_on.values()))
+    return search.seconds, n_gone_on, n_complete, search.best_at(search.seconds), len(search.reports)
+
+
+def print_budgets(pool: Pool, rule: Rule, seeds: Sequence[int]) -> None:
+    """Print what searches come to that are left alone until they are at rest."""
+    print(f"{rule}\n| workers | started | went on | complete | epochs | seconds | q90 | best |\n" + "|---" * 8 + "|")
+    for n_workers, n_trials in itertools.product((1, 2), BUDGETS):
+        found = pool.starmap(at_rest, [(rule, n_trials, n_workers, seed) for seed in seeds])
+        seconds, gone_on, complete, best, epochs = np.array(found).T
+        means = f"{gone_on.mean():.1f} | {complete.mean():.1f} | {epochs.mean():.0f} | {seconds.mean():.0f}"
+        late = np.quantile(seconds, 0.9)
+        print(f"| {n_workers} | {n_trials} | {means} | {late:.0f} | {100 * best.mean():.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=100, help="searches of each rule")
+    parser.add_argument("--seed", type=int, default=0, help="of the first search")
+    parser.add_argument("--only", default="", help="rules whose name holds this text")
+    parser.add_argument("--budgets", action="store_true", help="for each n_trials, what a search at rest comes to")
+    parser.add_argument("--record", type=int, default=0, metavar="N", help="train N further configurations first")
+    args = parser.parse_args()
+    if args.record:
+        record(args.record)
+    seeds = range(args.seed, args.seed + args.seeds)
+    print(f"{args.seeds} searches each, seeds from {args.seed}, {N_WORKERS} workers, {LIMIT_S:g} s")
+    print("| rule | q25 | median | q75 | q90 | never | best at 80 s | best at 150 s | started |")
+    print("|---" * 9 + "|")
+    fitted()
+    with blas_threads(1), multiprocessing.get_context("fork").Pool(N_WORKERS) as pool:
+        for rule in rules():
+            if args.only in str(rule) and args.budgets:
+                print_budgets(pool, rule, seeds)
+            elif args.only in str(rule):
+                found = pool.starmap(figures, [(rule, seed) for seed in seeds])
+                print(row(rule, found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
