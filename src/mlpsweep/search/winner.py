@@ -9,9 +9,9 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.search.ledger import WORKER
 from mlpsweep.search.rows import Finalist, Search, TrialRow
 from mlpsweep.search.study import Study
+from mlpsweep.search.view import WORKER
 from mlpsweep.tables import counted
 
 NAMES = {

@@ -6,28 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import TrialState
-
 from mlpsweep.files import FOLDER_WANTED, storage_errors
+from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
-from mlpsweep.search.ledger import ENQUEUED, Claim, LostClaimError
+from mlpsweep.search.leases import COMPLETE, FAILED, PRUNED
 from mlpsweep.search.observer import Observer, PrunedError
-from mlpsweep.search.ownership import is_alive, remove_stale, worker_id
+from mlpsweep.search.ownership import new_owner
 from mlpsweep.search.samplers import SAMPLERS, Proposer, Slot
 from mlpsweep.search.services import ReusableResult, Services, Status
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
+from mlpsweep.search.view import ENQUEUED
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import History
 
-STATES: Mapping[Status, TrialState] = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+STATES: Mapping[Status, str] = {"complete": COMPLETE, "pruned": PRUNED, "failed": FAILED}
 FACTS = ("validation/loss", "weights_hash", "epoch_of_weights")
 POLL_S = 1.0
 
@@ -71,12 +67,11 @@ def work(study: Study, settings: SearchSettings, services: Services) -> SearchEn
         If the study or a trial's folder cannot be written; the trial under way can be continued.
     """
     proposer = SAMPLERS[settings.sampler](study.plan.space, study.plan.space.base.seed)
-    with worker_id(study.workers) as owner, Interrupt(settings.timeout_s) as interrupt:
+    owner = new_owner()
+    with Interrupt(settings.timeout_s) as interrupt:
         worker = _Worker(study, settings, services, proposer, interrupt)
         while not interrupt.is_requested:
-            got = study.ledger.claim(
-                owner, settings.n_trials, proposer.limit, lambda other: is_alive(study.workers, other)
-            )
+            got = study.ledger.claim(owner, settings.n_trials, proposer.limit)
             if isinstance(got, Claim):
                 worker.run(got)
             elif got.n_running:
@@ -107,14 +102,14 @@ class _Worker:
 
     def run(self, claim: Claim) -> None:
         """Bring a claimed trial to its end, or leave it for later."""
-        with contextlib.suppress(LostClaimError):
+        with contextlib.suppress(LostClaimError), self.study.ledger.held(claim):
             params = self._params(claim)
             if params is not None:
                 self._train(claim, params)
 
     def clean_up(self) -> None:
-        """Remove what dead workers left: their locks, and checkpoints of finished trials."""
-        remove_stale(self.study.workers)
+        """Do what dead workers left undone: Optuna's view, and checkpoints of finished trials."""
+        self.study.ledger.settle()
         for trial in self.study.counted():
             with contextlib.suppress(OSError):  # another worker may be at it
                 self._checkpoints(trial.number).clear()
@@ -130,9 +125,9 @@ class _Worker:
         if fixed := trial.system_attrs.get(ENQUEUED):
             params = space.with_values(params, fixed)
         if (excess := space.excess(params)) > 0:
-            ledger.refuse(claim, params, space.distributions(), excess)
+            ledger.refuse(claim, params, excess)
             return None
-        ledger.propose(claim, params, space.distributions())
+        ledger.propose(claim, params)
         return params
 
     def _train(self, claim: Claim, params: Mapping[str, Any]) -> None:
@@ -200,5 +195,6 @@ class _Worker:
 
 def _reused(known: ReusableResult, observer: Observer) -> _TrialEnd:
     for epoch, value in sorted(known.values.items()):
-        observer.judge(epoch, value)
+        observer.report(epoch, value)
+        observer.judge(epoch)
     return _TrialEnd("complete", known.value, facts={**known.facts, "reused_from": known.source})

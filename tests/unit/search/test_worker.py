@@ -23,6 +23,7 @@ from mlpsweep.training.identity import run_key
 from mlpsweep.training.run import run_training
 from tests.search_lab import (
     Book,
+    an_owner,
     fake_run_key,
     make_plan,
     make_record,
@@ -31,6 +32,7 @@ from tests.search_lab import (
     make_trainer,
     new_study,
     outcome,
+    rob,
     search_settings,
 )
 
@@ -54,7 +56,7 @@ def number_of(study: Study) -> int:
 
 
 def optunas(study: Study) -> optuna.Study:
-    return optuna.load_study(study_name=study.name, storage=study.ledger.storage.url)
+    return optuna.load_study(study_name=study.name, storage=study.ledger.database.url)
 
 
 def test_what_somebody_enqueued_is_trained_and_the_rest_is_drawn(tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def test_a_signal_leaves_the_trial_with_its_checkpoint(study: Study, book: Book,
 
 def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Book) -> None:
     for owner in ("first", "second", "third"):
-        study.ledger.claim(owner, 1, None, lambda other: False)
+        study.ledger.claim(an_owner(owner, lives=False), 1)
     work(study, search_settings(n_trials=1, max_retries=2), make_services(book=book))
     assert study.counted()[0].user_attrs["reason"] == "its worker died 3 times (out of memory?)"
     assert study.counted()[0].state == TrialState.FAIL
@@ -225,14 +227,14 @@ def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Boo
 
 def test_a_trial_may_outlive_as_many_workers_as_allowed(study: Study) -> None:
     for owner in ("first", "second"):
-        study.ledger.claim(owner, 1, None, lambda other: False)
+        study.ledger.claim(an_owner(owner, lives=False), 1)
     work(study, search_settings(n_trials=1, max_retries=2), make_services())
     assert study.counted()[0].state == TrialState.COMPLETE
 
 
 def test_a_surplus_orphan_is_left_as_interrupted(study: Study, book: Book) -> None:
     work(study, search_settings(n_trials=1), make_services(book=book))
-    study.ledger.claim("dead", 2, None, lambda other: False)
+    study.ledger.claim(an_owner("dead", lives=False), 2)
     assert work(study, search_settings(n_trials=1), make_services(book=book)) == SearchEnd(1)
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
     assert book.runs["0001"]["status"] == "interrupted"
@@ -244,7 +246,7 @@ def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> N
     def steal(settings: TrainSettings) -> None:
         if not thefts:
             thefts.append(1)
-            study.ledger.claim("thief", 2, None, lambda other: False)
+            rob(study.ledger, 0)
 
     ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal)))
     # The thief never lived, so its trial is adopted once more, and counted once.
