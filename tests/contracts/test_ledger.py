@@ -14,10 +14,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.database import open_database
-from mlpsweep.search.leases import COMPLETE, FAILED, PRUNED, Row
+from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, Row
 from mlpsweep.search.ledger import Ledger, Standing
+from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.study import Study
-from mlpsweep.search.view import EXCESS, SLOT, STRAY
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, is_paused
 from tests.postgres import new_database
 from tests.search_lab import an_owner, make_plan, new_study, rob
 
@@ -278,6 +279,35 @@ def test_what_optuna_lacks_it_is_told_at_rest(ledger: Ledger) -> None:
     assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.5, {1: 0.25})
 
 
+def test_many_may_tell_optuna_the_same_at_once(ledger: Ledger) -> None:
+    for _ in range(3):
+        ledger.propose(take(ledger), PARAMS)
+
+    def untold(rows: Any) -> None:
+        for slot in range(3):
+            rows.report(slot, {epoch: 0.25 for epoch in range(1, 9)})
+            rows.change(slot, state=COMPLETE, value=0.5, ended=rows.now, notes={"reason": "x", "validation/loss": 1.0})
+
+    ledger.claims.run(untold)
+    ledgers, faults = [other(ledger) for _ in range(6)], list[BaseException]()
+    start = threading.Barrier(len(ledgers))
+
+    def settle(mine: Ledger) -> None:
+        start.wait()
+        try:
+            mine.settle()
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            faults.append(error)
+
+    threads = [threading.Thread(target=settle, args=(mine,)) for mine in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert [(trial.value, len(trial.intermediate_values)) for trial in shown(ledger)] == [(0.5, 8)] * 3
+
+
 def test_a_trial_that_its_maker_did_not_bind_is_bound_by_who_adopts_the_slot(ledger: Ledger) -> None:
     claim = take(ledger, lives=False)
     ledger.claims.keep(claim, params=PARAMS)
@@ -347,3 +377,69 @@ def test_a_claim_takes_no_longer_with_five_thousand_slots(ledger: Ledger) -> Non
     few = min(seconds() for _ in range(5))
     ledger.claims.run(filled)
     assert min(seconds() for _ in range(5)) < 2 * few + 0.05
+
+
+def paused(ledger: Ledger, values: dict[int, float], rung: int = 1) -> None:
+    """Slots that wait at a rung with their values."""
+
+    def filled(leases: Any) -> None:
+        for slot, value in values.items():
+            leases.insert(Row(slot, PAUSED, token=0, rung=rung))
+            leases.report(slot, {rung: value})
+
+    ledger.claims.run(filled)
+
+
+def test_of_eight_who_ask_for_one_promotable_trial_one_gets_it(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.9, 2: 0.7})
+    ladder, got = Ladder((1, 5), 1.0, 0), list[Claim | Standing]()
+    start = threading.Barrier(8)
+
+    def claim(mine: Ledger) -> None:
+        start.wait()
+        got.append(mine.claim(an_owner(uuid.uuid4().hex), 3, ladder=ladder))
+
+    threads = [threading.Thread(target=claim, args=(other(ledger),)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (claim_,) = [one for one in got if isinstance(one, Claim)]
+    assert (claim_.number, claim_.rung) == (1, 5)
+
+
+def test_the_highest_rung_goes_first_then_a_new_trial_then_the_best_that_is_needed(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.6, 2: 0.7})
+    paused(ledger, {3: 0.1, 4: 0.2, 5: 0.3}, rung=5)
+    ladder = Ladder((1, 5), 1.0, 4)
+    claims = [ledger.claim(an_owner(uuid.uuid4().hex), 7, ladder=ladder) for _ in range(6)]
+    assert [(c.number, c.rung) for c in claims if isinstance(c, Claim)] == [(5, None), (2, 5), (6, 1), (4, None)]
+    assert claims[-1] == Standing(3, 4)
+
+
+def test_a_low_metric_promotes_the_lowest(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.9, 2: 0.7})
+    claim = ledger.claim(an_owner("a"), 3, ladder=Ladder((1, 5), -1.0, 0))
+    assert isinstance(claim, Claim)
+    assert claim.number == 0
+
+
+def test_a_promoted_trial_whose_worker_died_goes_on_to_the_same_rung(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.9, 2: 0.7})
+    ladder = Ladder((1, 5), 1.0, 0)
+    ledger.claim(an_owner("a", lives=False), 3, ladder=ladder)
+    claim = ledger.claim(an_owner("b"), 3, ladder=ladder)
+    assert isinstance(claim, Claim)
+    assert (claim.number, claim.rung, claim.retries) == (1, 5, 1)
+
+
+def test_a_paused_trial_waits_in_optuna_and_keeps_its_values(ledger: Ledger) -> None:
+    claim = ledger.claim(an_owner("a"), 1, ladder=Ladder((1, 5), 1.0, 0))
+    assert isinstance(claim, Claim)
+    ledger.propose(claim, PARAMS)
+    ledger.report(claim, 1, 0.5)
+    ledger.pause(claim)
+    (trial,) = shown(ledger)
+    assert (trial.state, trial.intermediate_values) == (TrialState.WAITING, {1: 0.5})
+    assert is_paused(ledger.trials()[0])
+    assert ledger.claim(an_owner("b"), 1) == Standing(1, 0)

@@ -193,7 +193,7 @@ CASES: dict[str, Case] = {
     "optuna.db: a fact missing": (
         OPTUNA, sql("UPDATE mlpsweep_lease SET notes = json_remove(notes, '$.weights_hash')"), SEARCH, 4),
     "optuna.db: the loss a list": (
-        OPTUNA, sql("UPDATE mlpsweep_lease SET notes = json_set(notes, '$.\"validation/loss\"', json('[]'))"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET notes = json_set(notes, '$.validation/loss', json('[]'))"), SEARCH, 4),
     "optuna.db: a complete trial without its value": (OPTUNA, sql("UPDATE mlpsweep_lease SET value = NULL"), SEARCH, 4),
     "optuna.db: a complete trial with an endless value": (
         OPTUNA, sql("UPDATE mlpsweep_lease SET value = 9e999"), SEARCH, 4),

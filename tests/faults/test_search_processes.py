@@ -191,7 +191,8 @@ def storm(crowd: Crowd, n_trials: int, n_workers: int, n_kills: int, n_parent_ki
         parent.wait()
         wait_until(lambda: not crowd.living(), 5)
         parent = crowd.start(search, epoch_s=0.3)
-    assert parent.wait(180) == 0
+    _, errors = parent.communicate(timeout=180)
+    assert parent.returncode == 0, errors
     check_done(crowd, n_trials)
     assert not crowd.living()
 

@@ -30,6 +30,8 @@ class Claim:
         How many workers died while they trained it.
     is_surplus : bool
         Whether the target is reached without it; the worker then leaves it as interrupted and trains nothing.
+    rung : int or None
+        Epoch after which the trial pauses; None if it goes to its end.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Claim:
     token: int = 0
     retries: int = 0
     is_surplus: bool = False
+    rung: int | None = None
 
 
 class LostClaimError(Exception):

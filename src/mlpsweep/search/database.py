@@ -202,6 +202,8 @@ def _patiently(call: Callable[[], T], patience_s: float, may_pass: Callable[[DBA
 
 def passes(url: str, error: DBAPIError) -> bool:
     """Return whether a fault may be gone a moment later: a lock, a restart, a server that is not there yet."""
+    if isinstance(error, IntegrityError):  # others write the same; what they wrote is seen the next time
+        return True
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:  # a server's word; class 08 is connections, 40 conflicts, 53 resources, 57 its operator
         return str(state)[:2] in {"08", "40", "53", "57"}
@@ -254,7 +256,7 @@ def _dialect(url: str) -> URL:
 
 
 def _starts(url: str, error: DBAPIError) -> bool:
-    return passes(url, error) or isinstance(error, IntegrityError) or "already exists" in str(error.orig)
+    return passes(url, error) or "already exists" in str(error.orig)
 
 
 def may_hold_studies(url: str) -> bool:

@@ -60,6 +60,7 @@ LEASE: Final = Table(
     Column("token", BigInteger, nullable=False),
     Column("expires", Float(53), nullable=False),
     Column("retries", Integer, nullable=False),
+    Column("rung", Integer),  # the epoch after which it pauses
     Column("shown", Integer),  # Optuna's number of the trial that shows it
     Column("params", JSON(none_as_null=True)),
     Column("value", Float(53)),
@@ -101,6 +102,8 @@ class Row:
         How many workers died while they trained it.
     shown : int or None
         Number of the trial that shows it in Optuna; None if there is none yet.
+    rung : int or None
+        Epoch after which its trial pauses, or has paused; None if it goes to its end.
     params, value, notes : mapping or None, float or None, mapping
         What is trained, what came of it, and facts about it.
     began, ended : float or None
@@ -115,6 +118,7 @@ class Row:
     token: int = 0
     retries: int = 0
     shown: int | None = None
+    rung: int | None = None
     params: Mapping[str, Any] | None = None
     value: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
 from mlpsweep.search.leases import (
     LEASE,
+    PAUSED,
     REFUSED,
     REPORT,
     RUNNING,
@@ -26,9 +27,11 @@ from mlpsweep.search.leases import (
     Leases,
     Row,
 )
-from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, reports_of, row_of
+from mlpsweep.search.promotion import Ladder
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, as_ended, reports_of, row_of
 
 FINALISTS: Final = "finalists"
+NO_LADDER: Final = Ladder()
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Ledger:
         with database_errors(self.database.url):
             direction = self.database.storage.get_study_directions(self.view.study_id)[0]
             made = optuna.create_study(direction=direction, sampler=sampler)
-            made.add_trials(self.trials())
+            made.add_trials(map(as_ended, self.trials()))
         return made
 
     def trials(self) -> list[FrozenTrial]:
@@ -104,8 +107,10 @@ class Ledger:
         found = self.claims.run(lambda leases: leases.reports(REPORT.c.epoch == epoch))
         return {slot: values[epoch] for slot, values in found.items()}
 
-    def claim(self, owner: str, target: int, limit: int | None = None) -> Claim | Standing:
-        """Return a slot that ``owner`` has from now on: an orphan, else a new one; the standing if there is none.
+    def claim(self, owner: str, target: int, limit: int | None = None, ladder: Ladder = NO_LADDER) -> Claim | Standing:
+        """Return a slot that ``owner`` has from now on, or the standing if there is none.
+
+        It is an orphan, else a paused trial that is promoted, else a new one, else a paused one that goes to its end.
 
         Parameters
         ----------
@@ -115,15 +120,23 @@ class Ledger:
             Number of trials that shall count in the end.
         limit : int or None
             Number of trials that the sampler can propose in all; None if there is no end.
+        ladder : Ladder
+            Where trials pause, and which go on.
         """
         foreign = self._foreign()
-        got = self.claims.run(lambda leases: self._claimed(leases, owner, target, limit, foreign))
+        got = self.claims.run(lambda leases: self._claimed(leases, owner, target, limit, ladder, foreign))
         if isinstance(got, Claim):
             self._show(got.number)
         return got
 
     def _claimed(
-        self, leases: Leases, owner: str, target: int, limit: int | None, foreign: list[FrozenTrial]
+        self,
+        leases: Leases,
+        owner: str,
+        target: int,
+        limit: int | None,
+        ladder: Ladder,
+        foreign: list[FrozenTrial],
     ) -> Claim | Standing:
         token = leases.pass_gate()
         self._take_in(leases, foreign, token)
@@ -138,12 +151,17 @@ class Ledger:
                 retries = row.retries + (row.state == RUNNING and row.owner != owner)
                 began = func.coalesce(LEASE.c.began, leases.now)
                 leases.change(row.slot, state=RUNNING, owner=owner, token=token, retries=retries, began=began)
-                return Claim(row.slot, owner, token, retries, is_reached)
-        slot = leases.next_slot()
-        if is_reached or (limit is not None and slot >= limit):
+                return Claim(row.slot, owner, token, retries, is_reached, row.rung)
+        slot, paused = leases.next_slot(), ladder.promoted(leases)
+        if paused is None and not is_reached and (limit is None or slot < limit):
+            leases.insert(Row(slot, RUNNING, owner, token, rung=ladder.first))
+            return Claim(slot, owner, token, rung=ladder.first)
+        rung = None if paused is None or paused.rung is None else ladder.after(paused.rung)
+        paused = paused or ladder.thawed(leases, n_running)
+        if paused is None:
             return Standing(n_counted, n_running)
-        leases.insert(Row(slot, RUNNING, owner, token))
-        return Claim(slot, owner, token)
+        leases.change(paused.slot, state=RUNNING, owner=owner, token=token, rung=rung)
+        return Claim(paused.slot, owner, token, paused.retries, rung=rung)
 
     def held(self, claim: Claim) -> AbstractContextManager[None]:
         """Renew the lease of a claim while the block runs."""
@@ -179,6 +197,11 @@ class Ledger:
     def release(self, claim: Claim) -> None:
         """Leave a trial to whoever comes next; it does not count until it is ended."""
         self.claims.put_down(claim)
+        self._show(claim.number)
+
+    def pause(self, claim: Claim) -> None:
+        """Leave a trial at its rung until it is promoted."""
+        self.claims.keep(claim, state=PAUSED, owner=None)
         self._show(claim.number)
 
     def deserted(self) -> list[int]:

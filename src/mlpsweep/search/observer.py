@@ -4,7 +4,7 @@ import math
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.search.claims import Claim
-from mlpsweep.search.pruners import PRUNERS, Curve
+from mlpsweep.search.pruners import PROMOTE, PRUNERS, Curve
 from mlpsweep.search.services import OpenRecord
 from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
@@ -13,6 +13,10 @@ from mlpsweep.training.history import EpochRecord
 
 class PrunedError(Exception):
     """The pruner gave this trial up."""
+
+
+class RungError(Exception):
+    """The trial has come to where it pauses."""
 
 
 class Observer:
@@ -58,7 +62,11 @@ class Observer:
         ------
         PrunedError
             If the pruner says so.
+        RungError
+            At the rung of the claim.
         """
+        if epoch == self.claim.rung and self.pruner == PROMOTE:
+            raise RungError(f"paused after epoch {epoch}")
         if epoch > self.judged and PRUNERS[self.pruner](self._curve(epoch)):
             raise PrunedError(f"stopped by {self.pruner} after epoch {epoch}")
 

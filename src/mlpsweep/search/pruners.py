@@ -18,6 +18,9 @@ ETA: Final = 3
 MIN_EPOCHS: Final = 1
 """The first rung."""
 
+PROMOTE: Final = "promote"
+"""The rule that stops nothing: trials pause at rungs, and the ledger lets the best go on."""
+
 MIN_PEERS: Final = 5
 """The median rule stops no trial before this many others have reported the epoch."""
 
@@ -99,5 +102,5 @@ def _halve(curve: Curve, rungs: list[int], is_peer: Callable[[int], bool]) -> bo
 
 
 PRUNERS: Final[Mapping[str, Callable[[Curve], bool]]] = MappingProxyType(
-    {"none": never, "asha": asha, "hyperband": hyperband, "median": median}
+    {"none": never, "asha": asha, "hyperband": hyperband, "median": median, PROMOTE: never}
 )

@@ -17,7 +17,7 @@ METRICS = ("validation/accuracy", "validation/loss")
 """Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
-PRUNER_NAMES = ("none", "asha", "hyperband", "median")
+PRUNER_NAMES = ("none", "asha", "hyperband", "median", "promote")
 MAX_NAME = 100
 MAX_S = 10**8
 """Longest limit, seconds: three years. The clock of the operating system overflows beyond some more."""
@@ -102,7 +102,11 @@ class SearchSettings(Settings):
         rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", default="tpe", identity=False
     )
     pruner: str = key(
-        rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", default="asha", identity=False
+        rules.one_of(PRUNER_NAMES),
+        "how hopeless trials are stopped; promote: they pause, the best go on",
+        "asha",
+        default="asha",
+        identity=False,
     )
     trial_timeout_s: float | None = key(
         rules.optional(rules.positive(MAX_S)),

@@ -36,7 +36,7 @@ from mlpsweep.search.samplers import SAMPLERS, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
-from mlpsweep.search.view import ENQUEUED, EXCESS, WORKER
+from mlpsweep.search.view import ENQUEUED, EXCESS, WORKER, is_paused
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.identity import identity_of, numeric_sources_digest
@@ -180,8 +180,8 @@ class Study:
         return trials
 
     def counted(self) -> list[FrozenTrial]:
-        """Return the trials that count towards the target."""
-        return [trial for trial in self.trials() if trial.state.is_finished()]
+        """Return the trials that count towards the target: those that ended, and those that paused."""
+        return [trial for trial in self.trials() if trial.state.is_finished() or is_paused(trial)]
 
     def trained(self, run_key: str) -> FrozenTrial | None:
         """Return the first trial that was trained to its end under ``run_key``."""

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -23,6 +23,8 @@ ENQUEUED: Final = "fixed_params"
 SLOT, RETRIES, WORKER, STRAY = "slot", "retries", "worker", "stray"
 SHOWN: Final = frozenset({SLOT, RETRIES, "validation/loss", "reason", "reused_from"})
 """What the dashboard tells of a trial, a transaction each; the other facts are in its row."""
+TRIAL_STATE: Final = "trial_state"
+"""Tells a trial that paused from one that was interrupted: both are WAITING to Optuna."""
 FORMER_OWNER: Final = "owner"
 """Attribute that a trial at work had before there were leases."""
 STATES: Final[Mapping[str, TrialState]] = {
@@ -63,7 +65,9 @@ class View:
         """Return a slot as a trial, whose number is the slot."""
         began, ended = (None if at is None else datetime.fromtimestamp(at) for at in (row.began, row.ended))
         params, system = dict(row.params or {}), {EXCESS, ENQUEUED} & row.notes.keys()
-        retries = {RETRIES: row.retries} if row.retries else {}
+        told: dict[str, Any] = {RETRIES: row.retries} if row.retries else {}
+        if row.state == PAUSED:
+            told |= {TRIAL_STATE: PAUSED, "reason": f"paused after epoch {row.rung}"}
         return FrozenTrial(
             number=row.slot,
             trial_id=row.slot,
@@ -73,7 +77,7 @@ class View:
             datetime_complete=ended if row.state in ENDED else None,
             params=params,
             distributions={name: self.kinds[name] for name in params if name in self.kinds},
-            user_attrs={name: note for name, note in row.notes.items() if name not in system} | retries,
+            user_attrs={name: note for name, note in row.notes.items() if name not in system} | told,
             system_attrs={name: row.notes[name] for name in system},
             intermediate_values=dict(reports),
         )
@@ -112,7 +116,7 @@ class View:
                 if epoch not in there.intermediate_values:
                     storage.set_trial_intermediate_value(trial_id, epoch, value)
             for name, note in {**wanted.user_attrs, SLOT: row.slot}.items():
-                if name in SHOWN and there.user_attrs.get(name) != note:
+                if name in SHOWN and row.state != PAUSED and there.user_attrs.get(name) != note:
                     storage.set_trial_user_attr(trial_id, name, note)
             for name in wanted.system_attrs.keys() - there.system_attrs.keys():
                 storage.set_trial_system_attr(trial_id, name, wanted.system_attrs[name])
@@ -163,6 +167,25 @@ def row_of(trial: FrozenTrial, slot: int) -> Row | None:
         # What a worker has written of the others' proposal before it died is kept, too.
         return replace(row, params=None, notes={**attrs, ENQUEUED: {**fixed, **trial.params}})
     return row
+
+
+def is_paused(trial: FrozenTrial) -> bool:
+    """Return whether a trial waits at a rung."""
+    return trial.user_attrs.get(TRIAL_STATE) == PAUSED
+
+
+def as_ended(trial: FrozenTrial) -> FrozenTrial:
+    """Return a paused trial as one that ended where it waits, so that a sampler learns from it; others as they are."""
+    if not is_paused(trial) or not trial.intermediate_values:
+        return trial
+    last = trial.intermediate_values[max(trial.intermediate_values)]
+    return optuna.trial.create_trial(
+        state=TrialState.PRUNED,
+        value=last,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+    )
 
 
 def reports_of(trial: FrozenTrial) -> dict[int, float]:

@@ -10,8 +10,11 @@ from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
 from mlpsweep.search.leases import COMPLETE, FAILED, PRUNED
-from mlpsweep.search.observer import Observer, PrunedError
+from mlpsweep.search.observer import Observer, PrunedError, RungError
 from mlpsweep.search.ownership import new_owner
+from mlpsweep.search.promotion import Ladder
+from mlpsweep.search.pruners import PROMOTE
+from mlpsweep.search.rungs import rungs
 from mlpsweep.search.samplers import SAMPLERS, Proposer, Slot
 from mlpsweep.search.services import ReusableResult, Services, Status
 from mlpsweep.search.settings import SearchSettings
@@ -55,11 +58,11 @@ class SearchEnd:
         return ""
 
 
-def work(study: Study, settings: SearchSettings, services: Services) -> SearchEnd:
+def work(study: Study, settings: SearchSettings, services: Services, n_complete: int = 1) -> SearchEnd:
     """Work on a study until its target is reached and no trial is under way, or until told to stop.
 
     A trial under way at a signal or at ``timeout_s`` is left for the next worker, with its last epoch's checkpoint.
-    Call it in the main thread, where signals arrive.
+    Call it in the main thread, where signals arrive. Where trials pause, ``n_complete`` of them go to their end.
 
     Raises
     ------
@@ -67,11 +70,12 @@ def work(study: Study, settings: SearchSettings, services: Services) -> SearchEn
         If the study or a trial's folder cannot be written; the trial under way can be continued.
     """
     proposer = SAMPLERS[settings.sampler](study.plan.space, study.plan.space.base.seed)
-    owner = new_owner()
+    owner, steps = new_owner(), rungs(study.plan.space.base.total_epochs) if settings.pruner == PROMOTE else ()
+    ladder = Ladder(steps, study.plan.sign, n_complete)
     with Interrupt(settings.timeout_s) as interrupt:
         worker = _Worker(study, settings, services, proposer, interrupt)
         while not interrupt.is_requested:
-            got = study.ledger.claim(owner, settings.n_trials, proposer.limit)
+            got = study.ledger.claim(owner, settings.n_trials, proposer.limit, ladder)
             if isinstance(got, Claim):
                 worker.run(got)
             elif got.n_running:
@@ -110,7 +114,7 @@ class _Worker:
     def clean_up(self) -> None:
         """Do what dead workers left undone: Optuna's view, and checkpoints of finished trials."""
         self.study.ledger.settle()
-        for trial in self.study.counted():
+        for trial in filter(lambda trial: trial.state.is_finished(), self.study.trials()):
             with contextlib.suppress(OSError):  # another worker may be at it
                 self._checkpoints(trial.number).clear()
 
@@ -144,6 +148,10 @@ class _Worker:
             log.close("interrupted", ending.reason, {})
             ledger.release(claim)
             return
+        if ending.status == "paused":
+            log.close("paused", ending.reason, {"run_key": key})
+            ledger.pause(claim)
+            return
         facts = {"run_key": key, "seed": settings.seed, **ending.facts}
         # The tracker first: a worker that dies between the two leaves a trial that is continued, and ends at once.
         value = {} if ending.value is None else {study.plan.metric: ending.value}
@@ -171,6 +179,8 @@ class _Worker:
             return self._trained(claim, settings, key, observer) if known is None else _reused(known, observer)
         except PausedError:
             return _TrialEnd("interrupted", reason="interrupted")
+        except RungError as error:
+            return _TrialEnd("paused", reason=str(error))
         except PrunedError as error:
             return _TrialEnd("pruned", value=observer.last, reason=str(error))
         except TimedOutError:
