@@ -16,19 +16,9 @@ from sqlalchemy import func
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
-from mlpsweep.search.leases import (
-    LEASE,
-    PAUSED,
-    REFUSED,
-    REPORT,
-    RUNNING,
-    STARTED,
-    WAITING,
-    Leases,
-    Row,
-)
+from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, STARTED, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
-from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, as_ended, reports_of, row_of
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, as_ended, rows_of
 
 FINALISTS: Final = "finalists"
 NO_LADDER: Final = Ladder()
@@ -91,7 +81,7 @@ class Ledger:
         """Return all trials by slot, those without a row as if they had theirs already."""
         foreign = self._foreign()
         rows, reports = self.claims.run(lambda leases: (leases.rows(), leases.reports()))
-        new, told = _rows_of(foreign, {row.slot for row in rows}, {row.shown for row in rows})
+        new, told = rows_of(foreign, {row.slot for row in rows}, {row.shown for row in rows})
         reports |= told
         with database_errors(self.database.url):
             return [self.view.frozen(row, reports.get(row.slot, {})) for row in (*rows, *new)]
@@ -292,27 +282,11 @@ class Ledger:
         if not foreign:
             return []
         slots = {row.slot for row in leases.rows()}
-        rows, reports = _rows_of(foreign, slots, leases.shown())
+        rows, reports = rows_of(foreign, slots, leases.shown())
         for row in rows:
             leases.insert(row)
             leases.report(row.slot, reports.get(row.slot, {}))
         return rows
-
-
-def _rows_of(
-    foreign: list[FrozenTrial], slots: set[int], shown: set[Any]
-) -> tuple[list[Row], dict[int, dict[int, float]]]:
-    """Return the rows of trials that have none, after those that there are, and what the trials reported."""
-    rows: dict[int, Row] = {}
-    reports: dict[int, dict[int, float]] = {}
-    free = max(slots, default=-1) + 1
-    for trial in foreign:
-        # A trial of a slot that has a row waits to be bound, or lost its slot; in a copied study it has none.
-        row = None if trial.number in shown or trial.user_attrs.get(SLOT) in slots else row_of(trial, free)
-        if row is not None and row.slot not in rows:
-            rows[row.slot], reports[row.slot] = row, reports_of(trial)
-            free = max(free, row.slot + 1)
-    return list(rows.values()), reports
 
 
 def _bound(leases: Leases, row: Row, number: int) -> int | None:

@@ -21,15 +21,8 @@ from mlpsweep.config import flat
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.metric import metric_named
-from mlpsweep.search.database import (
-    STORE,
-    Database,
-    address,
-    database_errors,
-    may_hold_studies,
-    open_database,
-    studies_folder,
-)
+from mlpsweep.search import database as databases
+from mlpsweep.search.database import STORE, Database, address, database_errors, open_database
 from mlpsweep.search.dimensions import Leaf, span
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.samplers import SAMPLERS, derive_seed
@@ -202,7 +195,7 @@ class Study:
 def n_counted(plan: Plan, settings: SearchSettings, root: Path) -> int:
     """Return how many trials of the study count already, 0 if there is none; none is made. Raises as `open_study`."""
     url = address(settings.storage, root)
-    if not may_hold_studies(url):
+    if not databases.may_hold_studies(url):
         return 0
     database = open_database(url, root / STORE / ".lock", settings.lease_s)
     names = database.patiently(lambda: optuna.get_all_study_names(database.storage))
@@ -245,7 +238,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
         )
     ledger = Ledger(database, name, uid, settings.lease_s, plan.space.distributions())
     ledger.make_gates()
-    study = Study(plan, ledger, studies_folder(url, root) / name, uid)
+    study = Study(plan, ledger, databases.studies_folder(url, root) / name, uid)
     study.trials()
     return study
 

@@ -140,7 +140,7 @@ class View:
         return self._ids[number]
 
 
-def row_of(trial: FrozenTrial, slot: int) -> Row | None:
+def _row_of(trial: FrozenTrial, slot: int) -> Row | None:
     """Return the row of a trial that has none: of an earlier version, or one that somebody enqueued or added.
 
     One that is somebody's at work has none yet.
@@ -169,6 +169,22 @@ def row_of(trial: FrozenTrial, slot: int) -> Row | None:
     return row
 
 
+def rows_of(
+    foreign: list[FrozenTrial], slots: set[int], shown: set[Any]
+) -> tuple[list[Row], dict[int, dict[int, float]]]:
+    """Return the rows of trials that have none, after those that there are, and what the trials reported."""
+    rows: dict[int, Row] = {}
+    reports: dict[int, dict[int, float]] = {}
+    free = max(slots, default=-1) + 1
+    for trial in foreign:
+        # A trial of a slot that has a row waits to be bound, or lost its slot; in a copied study it has none.
+        row = None if trial.number in shown or trial.user_attrs.get(SLOT) in slots else _row_of(trial, free)
+        if row is not None and row.slot not in rows:
+            rows[row.slot], reports[row.slot] = row, _reports_of(trial)
+            free = max(free, row.slot + 1)
+    return list(rows.values()), reports
+
+
 def is_paused(trial: FrozenTrial) -> bool:
     """Return whether a trial waits at a rung."""
     return trial.user_attrs.get(TRIAL_STATE) == PAUSED
@@ -188,7 +204,7 @@ def as_ended(trial: FrozenTrial) -> FrozenTrial:
     )
 
 
-def reports_of(trial: FrozenTrial) -> dict[int, float]:
+def _reports_of(trial: FrozenTrial) -> dict[int, float]:
     """Return the finite values that a trial reported."""
     return {epoch: value for epoch, value in trial.intermediate_values.items() if math.isfinite(value)}
 
