@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean
+.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean postgres
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ repro: setup ## environment, data, baselines, search, winner, evaluation, report
 	dvc repro
 
 test: setup ## tests that need no browser, no real files, no long kill and no DVC
-	python -m pytest -q -n auto --dist loadscope -m 'not network and not mnist and not browser and not fault and not dvc'
+	python -m pytest -q -n auto --dist loadscope -m 'not network and not mnist and not browser and not fault and not dvc and not postgres'
 
 test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if there is no connection
 	python -m pytest -q -m 'not network'
@@ -43,8 +43,12 @@ mnist: setup ## tests on the real files; MNIST_MIRROR names a folder with them, 
 browser: setup ## MLflow's pages and the report in Chromium
 	python -m pytest -q -m browser
 
+postgres: setup ## what needs a PostgreSQL server: Debian's, started for the tests alone (apt-get install postgresql)
+	@command -v pg_virtualenv >/dev/null || { echo 'postgres: no pg_virtualenv here; apt-get install postgresql' >&2; exit 3; }
+	pg_virtualenv -o fsync=off python -m pytest -q -m postgres
+
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
-	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network'
+	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network and not postgres'
 
 mutations: setup ## 500 damaged command lines for each command, 500 damaged files; N=100 and SEED=1 change that
 	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)

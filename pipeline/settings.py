@@ -167,8 +167,8 @@ class StudyPlace(Settings):
 
     storage: str | None = key(
         rules.optional(STORAGE),
-        "database of the study; null: mlruns/optuna.db",
-        "sqlite:///mlruns/optuna.db",
+        "database of the study; null: MLPSWEEP_STORAGE or mlruns/optuna.db",
+        "postgresql://host/studies",
         default=None,
     )
 

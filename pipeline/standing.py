@@ -53,8 +53,9 @@ def go_to_project() -> Path | None:
     for name in filter(MIRROR.fullmatch, list(os.environ)):
         if (here / os.environ[name]).is_dir():
             os.environ[name] = str(here / os.environ[name])
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        os.environ["MLFLOW_TRACKING_URI"] = _database(uri, here)
+    for name in ("MLFLOW_TRACKING_URI", "MLPSWEEP_STORAGE"):
+        if uri := os.environ.get(name):
+            os.environ[name] = _database(uri, here)
     return here
 
 

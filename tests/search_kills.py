@@ -1,6 +1,6 @@
 """Deaths inside one process: a worker's life ends before or after its n-th write, and nothing of it is cleaned up."""
 
-import contextlib
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from optuna.storages import RDBStorage
 
-from mlpsweep.search import ledger, worker
-from mlpsweep.search.ledger import Ledger
+from mlpsweep.search import claims, worker
+from mlpsweep.search.database import KINDS, Database
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
 from mlpsweep.training import folder
@@ -29,7 +29,11 @@ class Hasty(sqlite3.Connection):
         self.execute("PRAGMA synchronous = OFF")
 
 
-HASTE = {**ledger.ARGUMENTS, "connect_args": {"factory": Hasty}}
+_SQLITE = KINDS["sqlite"]
+HASTE = dataclasses.replace(_SQLITE, arguments={**_SQLITE.arguments, "connect_args": {"factory": Hasty}})
+# What a worker writes to Optuna, each in a transaction of its own.
+TOLD = ("create_new_trial", "set_trial_param", "set_trial_intermediate_value", "set_trial_user_attr")
+TOLD += ("set_trial_system_attr", "set_trial_state_values")
 
 
 class Reaper:
@@ -61,19 +65,29 @@ class Reaper:
         """Put points around each write to the database, a checkpoint, a file and the tracker."""
         # The machine does not fail here, only the worker: what is written need not reach the disk.
         monkeypatch.setattr("os.fsync", lambda descriptor: None)
-        monkeypatch.setattr(ledger, "ARGUMENTS", HASTE)
-        transaction = Ledger._transaction
+        monkeypatch.setitem(KINDS, "sqlite", HASTE)  # type: ignore[arg-type]
+        # Every life is lived in this process: whoever has a slot is a former life.
+        monkeypatch.setattr(claims, "is_gone", lambda owner: True)
+        run = Database.run
 
-        @contextlib.contextmanager
-        def fatal_transaction(whose: Ledger) -> Iterator[Any]:
-            with transaction(whose) as session:
-                yield session
-                self.point()  # before the commit: the rollback is what the kernel's end of the process does
-            self.point()
+        def fatal(database: Database, work: Callable[[Any], Any]) -> Any:
+            writes = []
 
-        monkeypatch.setattr(Ledger, "_transaction", fatal_transaction)
+            def whole(connection: Any) -> Any:
+                result = work(connection)
+                writes.append(connection.connection.dbapi_connection.in_transaction)
+                if writes[-1]:
+                    self.point()  # before the commit: the rollback is what the kernel's end of the process does
+                return result
+
+            result = run(database, whole)
+            if writes[-1]:
+                self.point()
+            return result
+
+        monkeypatch.setattr(Database, "run", fatal)
         for owner, name in (
-            (RDBStorage, "set_trial_system_attr"),
+            *((RDBStorage, name) for name in TOLD),
             (CheckpointStore, "save"),
             (CheckpointStore, "clear"),
             (folder, "write_atomic"),

@@ -18,6 +18,8 @@ import yaml
 
 from mlpsweep.errors import DivergenceError
 from mlpsweep.files import read_json, write_json
+from mlpsweep.search.ledger import Ledger
+from mlpsweep.search.ownership import new_owner
 from mlpsweep.search.services import Services
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
@@ -39,6 +41,7 @@ SEARCH: dict[str, Any] = {
     "trial_timeout_s": None,
     "timeout_s": None,
     "max_retries": 3,
+    "lease_s": 60.0,
     "reuse": True,
     "dry_run": False,
 }
@@ -88,6 +91,18 @@ def new_study(root: Path, plan: Plan | None = None, **search: Any) -> Study:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(TABLES)
     return open_study(plan or make_plan(), search_settings(**search), root)
+
+
+def an_owner(name: str, *, lives: bool = True) -> str:
+    """A worker of this process, or one whose process is no more."""
+    _, *machine, number, birth = new_owner().split(" ")
+    return " ".join((name, *machine, number, birth if lives else "0"))
+
+
+def rob(ledger: Ledger, slot: int, owner: str | None = None) -> None:
+    """Take a slot from a worker that lives, as others do when its lease is over; the thief is dead by then."""
+    thief = owner or an_owner("thief", lives=False)
+    ledger.claims.run(lambda leases: leases.change(slot, owner=thief, token=leases.pass_gate()))
 
 
 def fake_run_key(settings: TrainSettings) -> str:

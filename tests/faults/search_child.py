@@ -42,7 +42,7 @@ def birth(pid: int) -> str | None:
 
 
 def open_it(root: Path, options: dict[str, Any]) -> Study:
-    return new_study(root, make_plan(n_epochs=options.get("n_epochs", 3)))
+    return new_study(root, make_plan(n_epochs=options.get("n_epochs", 3)), **options["search"])
 
 
 def be_worker(root: Path, options: dict[str, Any]) -> SearchEnd:

@@ -187,21 +187,21 @@ CASES: dict[str, Case] = {
     "optuna.db: an identity that is a list": (
         OPTUNA, sql("UPDATE study_user_attributes SET value_json = '[]'"), SEARCH, 4),
     "optuna.db: a parameter out of its range": (
-        OPTUNA, sql("UPDATE trial_params SET param_value = 99 WHERE param_name = 'learning_rate'"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET params = json_set(params, '$.learning_rate', 99)"), SEARCH, 4),
     "optuna.db: a choice that is none": (
-        OPTUNA, sql("UPDATE trial_params SET param_value = 99 WHERE param_name = 'activation'"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET params = json_set(params, '$.activation', 99)"), SEARCH, 4),
     "optuna.db: a width missing": (
-        OPTUNA, sql("DELETE FROM trial_params WHERE param_name = 'hidden_sizes.1'"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET params = json_remove(params, '$.\"hidden_sizes.1\"')"), SEARCH, 4),
     "optuna.db: an activation missing": (
-        OPTUNA, sql("DELETE FROM trial_params WHERE param_name = 'activation'"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET params = json_remove(params, '$.activation')"), SEARCH, 4),
     "optuna.db: a fact missing": (
-        OPTUNA, sql("DELETE FROM trial_user_attributes WHERE key = 'weights_hash'"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET notes = json_remove(notes, '$.weights_hash')"), SEARCH, 4),
     "optuna.db: the loss a list": (
-        OPTUNA, sql("UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'validation/loss'"), SEARCH, 4),
-    "optuna.db: a complete trial without its value": (OPTUNA, sql("DELETE FROM trial_values"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET notes = json_set(notes, '$.validation/loss', json('[]'))"), SEARCH, 4),
+    "optuna.db: a complete trial without its value": (OPTUNA, sql("UPDATE mlpsweep_lease SET value = NULL"), SEARCH, 4),
     "optuna.db: a complete trial with an endless value": (
-        OPTUNA, sql("UPDATE trial_values SET value = NULL, value_type = 'INF_POS'"), SEARCH, 4),
-    "optuna.db: a number that is no integer": (OPTUNA, sql("UPDATE trials SET number = 1e308"), SEARCH, 4),
+        OPTUNA, sql("UPDATE mlpsweep_lease SET value = 9e999"), SEARCH, 4),
+    "optuna.db: a number that is no integer": (OPTUNA, sql("UPDATE mlpsweep_lease SET slot = slot + 0.5"), SEARCH, 4),
     "optuna.db: noise on a page": (OPTUNA, noise_on_page(2), SEARCH, 4),
     "optuna.db: no database": (OPTUNA, as_bytes(b"text" * 999), SEARCH, 4),
     "mlflow.db: noise on a page": (MLFLOW, noise_on_page(2), TRAIN, 4),

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.files import read_json
 from mlpsweep.search.study import Study
+from mlpsweep.search.view import SLOT, STRAY
 from mlpsweep.search.worker import work
 from tests.faults.search_child import birth
 from tests.forked import Forked
+from tests.postgres import new_database
 from tests.search_lab import make_plan, make_services, new_study, outcome, search_settings
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +30,12 @@ N_ROUNDS = 3
 class Crowd:
     """The processes a test started; none outlives it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.processes = root, list[Forked]()
+    def __init__(self, root: Path, storage: str | None = None) -> None:
+        self.root, self.processes, self.storage = root, list[Forked](), storage
 
     def start(self, search: dict[str, Any], **options: Any) -> Forked:
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OPENBLAS_NUM_THREADS": "1"}
+        search = {"storage": self.storage, **search}
         arguments = (self.root, {**options, "search": search})
         process = Forked("tests.faults.search_child:main", arguments, ROOT, environment)
         self.processes.append(process)
@@ -48,7 +51,7 @@ class Crowd:
         return [int(pid) for pid, born in noted if birth(int(pid)) == born]
 
     def study(self, n_epochs: int = 3) -> Study:
-        return new_study(self.root, make_plan(n_epochs=n_epochs))
+        return new_study(self.root, make_plan(n_epochs=n_epochs), storage=self.storage)
 
     def wait_for(self, name: str, n_lines: int, timeout_s: float = 60) -> None:
         wait_until(lambda: len(self.lines(name)) >= n_lines, timeout_s)
@@ -66,15 +69,29 @@ def wait_until(is_true: Any, timeout_s: float = 60) -> None:
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def gathered(root: Path, storage: str | None = None) -> Iterator[Crowd]:
+    crowd = Crowd(root, storage)
+    try:
+        yield crowd
+    finally:
+        for process in crowd.processes:
+            process.kill()
+            process.communicate()
+        for pid in crowd.living():
+            kill(pid)
+
+
 @pytest.fixture
 def crowd(tmp_path: Path) -> Iterator[Crowd]:
-    crowd = Crowd(tmp_path)
-    yield crowd
-    for process in crowd.processes:
-        process.kill()
-        process.communicate()
-    for pid in crowd.living():
-        kill(pid)
+    with gathered(tmp_path) as crowd:
+        yield crowd
+
+
+@pytest.fixture
+def on_a_server(tmp_path: Path) -> Iterator[Crowd]:
+    with new_database() as url, gathered(tmp_path, url) as crowd:
+        yield crowd
 
 
 def check_done(crowd: Crowd, n_trials: int, n_epochs: int = 3) -> None:
@@ -90,9 +107,19 @@ def check_done(crowd: Crowd, n_trials: int, n_epochs: int = 3) -> None:
     assert [run["status"] for run in runs] == [told[trial.state] for trial in trials]
     assert [run["epochs"] for run in runs] == [sorted(trial.intermediate_values) for trial in trials]
     assert not list(crowd.root.rglob("*.ckpt"))
-    # A kill before a worker's lock has its name leaves an empty file that nobody takes for a worker.
-    left = [file.name for file in (study.folder / "workers").iterdir() if file.stat().st_size or file.suffix]
-    assert left == []
+    check_shown(study, trials)
+
+
+def check_shown(study: Study, trials: list[FrozenTrial]) -> None:
+    """Optuna's own reader sees the same, and each slot once; what shows none is marked, and no failure."""
+    shown = study.ledger.database.storage.get_all_trials(study.ledger.view.study_id)
+    strays = [trial for trial in shown if STRAY in trial.user_attrs]
+    assert {trial.state for trial in strays} <= {TrialState.PRUNED}
+    seen = sorted((trial for trial in shown if trial not in strays), key=lambda trial: trial.user_attrs[SLOT])
+    assert [trial.user_attrs[SLOT] for trial in seen] == [trial.number for trial in trials]
+    for there, here in zip(seen, trials, strict=True):
+        assert (there.state, there.value, there.params) == (here.state, here.value, here.params)
+        assert there.intermediate_values == here.intermediate_values
 
 
 def uninterrupted(root: Path, n_trials: int, **search: Any) -> list[dict[str, Any]]:
@@ -129,6 +156,25 @@ def test_a_worker_killed_at_random_moments_ends_as_if_never_killed(crowd: Crowd,
 def test_workers_and_parents_killed_lose_nothing(
     crowd: Crowd, n_trials: int, n_workers: int, n_kills: int, n_parent_kills: int
 ) -> None:
+    storm(crowd, n_trials, n_workers, n_kills, n_parent_kills)
+
+
+@pytest.mark.postgres
+def test_eight_workers_on_a_server_killed_lose_nothing(on_a_server: Crowd) -> None:
+    storm(on_a_server, n_trials=60, n_workers=8, n_kills=20, n_parent_kills=3)
+
+
+@pytest.mark.postgres
+def test_workers_started_at_once_on_an_empty_server_do_each_trial_once(on_a_server: Crowd) -> None:
+    for _ in range(8):
+        on_a_server.start({"n_trials": 40}, n_epochs=1, start_at=time.time() + 2)
+    assert [process.wait(180) for process in on_a_server.processes] == [0] * 8
+    check_done(on_a_server, 40, n_epochs=1)
+    assert len(on_a_server.lines("started.log")) == 40
+
+
+def storm(crowd: Crowd, n_trials: int, n_workers: int, n_kills: int, n_parent_kills: int) -> None:
+    """Kill workers and parents at random moments; the study ends as if nobody had been."""
     search = {"n_trials": n_trials, "n_workers": n_workers, "max_retries": 100}
     rng = random.Random(1)
     victims = ["worker"] * n_kills + ["parent"] * n_parent_kills
@@ -145,7 +191,8 @@ def test_workers_and_parents_killed_lose_nothing(
         parent.wait()
         wait_until(lambda: not crowd.living(), 5)
         parent = crowd.start(search, epoch_s=0.3)
-    assert parent.wait(180) == 0
+    _, errors = parent.communicate(timeout=180)
+    assert parent.returncode == 0, errors
     check_done(crowd, n_trials)
     assert not crowd.living()
 
@@ -250,3 +297,17 @@ def test_a_stopped_worker_keeps_its_trial_and_others_wait_for_it(crowd: Crowd) -
     assert [stopped.wait(60), other.wait(60)] == [0, 0]
     check_done(crowd, 3)
     assert len(crowd.lines("started.log")) == 3
+
+
+def test_a_worker_stopped_for_longer_than_its_lease_loses_its_trial_and_takes_another(crowd: Crowd) -> None:
+    search = {"n_trials": 6, "lease_s": 2.0, "max_retries": 1}
+    stopped = crowd.start(search, epoch_s=1.0)
+    crowd.wait_for("started.log", 1)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    other = crowd.start(search, epoch_s=1.0)
+    # The stopped one's trial is adopted, then another is begun; meanwhile the stopped one wakes.
+    crowd.wait_for("acked.log", 2)
+    os.kill(stopped.pid, signal.SIGCONT)
+    assert [stopped.wait(60), other.wait(60)] == [0, 0]
+    check_done(crowd, 6)
+    assert [trial.user_attrs.get("retries", 0) for trial in crowd.study().trials()] == [1, 0, 0, 0, 0, 0]

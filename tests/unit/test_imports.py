@@ -46,18 +46,6 @@ FILES = {
 }
 # Packages that are internal without an underscore before their name.
 INTERNAL = ("mlflow.utils", "mlflow.store", "mlflow.server", "mlflow.protos")
-# Optuna's public storage does a trial's parts in transactions of their own; claiming and ending one takes a single one.
-ONE_TRANSACTION = "Optuna has no public call that does this inside a transaction of ours"
-PRIVATE = {
-    "src/mlpsweep/search/ledger.py": {
-        "optuna.storages._rdb": "the tables that the transaction reads and writes",
-        "._get_prepared_new_trial": ONE_TRANSACTION,
-        "._set_trial_attr_without_commit": ONE_TRANSACTION,
-        "._set_trial_intermediate_value_without_commit": ONE_TRANSACTION,
-        "._set_trial_param_without_commit": ONE_TRANSACTION,
-        "._set_trial_value_without_commit": ONE_TRANSACTION,
-    },
-}
 
 
 def part(module: Path) -> str:
@@ -130,8 +118,8 @@ def private_names(module: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("module", [*MODULES, *PIPELINE], ids=lambda m: str(m.relative_to(ROOT)))
-def test_private_names_of_other_packages_are_used_from_the_list_only(module: Path) -> None:
-    assert private_names(module) == PRIVATE.get(str(module.relative_to(ROOT)), {}).keys()
+def test_no_private_name_of_another_package_is_used(module: Path) -> None:
+    assert private_names(module) == set()
 
 
 @pytest.mark.parametrize("module", [*MODULES, *PIPELINE], ids=lambda m: str(m.relative_to(ROOT)))
@@ -140,10 +128,6 @@ def test_the_files_of_a_folder_are_named_in_its_module_only(module: Path) -> Non
     own = FILES.get(str(module.relative_to(ROOT)), set())
     assert own <= texts
     assert texts & set().union(*FILES.values()) - own == set()
-
-
-def test_the_list_of_private_names_holds_modules_that_exist() -> None:
-    assert all((ROOT / module).is_file() for module in PRIVATE)
 
 
 def test_the_doors_are_found() -> None:

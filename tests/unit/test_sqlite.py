@@ -11,8 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from mlpsweep.search import ledger
-from mlpsweep.search.ledger import open_storage
+from mlpsweep.search import database
 from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import open_store
@@ -41,8 +40,8 @@ def noting(wrapped: Any, file: Path, seen: list[int]) -> Any:
 
 def test_a_new_study_is_private_before_optuna_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, seen = tmp_path / "mlruns/optuna.db", []
-    monkeypatch.setattr(ledger, "RDBStorage", noting(ledger.RDBStorage, file, seen))
-    open_storage(f"sqlite:///{file}", tmp_path / "lock")
+    monkeypatch.setattr(database, "RDBStorage", noting(database.RDBStorage, file, seen))
+    database.open_database(f"sqlite:///{file}", tmp_path / "lock", 1.0)
     assert file.stat().st_size > 0
     assert [*seen, mode(file)] == [0o600, 0o600]
 

@@ -1,16 +1,20 @@
 """The best configurations, trained again on further seeds and compared; winner and recipe write about them."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.files import FOLDER_WANTED, locked_if_free, storage_errors
+from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import choose
+from mlpsweep.search.claims import LostClaimError
 from mlpsweep.search.interrupt import Interrupt, PausedError
+from mlpsweep.search.ownership import new_owner
 from mlpsweep.search.proposals import derive_seed
 from mlpsweep.search.rows import Finalist
 from mlpsweep.search.services import Services
@@ -23,6 +27,8 @@ from mlpsweep.training.history import EpochRecord
 from mlpsweep.types import FloatArray
 
 POLL_S = 0.5
+SLOT_DIGITS: Final = 15
+"""Hexadecimal digits of a ``run_key`` that make the slot of its training."""
 
 
 @dataclass(frozen=True)
@@ -68,28 +74,35 @@ def train_finalists(study: Study, settings: WinnerSettings, services: Services) 
         If the study's folder cannot be written; the training under way can be continued.
     """
     store, planned = study.scores, repeats(study, settings, services.run_key)
+    claims, owner = study.ledger.finalists, new_owner()
     with Interrupt() as interrupt, storage_errors(study.folder, f"{FOLDER_WANTED}; the same command goes on"):
         while missing := [one for found in planned.values() for one in found if store.load(one.run_key) is None]:
             n_mine = 0
             for one in missing:
-                with locked_if_free(store.folder / f"{one.run_key}.lock") as is_mine:
-                    if interrupt.is_requested:
-                        return interrupt.signal
-                    if is_mine and store.load(one.run_key) is None:
-                        n_mine += 1
-                        services.notice(_train(study, one, services, interrupt))
+                if interrupt.is_requested:
+                    return interrupt.signal
+                if claim := claims.take(int(one.run_key[:SLOT_DIGITS], 16), owner):
+                    n_mine += 1
+                    with contextlib.suppress(LostClaimError), claims.held(claim):
+                        if store.load(one.run_key) is None:
+                            services.notice(_train(study, one, services, interrupt, lambda: claims.keep(claim)))
+                        claims.put_down(claim)
             if not n_mine:
                 interrupt.wait(POLL_S)
         return interrupt.signal
 
 
-def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt) -> str:
-    """Do one training and say how it ended; if the search shall stop, a checkpoint keeps it for later."""
+def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, check: Callable[[], None]) -> str:
+    """Do one training and say how it ended; if the search shall stop, a checkpoint keeps it for later.
+
+    ``check`` raises LostClaimError if another worker has taken the training.
+    """
     name, folder = f"finalist trial {one.trial}, seed {one.place + 1}", study.folder / "finalists" / one.run_key[:16]
     checkpoints = CheckpointStore(folder / "checkpoints")
     log = services.open_finalist(one.trial, one.place, one.run_key, one.settings, folder)
 
     def on_epoch(record: EpochRecord) -> None:
+        check()
         log.log_epoch(record)
 
     try:

@@ -1,81 +1,27 @@
-"""The study's storage: each write is one transaction, and only these decide who may train what.
+"""The study's ledger: who trains what, and what came of it. A row is written first, then Optuna is told.
 
-States of a trial::
-
-    (none) --claim--> RUNNING, owned --tell--> COMPLETE | PRUNED | FAIL
-                        |      ^
-              interrupt |      | claim: adoption, same number, parameters and reported values
-                        v      |
-                     WAITING --+      RUNNING, its owner dead: adopted too, and that counts as a retry
-
-Nothing in Optuna claims a trial atomically on SQLite, so a claim is a transaction that locks the database first.
+So Optuna lacks at most what a dead worker did not get to; whoever takes the slot tells it, and at rest any worker does.
+All that decides anything is read from the rows; from Optuna come only trials that have none.
 """
 
-import contextlib
-import functools
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy import func
 
-from mlpsweep.errors import StorageError
-from mlpsweep.files import locked, storage_errors
-from mlpsweep.sqlite import PATIENCE_S, PREFIX, check_sqlite
+from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
+from mlpsweep.search.database import Database, database_errors
+from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, STARTED, WAITING, Leases, Row
+from mlpsweep.search.promotion import Ladder
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, as_ended, rows_of
 
-# A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind: its
-# write-ahead log can corrupt a database in versions before 3.51.3.
-ARGUMENTS: Final[Mapping[str, Any]] = {"poolclass": NullPool, "connect_args": {"timeout": PATIENCE_S}}
-# Optuna reads constraints under this prefix. A trial that has it is over the bound: never trained nor counted.
-EXCESS = "constraints:n_parameters"
-# Where Optuna keeps what `study.enqueue_trial` was given.
-ENQUEUED = "fixed_params"
-# OWNER is cleared when a trial ends; WORKER remembers who ended it, for the timeline.
-OWNER, RETRIES, WORKER = "owner", "retries", "worker"
-
-database_errors = functools.partial(
-    storage_errors,
-    expected="a study database that can be read and written. "
-    "Free space or restore the file, then start the same command again: it goes on where it was",
-    # The last three are what Optuna says of values that it cannot have written.
-    kinds=(SQLAlchemyError, StorageInternalError, ValueError, LookupError, TypeError),
-)
-"""Wraps each use of the database at an address, so that its exceptions become StorageError."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A trial that a worker owns.
-
-    Parameters
-    ----------
-    trial_id, number : int
-        Key of the trial in the database, and its number in the study.
-    owner : str
-        Name of the worker.
-    retries : int
-        How many workers died while they trained it.
-    is_surplus : bool
-        Whether the target is reached without it; the worker then leaves it as interrupted and trains nothing.
-    """
-
-    trial_id: int
-    number: int
-    owner: str
-    retries: int = 0
-    is_surplus: bool = False
+FINALISTS: Final = "finalists"
+NO_LADDER: Final = Ladder()
 
 
 @dataclass(frozen=True)
@@ -86,197 +32,265 @@ class Standing:
     n_running: int
 
 
-class LostClaimError(Exception):
-    """Another worker owns the trial now; this one's result is dropped."""
-
-
-def database(url: str) -> Path:
-    """Return the file of a storage."""
-    return Path(url.removeprefix(PREFIX))
-
-
-def open_storage(url: str, lock: Path) -> RDBStorage:
-    """Return the storage at ``url``, its tables made if need be; one process at a time, held by ``lock``.
-
-    Raises
-    ------
-    StorageError
-        If the database cannot be opened, is damaged, or is of another version. Its file is left as it is.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    database(url).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(lock), database_errors(url):
-            check_sqlite(url)
-            return RDBStorage(url, engine_kwargs=dict(ARGUMENTS))
-    except RuntimeError as error:
-        raise StorageError(
-            f"{url}: made by another Optuna ({error}). Move the file away, or use that version"
-        ) from error
-
-
 class Ledger:
-    """One study in a storage.
+    """One study in a database.
 
     Parameters
     ----------
-    storage : RDBStorage
-        From :func:`open_storage`.
+    database : Database
+        Open, with our tables.
     name : str
         Name of a study that exists.
+    uid : str
+        Its random id; empty for studies of earlier times.
+    lease_s : float
+        Seconds without a sign after which a worker counts as dead.
+    kinds : mapping
+        Distribution of each parameter; without them states can be read, but no parameters be told.
     """
 
-    def __init__(self, storage: RDBStorage, name: str) -> None:
-        self.storage, self.name = storage, name
-        self.study_id = storage.get_study_id_from_name(name)
-        self._cached = optuna.storages.get_storage(storage)
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        uid: str = "",
+        lease_s: float = 60.0,
+        kinds: Mapping[str, BaseDistribution] | None = None,
+    ) -> None:
+        self.database, self.name = database, name
+        self.view = View(database, name, kinds or {})
+        self.key = f"{self.view.study_id}-{uid}"
+        self.claims = Claims(database, self.key, lease_s)
+        self.finalists = Claims(database, f"{self.key}/{FINALISTS}", lease_s)
+        self._known: set[int] = set()
+
+    def make_gates(self) -> None:
+        """Make what a new study needs for claims."""
+        for claims in (self.claims, self.finalists):
+            claims.run(Leases.make_gate)
 
     def study(self, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
-        """Return Optuna's view of the study; a new one has not yet cached any trial."""
-        with database_errors(self.storage.url):
-            return optuna.load_study(study_name=self.name, storage=self._cached, sampler=sampler)
+        """Return a study in memory, made of our rows; no state of Optuna's tables misleads who samples from it."""
+        with database_errors(self.database.url):
+            direction = self.database.storage.get_study_directions(self.view.study_id)[0]
+            made = optuna.create_study(direction=direction, sampler=sampler)
+            made.add_trials(map(as_ended, self.trials()))
+        return made
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials by number."""
-        with database_errors(self.storage.url):
-            return self._cached.get_all_trials(self.study_id, deepcopy=False)
+        """Return all trials by slot, those without a row as if they had theirs already."""
+        foreign = self._foreign()
+        rows, reports = self.claims.run(lambda leases: (leases.rows(), leases.reports()))
+        new, told = rows_of(foreign, {row.slot for row in rows}, {row.shown for row in rows})
+        reports |= told
+        with database_errors(self.database.url):
+            return [self.view.frozen(row, reports.get(row.slot, {})) for row in (*rows, *new)]
 
     def trial(self, claim: Claim) -> FrozenTrial:
         """Return a claimed trial as it is stored."""
-        with database_errors(self.storage.url):
-            return self.storage.get_trial(claim.trial_id)
+        row, reports = self._read(claim.number)
+        assert row is not None
+        return self.view.frozen(row, reports)
 
-    def claim(
-        self, owner: str, target: int, limit: int | None, is_alive: Callable[[str | None], bool]
-    ) -> Claim | Standing:
-        """Return a trial that ``owner`` has from now on: an orphan, else a new one; the standing if there is none.
+    def values_at(self, epoch: int) -> dict[int, float]:
+        """Return, by slot, what every trial that reached ``epoch`` reported there."""
+        found = self.claims.run(lambda leases: leases.reports(REPORT.c.epoch == epoch))
+        return {slot: values[epoch] for slot, values in found.items()}
+
+    def claim(self, owner: str, target: int, limit: int | None = None, ladder: Ladder = NO_LADDER) -> Claim | Standing:
+        """Return a slot that ``owner`` has from now on, or the standing if there is none.
+
+        It is an orphan, else a paused trial that is promoted, else a new one, else a paused one that goes to its end.
 
         Parameters
         ----------
         owner : str
-            Name of the worker; it holds its lock.
+            Name of the worker.
         target : int
             Number of trials that shall count in the end.
         limit : int or None
             Number of trials that the sampler can propose in all; None if there is no end.
-        is_alive : callable
-            Returns whether an owner still lives.
+        ladder : Ladder
+            Where trials pause, and which go on.
         """
-        with self._transaction() as session:
-            query = select(models.TrialModel).filter_by(study_id=self.study_id).order_by(models.TrialModel.number)
-            trials = list(session.scalars(query))
-            unfinished = [(trial, _notes(trial)) for trial in trials if not trial.state.is_finished()]
-            orphans = [(trial, notes) for trial, notes in unfinished if not is_alive(notes.get(OWNER))]
-            n_running = len(unfinished) - len(orphans)
-            excess = session.scalars(select(models.TrialSystemAttributeModel.trial_id).filter_by(key=EXCESS))
-            n_counted = len(trials) - len(unfinished) - len({trial.trial_id for trial in trials} & set(excess))
-            is_reached = n_counted + n_running >= target
-            for trial, notes in orphans:
-                if not is_reached or trial.state == TrialState.RUNNING:
-                    return self._adopt(session, trial, owner, notes.get(RETRIES, 0), is_reached)
-            if is_reached or (limit is not None and len(trials) >= limit):
-                return Standing(n_counted, n_running)
-            new: Any = self.storage._get_prepared_new_trial(self.study_id, None, session)
-            self._note(session, new.trial_id, {OWNER: owner})
-            return Claim(new.trial_id, new.number, owner)
+        foreign = self._foreign()
+        got = self.claims.run(lambda leases: self._claimed(leases, owner, target, limit, ladder, foreign))
+        if isinstance(got, Claim):
+            self._show(got.number)
+        return got
 
-    def deserted(self, is_alive: Callable[[str | None], bool]) -> list[int]:
-        """Return the numbers of trials that are RUNNING and whose owner does not live."""
-        running = (trial for trial in self.trials() if trial.state == TrialState.RUNNING)
-        return [trial.number for trial in running if not is_alive(trial.user_attrs.get(OWNER))]
+    def _claimed(
+        self,
+        leases: Leases,
+        owner: str,
+        target: int,
+        limit: int | None,
+        ladder: Ladder,
+        foreign: list[FrozenTrial],
+    ) -> Claim | Standing:
+        token = leases.pass_gate()
+        self._take_in(leases, foreign, token)
+        counts, rows = leases.counts(), leases.rows(LEASE.c.state.in_((RUNNING, WAITING)))
+        lost = {row.slot for row in rows if is_lost(row, owner)}
+        n_running = counts.get(RUNNING, 0) - len(lost)
+        n_counted = sum(counts.get(state, 0) for state in STARTED) - counts.get(RUNNING, 0)
+        is_reached = n_counted + n_running >= target
+        for row in rows:
+            if row.slot in lost or (row.state == WAITING and not is_reached):
+                # Who claims while it has the slot did not hear that it got it.
+                retries = row.retries + (row.state == RUNNING and row.owner != owner)
+                began = func.coalesce(LEASE.c.began, leases.now)
+                leases.change(row.slot, state=RUNNING, owner=owner, token=token, retries=retries, began=began)
+                return Claim(row.slot, owner, token, retries, is_reached, row.rung)
+        slot, paused = leases.next_slot(), ladder.promoted(leases)
+        if paused is None and not is_reached and (limit is None or slot < limit):
+            leases.insert(Row(slot, RUNNING, owner, token, rung=ladder.first))
+            return Claim(slot, owner, token, rung=ladder.first)
+        rung = None if paused is None or paused.rung is None else ladder.after(paused.rung)
+        paused = paused or ladder.thawed(leases, n_running)
+        if paused is None:
+            return Standing(n_counted, n_running)
+        leases.change(paused.slot, state=RUNNING, owner=owner, token=token, rung=rung)
+        return Claim(paused.slot, owner, token, paused.retries, rung=rung)
 
-    def leave(self, is_alive: Callable[[str | None], bool]) -> None:
-        """Leave deserted trials WAITING for the next worker; each has then lost one more worker."""
-        with self._transaction() as session:
-            query = select(models.TrialModel).filter_by(study_id=self.study_id, state=TrialState.RUNNING)
-            trials: list[Any] = list(session.scalars(query))
-            for trial in trials:
-                notes = _notes(trial)
-                if not is_alive(notes.get(OWNER)):
-                    trial.state = TrialState.WAITING
-                    self._note(session, trial.trial_id, {OWNER: None, RETRIES: notes.get(RETRIES, 0) + 1})
+    def held(self, claim: Claim) -> AbstractContextManager[None]:
+        """Renew the lease of a claim while the block runs."""
+        return self.claims.held(claim)
 
-    def _adopt(self, session: Session, trial: Any, owner: str, retries: int, is_surplus: bool) -> Claim:
-        # A trial that was interrupted lies WAITING; one that is still RUNNING lost its worker.
-        retries += trial.state == TrialState.RUNNING
-        trial.state = TrialState.RUNNING
-        self._note(session, trial.trial_id, {OWNER: owner, RETRIES: retries})
-        return Claim(trial.trial_id, trial.number, owner, retries, is_surplus)
-
-    def propose(self, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution]) -> None:
+    def propose(self, claim: Claim, params: Mapping[str, Any]) -> None:
         """Store a trial's parameters, all or none."""
-        with self._owned(claim) as (session, _):
-            self._set_params(session, claim, params, kinds)
+        self.claims.keep(claim, params=dict(params))
+        self._show(claim.number)
 
-    def refuse(
-        self, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution], excess: float
-    ) -> None:
+    def refuse(self, claim: Claim, params: Mapping[str, Any], excess: float) -> None:
         """Store parameters that break the bound, and how far they break it, and end the trial."""
-        with self._owned(claim) as (session, trial):
-            self._set_params(session, claim, params, kinds)
-            attributes = models.TrialSystemAttributeModel
-            self.storage._set_trial_attr_without_commit(session, attributes, claim.trial_id, EXCESS, excess)
-            self._finish(session, trial, TrialState.PRUNED, None)
+        self._end(claim, REFUSED, None, {EXCESS: excess}, params=dict(params))
 
     def report(self, claim: Claim, epoch: int, value: float) -> None:
         """Store the objective after an epoch; the same report twice is one."""
-        with self._owned(claim) as (session, _):
-            self.storage._set_trial_intermediate_value_without_commit(session, claim.trial_id, epoch, value)
+        shown: list[int | None] = []
 
-    def values_at(self, epoch: int) -> dict[int, float]:
-        """Return, by trial number, what every trial that reached ``epoch`` reported there."""
-        report, trial = models.TrialIntermediateValueModel, models.TrialModel
-        query = select(trial.number, report.intermediate_value).join(trial)
-        query = query.filter(trial.study_id == self.study_id, report.step == epoch)
-        with database_errors(self.storage.url), Session(self.storage.engine) as session:
-            return {number: value for number, value in session.execute(query) if value is not None}
+        def stored(leases: Leases) -> None:
+            leases.report(claim.number, {epoch: value})
+            row = leases.row(claim.number)
+            shown.append(row.shown if row else None)
 
-    def tell(self, claim: Claim, state: TrialState, value: float | None, notes: Mapping[str, Any]) -> None:
-        """End a trial."""
-        with self._owned(claim) as (session, trial):
-            known = {name: note for name, note in notes.items() if note is not None}
-            self._note(session, claim.trial_id, {WORKER: claim.owner, **known})
-            self._finish(session, trial, state, value)
+        self.claims.keep(claim, stored)
+        if shown[-1] is not None:
+            self.view.report(shown[-1], epoch, value)
+
+    def tell(self, claim: Claim, state: str, value: float | None, notes: Mapping[str, Any]) -> None:
+        """End a trial as ``state``, a word of the leases."""
+        known = {name: note for name, note in notes.items() if note is not None}
+        self._end(claim, state, value, {WORKER: claim.owner.split(" ")[0], **known})
 
     def release(self, claim: Claim) -> None:
         """Leave a trial to whoever comes next; it does not count until it is ended."""
-        with self._owned(claim) as (session, trial):
-            self._note(session, claim.trial_id, {OWNER: None})
-            trial.state = TrialState.WAITING
+        self.claims.put_down(claim)
+        self._show(claim.number)
 
-    def _set_params(
-        self, session: Session, claim: Claim, params: Mapping[str, Any], kinds: Mapping[str, BaseDistribution]
-    ) -> None:
-        for name, value in params.items():
-            number = kinds[name].to_internal_repr(value)
-            self.storage._set_trial_param_without_commit(session, claim.trial_id, name, number, kinds[name])
+    def pause(self, claim: Claim) -> None:
+        """Leave a trial at its rung until it is promoted."""
+        self.claims.keep(claim, state=PAUSED, owner=None)
+        self._show(claim.number)
 
-    def _finish(self, session: Session, trial: Any, state: TrialState, value: float | None) -> None:
-        if value is not None:
-            self.storage._set_trial_value_without_commit(session, trial, 0, value)
-        self._note(session, trial.trial_id, {OWNER: None})
-        trial.state, trial.datetime_complete = state, datetime.now()
+    def deserted(self) -> list[int]:
+        """Return the numbers of trials that are at work and whose worker is dead or silent."""
+        lost = self.claims.run(
+            lambda leases: [row.slot for row in leases.rows(LEASE.c.state == RUNNING) if is_lost(row)]
+        )
+        return sorted({*lost, *(trial.number for trial in self._foreign() if trial.state == TrialState.RUNNING)})
 
-    def _note(self, session: Session, trial_id: int, notes: Mapping[str, Any]) -> None:
-        for name, value in notes.items():
-            self.storage._set_trial_attr_without_commit(session, models.TrialUserAttributeModel, trial_id, name, value)
+    def leave(self) -> None:
+        """Leave deserted trials to the next worker; each has then lost one more worker."""
+        foreign = self._foreign()
 
-    @contextlib.contextmanager
-    def _owned(self, claim: Claim) -> Iterator[tuple[Session, Any]]:
-        with self._transaction() as session:
-            trial = session.get_one(models.TrialModel, claim.trial_id)
-            if _notes(trial).get(OWNER) != claim.owner:
-                raise LostClaimError(f"trial {claim.number}")
-            yield session, trial
+        def left(leases: Leases) -> list[int]:
+            token = leases.pass_gate()
+            taken = self._take_in(leases, foreign, token)
+            lost = [row for row in leases.rows(LEASE.c.state == RUNNING) if is_lost(row)]
+            for row in lost:
+                leases.change(row.slot, state=WAITING, owner=None, token=token, retries=row.retries + 1)
+            return [row.slot for row in (*lost, *taken)]
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        with database_errors(self.storage.url), Session(self.storage.engine, expire_on_commit=False) as session:
-            # The first statement takes the write lock: what is read after it stays true until the commit.
-            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-            yield session
-            session.commit()
+        for slot in self.claims.run(left):
+            self._show(slot)
+
+    def settle(self) -> None:
+        """Tell Optuna what it lacks, and end its trials that show no slot, if nobody is at work."""
+        # The list comes first: a trial in it whose maker still lives has a row that is bound, or running.
+        trials = {trial.number: trial for trial in self.view.trials()}
+        rows = self.claims.run(Leases.rows)
+        for row in rows:
+            there = trials.get(row.shown) if row.shown is not None else None
+            if row.state != RUNNING and (there is None or not there.state.is_finished()):
+                self._show(row.slot)
+        if not any(row.state == RUNNING for row in rows):
+            bound = {row.shown for row in rows}
+            for trial in trials.values():
+                if SLOT in trial.user_attrs and trial.number not in bound and not trial.state.is_finished():
+                    self.view.set_aside(trial.number)
+
+    def _end(self, claim: Claim, state: str, value: float | None, notes: Mapping[str, Any], **values: Any) -> None:
+        def ended(leases: Leases) -> bool:
+            row = leases.row(claim.number)
+            assert row is not None
+            if row.token == claim.token and (row.state, row.value) == (state, value):
+                return True  # it was told, and the answer got lost
+            end = {"state": state, "value": value, "notes": {**row.notes, **notes}, "owner": None, "ended": leases.now}
+            return leases.keep(claim.number, claim.token, **end, **values)
+
+        if not self.claims.run(ended):
+            raise LostClaimError(f"slot {claim.number}")
+        self._show(claim.number)
+
+    def _read(self, slot: int) -> tuple[Row | None, Mapping[int, float]]:
+        return self.claims.run(lambda leases: (leases.row(slot), leases.reports(REPORT.c.slot == slot).get(slot, {})))
+
+    def _show(self, slot: int) -> None:
+        """Bring Optuna's trial of a slot up to its row; a slot that has parameters gets one."""
+        row, reports = self._read(slot)
+        if row is None:
+            return
+        if row.shown is not None:
+            self.view.bring_up(row, reports)
+        elif row.params is not None:
+            number = self._unbound(slot)
+            if number is None:
+                number = self.view.add(row, reports)
+            bound = self.claims.run(lambda leases: _bound(leases, row, number))
+            if bound not in (None, number):
+                self.view.set_aside(number)
+
+    def _unbound(self, slot: int) -> int | None:
+        """Return the trial that a worker made for the slot before it died, or None."""
+        for trial in reversed(self.view.trials()):
+            attrs = trial.user_attrs
+            if attrs.get(SLOT) == slot and STRAY not in attrs:
+                return trial.number
+        return None
+
+    def _foreign(self) -> list[FrozenTrial]:
+        """Return Optuna's trials that may have no row."""
+        new = [trial for trial in self.view.trials() if trial.number not in self._known]
+        if new:
+            self._known |= self.claims.run(Leases.shown)
+        return [trial for trial in new if trial.number not in self._known and STRAY not in trial.user_attrs]
+
+    def _take_in(self, leases: Leases, foreign: list[FrozenTrial], token: int) -> list[Row]:
+        """Give rows to trials that have none."""
+        if not foreign:
+            return []
+        slots = {row.slot for row in leases.rows()}
+        rows, reports = rows_of(foreign, slots, leases.shown())
+        for row in rows:
+            leases.insert(row)
+            leases.report(row.slot, reports.get(row.slot, {}))
+        return rows
 
 
-def _notes(trial: Any) -> dict[str, Any]:
-    return {row.key: json.loads(row.value_json) for row in trial.user_attributes}
+def _bound(leases: Leases, row: Row, number: int) -> int | None:
+    """Bind a trial to its slot, unless it has one or another worker has the slot; return the slot's trial."""
+    leases.change(row.slot, LEASE.c.shown.is_(None), LEASE.c.token == row.token, shown=number)
+    now = leases.row(row.slot)
+    return now.shown if now else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlpsweep.errors import StorageError
 from mlpsweep.metric import metric_named
 from mlpsweep.search.study import Study
-from mlpsweep.search.winner import NAMES
+from mlpsweep.search.winner import state_of
 from mlpsweep.tables import Column, Table, counted, duration
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def look(study: Study, target: int) -> Board:
         value = last if trial.value is None else trial.value
         proposed = tuple((name, _short(overrides[name])) for name in overrides)
         is_reused = trial.value is not None and trial.user_attrs.get("reused_from")
-        state = "reused" if is_reused else NAMES[trial.state]
+        state = "reused" if is_reused else state_of(trial)
         text = "" if value is None else metric.shown(value)
         rows.append(Row(trial.number, state, max(reported, default=0), text, proposed))
     complete = study.complete()
@@ -105,9 +105,9 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
     from rich.live import Live
     from rich.text import Text
 
-    clock, seen = _Clock(), set[int]()
+    clock, seen = _Clock(), set[tuple[int, str]]()
     with contextlib.suppress(StorageError):
-        seen |= {row.number for row in look(study, target).rows if row.state not in OPEN}
+        seen |= {(row.number, row.state) for row in look(study, target).rows if row.state not in OPEN}
     screen = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with screen or contextlib.nullcontext():
         while True:
@@ -124,14 +124,16 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
                 return
 
 
-def _print_new(study: Study, board: Board, seconds_left: float | None, seen: set[int], console: "Console") -> None:
-    new = [row for row in board.rows if row.number not in seen and row.state not in OPEN]
+def _print_new(
+    study: Study, board: Board, seconds_left: float | None, seen: set[tuple[int, str]], console: "Console"
+) -> None:
+    new = [row for row in board.rows if (row.number, row.state) not in seen and row.state not in OPEN]
     for row in new:
         number, state, epoch, value = _cells(study, row)
         settings = " ".join(f"{name}={value}" for name, value in row.settings)
         text = f"trial {number} {state} after epoch {epoch}: {study.plan.metric} {value or '-'}, {settings}"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
-        seen.add(row.number)
+        seen.add((row.number, row.state))
     if new:
         console.print(board.headline(seconds_left), highlight=False, soft_wrap=True, markup=False)
 

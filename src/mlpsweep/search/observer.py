@@ -3,8 +3,8 @@
 import math
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.search.ledger import Claim
-from mlpsweep.search.pruners import PRUNERS, Curve
+from mlpsweep.search.claims import Claim
+from mlpsweep.search.pruners import PROMOTE, PRUNERS, Curve
 from mlpsweep.search.services import OpenRecord
 from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
@@ -13,6 +13,10 @@ from mlpsweep.training.history import EpochRecord
 
 class PrunedError(Exception):
     """The pruner gave this trial up."""
+
+
+class RungError(Exception):
+    """The trial has come to where it pauses."""
 
 
 class Observer:
@@ -33,23 +37,36 @@ class Observer:
         value = record.metrics()[metric]
         if not math.isfinite(value):
             raise NoResultError(f"{metric} is {value} at epoch {record.epoch}; expected a finite number")
+        # The ledger first: whose trial was taken finds out there, and writes nothing more.
+        self.report(record.epoch, value)
         self.records.append(record)
         self.log.log_epoch(record)
-        self.judge(record.epoch, value)
+        self.judge(record.epoch)
 
-    def judge(self, epoch: int, value: float) -> None:
-        """Report a value.
+    def report(self, epoch: int, value: float) -> None:
+        """Report a value that is not yet.
 
         Raises
         ------
-        PrunedError
-            If the pruner says so.
         LostClaimError
             If another worker has the trial.
         """
         if epoch not in self.values:
             self.study.ledger.report(self.claim, epoch, value)
         self.values[epoch] = self.last = value
+
+    def judge(self, epoch: int) -> None:
+        """Ask the pruner about an epoch.
+
+        Raises
+        ------
+        PrunedError
+            If the pruner says so.
+        RungError
+            At the rung of the claim.
+        """
+        if epoch == self.claim.rung and self.pruner == PROMOTE:
+            raise RungError(f"paused after epoch {epoch}")
         if epoch > self.judged and PRUNERS[self.pruner](self._curve(epoch)):
             raise PrunedError(f"stopped by {self.pruner} after epoch {epoch}")
 

@@ -1,57 +1,45 @@
-"""Which workers live: each holds a lock that the kernel releases at its death, however it dies."""
+"""Who a worker is, such that others on its machine see at once whether it still lives; elsewhere its lease tells."""
 
-import contextlib
+import os
+import socket
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-from mlpsweep.files import lock
+PROC: Final = Path("/proc")
 
 
-@contextlib.contextmanager
-def worker_id(folder: Path) -> Iterator[str]:
-    """Hold the lock of a new worker in ``folder`` and yield the worker's name; no name is ever used twice.
+def new_owner() -> str:
+    """Return the name of a new worker in this process, which no other worker ever has.
 
-    The file descriptor is not inherited by programs that the worker starts; a plain ``fork`` would keep the lock.
+    It holds the host, for people, then what the kernel knows the process by: the boot, the namespace of process
+    numbers, the number, and the time of the start.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    name = uuid.uuid4().hex[:12]
-    file = folder / f"{name}.lock"
-    with (folder / f".{name}").open("x") as stream:
-        lock(stream)
-        # The file gets its name once it is locked, so that nobody sees it and takes its owner for dead.
-        Path(stream.name).rename(file)
-        try:
-            yield name
-        finally:
-            file.unlink(missing_ok=True)
+    return " ".join((uuid.uuid4().hex[:12], socket.gethostname(), *_machine(), str(os.getpid()), _birth(os.getpid())))
 
 
-def remove_stale(folder: Path) -> None:
-    """Remove the locks of dead workers."""
-    for file in folder.glob("*.lock"):
-        is_alive(folder, file.stem)
+def is_gone(owner: str | None) -> bool:
+    """Return whether a worker is known to be dead: nobody, or a process of this machine that is no more.
+
+    Whether a worker on another machine lives cannot be seen from here, and neither can one in another container.
+    """
+    if owner is None:
+        return True
+    boot, space, number, birth = owner.split(" ")[2:]
+    return (boot, space) == _machine() != ("", "") and _birth(int(number)) != birth
 
 
-def is_held(file: Path) -> bool:
-    """Return whether a process holds a lock; its file stays."""
+def _machine() -> tuple[str, str]:
     try:
-        with file.open("r") as stream:
-            return not lock(stream, wait=False)
-    except FileNotFoundError:
-        return False
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip(), (PROC / "self/ns/pid").readlink().name
+    except OSError:  # no Linux
+        return "", ""
 
 
-def is_alive(folder: Path, name: str | None) -> bool:
-    """Return whether the worker called ``name`` still holds its lock; a dead one's file is removed."""
-    if name is None:
-        return False
-    file = folder / f"{name}.lock"
+def _birth(number: int) -> str:
+    """Return when a process was started, in the kernel's ticks; "-" if it is no more, or no more than a zombie."""
     try:
-        with file.open("r") as stream:
-            if not lock(stream, wait=False):
-                return True
-    except FileNotFoundError:
-        return False
-    file.unlink(missing_ok=True)
-    return False
+        state, *fields = (PROC / str(number) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "-"
+    return "-" if state in "ZX" else fields[18]

@@ -13,6 +13,9 @@ from typing import Final
 
 from mlpsweep.search.rungs import ETA, SHARES, rungs
 
+PROMOTE: Final = "promote"
+"""The rule that stops nothing: trials pause at rungs, and the ledger lets the best go on."""
+
 MIN_PEERS: Final = 5
 """The median rule stops no trial before this many others have reported the epoch."""
 
@@ -64,5 +67,5 @@ def median(curve: Curve) -> bool:
 
 
 PRUNERS: Final[Mapping[str, Callable[[Curve], bool]]] = MappingProxyType(
-    {"none": never, "asha": asha, "median": median}
+    {"none": never, "asha": asha, "median": median, PROMOTE: never}
 )

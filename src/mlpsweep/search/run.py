@@ -54,7 +54,7 @@ def search(
 
 def work_through(study: Study, settings: SearchSettings, choice: WinnerSettings, services: Services) -> SearchEnd:
     """Be one worker: work on the trials, then share in the finalists' trainings; errors as :func:`work`."""
-    end = work(study, settings, services)
+    end = work(study, settings, services, choice.top_k)
     if end.signal or end.timed_out:
         return end
     return dataclasses.replace(end, signal=train_finalists(study, choice, services))

@@ -1,18 +1,18 @@
 """What each finished training of a study scores on each validation row, kept under its run_key."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from scipy.special import log_softmax
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from mlpsweep.data.dataset import Split
-from mlpsweep.errors import DataFormatError
-from mlpsweep.files import write_atomic
-from mlpsweep.training.arrays import pack_arrays, unpack_arrays
+from mlpsweep.search.database import Database
+from mlpsweep.search.leases import SCORE
 from mlpsweep.training.model import Model
 from mlpsweep.types import FloatArray, LabelArray
 
@@ -40,27 +40,49 @@ def row_scores(model: Model, split: Split, metric: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class ScoreStore:
-    """One file per training in a folder; an empty array stands for a training that failed."""
+    """The scores of one study in its database; an empty array stands for a training that failed.
 
-    folder: Path
+    Parameters
+    ----------
+    database : Database
+        Open, with our tables.
+    key : str
+        What the scores belong to.
+    """
+
+    database: Database
+    key: str
 
     def save(self, run_key: str, scores: FloatArray) -> None:
         """Keep the scores of a training.
 
         Raises
         ------
-        OSError
-            If the folder cannot be written.
+        StorageError
+            If the database cannot be used.
         """
-        write_atomic(self._path(run_key), pack_arrays({"scores": scores}))
+        packed = zlib.compress(scores.astype("<f4").tobytes())
+
+        def saved(connection: Connection) -> None:
+            if connection.execute(SCORE.update().where(self._is(run_key)).values(scores=packed)).rowcount == 0:
+                connection.execute(SCORE.insert().values(study=self.key, run_key=run_key, scores=packed))
+
+        self.database.run(saved)
 
     def load(self, run_key: str) -> FloatArray | None:
-        """Return the scores of a training; None if there are none, or the file is damaged: it is then made again."""
-        path = self._path(run_key)
+        """Return the scores of a training; None if there are none, or they are damaged: they are then made again."""
+        packed = self.database.run(
+            lambda connection: connection.scalar(select(SCORE.c.scores).where(self._is(run_key)))
+        )
         try:
-            return unpack_arrays(path.read_bytes(), str(path))["scores"]
-        except (FileNotFoundError, DataFormatError, KeyError):
+            return None if packed is None else np.frombuffer(zlib.decompress(packed), "<f4").astype(np.float32)
+        except (zlib.error, ValueError, TypeError):
             return None
 
-    def _path(self, run_key: str) -> Path:
-        return self.folder / f"{run_key}.npz"
+    def keys(self) -> set[str]:
+        """Return the ``run_key`` of each training that has scores."""
+        query = select(SCORE.c.run_key).where(SCORE.c.study == self.key)
+        return self.database.run(lambda connection: set(connection.scalars(query)))
+
+    def _is(self, run_key: str) -> ColumnElement[bool]:
+        return and_(SCORE.c.study == self.key, SCORE.c.run_key == run_key)

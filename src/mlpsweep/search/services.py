@@ -11,7 +11,7 @@ from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
 from mlpsweep.types import FloatArray
 
-Status = Literal["complete", "pruned", "failed", "interrupted"]
+Status = Literal["complete", "pruned", "failed", "interrupted", "paused"]
 
 
 class OpenRecord(Protocol):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpsweep import rules
+from mlpsweep.errors import SettingsError
+from mlpsweep.passwords import login_of, public
 from mlpsweep.rules import Rule, key
 from mlpsweep.schema import Settings
 from mlpsweep.search.dimensions import Dimension
@@ -16,7 +18,7 @@ METRICS = ("validation/accuracy", "validation/loss")
 """Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
-PRUNER_NAMES = ("none", "asha", "median")
+PRUNER_NAMES = ("none", "asha", "median", "promote")
 MAX_NAME = 100
 MAX_S = 10**8
 """Longest limit, seconds: three years. The clock of the operating system overflows beyond some more."""
@@ -35,13 +37,32 @@ def _study_name() -> Rule:
 
 
 def _storage() -> Rule:
+    # One database file, or a server's database with a user, a port and a query if need be.
+    known = re.compile(
+        r"sqlite:///(?!:memory:|file:)[^?#]+|postgresql://([^\s/?#@]+@)?[^\s/?#@]*/[^\s/?#@]+(\?[^\s#@]+)?"
+    )
+
     def parse(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(r"sqlite:///(?!:memory:|file:)[^?#]+", value):
+        if isinstance(value, str) and value.startswith("postgresql://") and _has_password(value):
+            raise SettingsError(
+                f"search.storage: {public(value)} was given with a password, which others can read; expected none. "
+                "Put it in PGPASSWORD or in ~/.pgpass"
+            )
+        if not isinstance(value, str) or not known.fullmatch(value):
             raise ValueError(value)
         return value
 
-    return Rule("an address sqlite:///<file>", parse)
+    return Rule(
+        "an address sqlite:///<file> or postgresql://<host>/<database>, a user and @ before the host if need be", parse
+    )
 
+
+def _has_password(address: str) -> bool:
+    return ":" in login_of(address) or bool(re.search(r"[?&]\w*pass\w*=", address, re.IGNORECASE))
+
+
+STORAGE_VARIABLE = "MLPSWEEP_STORAGE"
+"""Environment variable with the address of the studies' database."""
 
 STORAGE = _storage()
 
@@ -59,8 +80,8 @@ class SearchSettings(Settings):
     )
     storage: str | None = key(
         rules.optional(STORAGE),
-        "database of the study; null: mlruns/optuna.db",
-        "sqlite:///mlruns/optuna.db",
+        "database of the study; null: MLPSWEEP_STORAGE or mlruns/optuna.db",
+        "postgresql://host/studies",
         default=None,
         identity=False,
     )
@@ -82,7 +103,11 @@ class SearchSettings(Settings):
         rules.one_of(SAMPLER_NAMES), "how configurations are proposed", "tpe", default="tpe", identity=False
     )
     pruner: str = key(
-        rules.one_of(PRUNER_NAMES), "how hopeless trials are stopped", "asha", default="asha", identity=False
+        rules.one_of(PRUNER_NAMES),
+        "how hopeless trials are stopped; promote: they pause, the best go on",
+        "asha",
+        default="asha",
+        identity=False,
     )
     trial_timeout_s: float | None = key(
         rules.optional(rules.positive(MAX_S)),
@@ -96,6 +121,13 @@ class SearchSettings(Settings):
     )
     max_retries: int = key(
         rules.integer(0, 1000), "retries of a trial whose worker died", "3", default=3, identity=False
+    )
+    lease_s: float = key(
+        rules.positive(MAX_S),
+        "seconds until a silent worker counts as dead, and a silent database as gone",
+        "300",
+        default=60.0,
+        identity=False,
     )
     reuse: bool = key(
         rules.BOOLEAN, "take over the result of an equal finished training", "true", default=True, identity=False

@@ -20,19 +20,20 @@ from optuna.trial import FrozenTrial, TrialState
 from mlpsweep.config import flat
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.errors import SettingsError, StorageError
-from mlpsweep.files import locked
 from mlpsweep.metric import metric_named
+from mlpsweep.search import database as databases
+from mlpsweep.search.database import STORE, Database, address, database_errors, open_database
 from mlpsweep.search.dimensions import Leaf, span
-from mlpsweep.search.ledger import ENQUEUED, EXCESS, WORKER, Ledger, database, database_errors, open_storage
+from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.proposals import build_proposer, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
+from mlpsweep.search.view import ENQUEUED, EXCESS, WORKER, is_paused
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.identity import identity_of, numeric_sources_digest
 
-STORE = Path("mlruns")
 IDENTITY, UID = "identity", "uid"
 NOTE, NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
 """Where optuna-dashboard, which need not be installed, looks for a study's description; a test asks it."""
@@ -130,7 +131,7 @@ class Study:
     ledger : Ledger
         Where its trials are kept.
     folder : Path
-        Folder beside the database, with the workers' locks and the trials' folders.
+        Folder beside the database, or in ``mlruns/``, with the trials' folders.
     uid : str
         Random: another study of the same name, made elsewhere or after this one was deleted, has another. Empty for
         studies of earlier times.
@@ -147,14 +148,9 @@ class Study:
         return self.ledger.name
 
     @property
-    def workers(self) -> Path:
-        """Folder of the workers' locks."""
-        return self.folder / "workers"
-
-    @property
     def scores(self) -> ScoreStore:
-        """Files of what each training scores on each validation row."""
-        return ScoreStore(self.folder / "scores")
+        """What each training scores on each validation row."""
+        return ScoreStore(self.ledger.database, self.ledger.key)
 
     def trial_folder(self, number: int) -> Path:
         """Return the folder of a trial."""
@@ -173,14 +169,14 @@ class Study:
         for trial in trials:
             if fault := next(_faults(trial, leaves, self.plan.space), None):
                 raise StorageError(
-                    f"{self.ledger.storage.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
+                    f"{self.ledger.database.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
                     "wrote. Put a backup of the file in its place, or take another search.study"
                 )
         return trials
 
     def counted(self) -> list[FrozenTrial]:
-        """Return the trials that count towards the target."""
-        return [trial for trial in self.trials() if trial.state.is_finished()]
+        """Return the trials that count towards the target: those that ended, and those that paused."""
+        return [trial for trial in self.trials() if trial.state.is_finished() or is_paused(trial)]
 
     def trained(self, run_key: str) -> FrozenTrial | None:
         """Return the first trial that was trained to its end under ``run_key``."""
@@ -200,11 +196,11 @@ class Study:
 
 def n_counted(plan: Plan, settings: SearchSettings, root: Path) -> int:
     """Return how many trials of the study count already, 0 if there is none; none is made. Raises as `open_study`."""
-    url = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}"
-    if not database(url).exists():
+    url = address(settings.storage, root)
+    if not databases.may_hold_studies(url):
         return 0
-    with database_errors(url):
-        names = optuna.get_all_study_names(open_storage(url, root / STORE / ".lock"))
+    database = open_database(url, root / STORE / ".lock", settings.lease_s)
+    names = database.patiently(lambda: optuna.get_all_study_names(database.storage))
     return len(open_study(plan, settings, root).counted()) if (settings.study or plan.name) in names else 0
 
 
@@ -228,16 +224,10 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
         If the database cannot be used, or holds what no search has written.
     """
     build_proposer(settings.sampler, plan.space, plan.metric)
-    url, name = settings.storage or f"sqlite:///{root / STORE / 'optuna.db'}", settings.study or plan.name
-    storage = open_storage(url, root / STORE / ".lock")
-    with database_errors(url), locked(root / STORE / ".lock"):
-        opened = optuna.create_study(study_name=name, storage=storage, direction=plan.direction, load_if_exists=True)
-        known = opened.user_attrs.get(IDENTITY)
-        if known is None:
-            opened.set_user_attr(UID, uuid.uuid4().hex)
-            opened.set_user_attr(IDENTITY, plan.identity())
-            _name_for_the_dashboard(storage, opened, plan)
-        uid = opened.user_attrs.get(UID, "")
+    url, name, lock = address(settings.storage, root), settings.study or plan.name, root / STORE / ".lock"
+    database = open_database(url, lock, settings.lease_s)
+    with database_errors(url), database.alone(lock):
+        known, uid = _joined(database, name, plan)
     if not isinstance(known, dict | None):
         raise StorageError(
             f"{url}: the {IDENTITY} of study {name} is {known!r}; expected a mapping. "
@@ -248,9 +238,28 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
             f"search.study: {name!r} searches something else: {'; '.join(difference)}. "
             "Take another name, or search.study=null for one made of what is searched"
         )
-    study = Study(plan, Ledger(storage, name), database(url).parent / "studies" / name, str(uid))
+    ledger = Ledger(database, name, uid, settings.lease_s, plan.space.distributions())
+    ledger.make_gates()
+    study = Study(plan, ledger, databases.studies_folder(url, root) / name, uid)
     study.trials()
     return study
+
+
+def _joined(database: Database, name: str, plan: Plan) -> tuple[Any, str]:
+    """Return the identity that a study has, None if it is made now, and its random id."""
+
+    def joined() -> tuple[Any, str]:
+        opened = optuna.create_study(
+            study_name=name, storage=database.storage, direction=plan.direction, load_if_exists=True
+        )
+        known = opened.user_attrs.get(IDENTITY)
+        if known is None:
+            opened.set_user_attr(UID, uuid.uuid4().hex)
+            opened.set_user_attr(IDENTITY, plan.identity())
+            _name_for_the_dashboard(database.storage, opened, plan)
+        return known, str(opened.user_attrs.get(UID, ""))
+
+    return database.patiently(joined)
 
 
 def _name_for_the_dashboard(storage: RDBStorage, opened: optuna.Study, plan: Plan) -> None:

@@ -10,9 +10,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.metric import metric_named
-from mlpsweep.search.ledger import WORKER
 from mlpsweep.search.rows import Finalist, Search, TrialRow
 from mlpsweep.search.study import Study
+from mlpsweep.search.view import WORKER, is_paused
 from mlpsweep.tables import counted
 
 NAMES = {
@@ -22,9 +22,15 @@ NAMES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "interrupted",
 }
+PAUSED: Final = "paused"
 FACTS = ("validation/loss", "epoch_of_weights", "seed", "weights_hash", "reason")
 MIN_COMPLETE: Final = 5
 """With fewer complete trials the importances stay empty."""
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Return the state of a trial as a person reads it."""
+    return PAUSED if is_paused(trial) else NAMES[trial.state]
 
 
 def best_trial(study: Study) -> FrozenTrial:
@@ -45,7 +51,7 @@ def _reasons(study: Study) -> str:
     """Return a table of what ended the trials, alike reasons together, each with one of them in full."""
     table: dict[str, list[str]] = {}
     for trial in study.trials():
-        reason = str(trial.user_attrs.get("reason", NAMES[trial.state]))
+        reason = str(trial.user_attrs.get("reason", state_of(trial)))
         table.setdefault(reason.partition(":")[0].partition(" after ")[0], []).append(reason)
     rows = sorted(table.values(), key=len, reverse=True)
     return "".join(f"\n  {len(alike):4d} x {alike[0]}" for alike in rows) or " No trial was begun."
@@ -113,12 +119,12 @@ def importances(study: Study) -> dict[str, float]:
 def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
     """Return the study's outcome as JSON values."""
     best, winner = best_trial(study), winning_trial(study, finalists)
-    counts = Counter(NAMES[trial.state] for trial in study.trials())
+    counts = Counter(state_of(trial) for trial in study.trials())
     return {
         "study": study.name,
         "data": study.plan.data,
         "metric": study.plan.metric,
-        "n_trials": {name: counts.get(name, 0) for name in NAMES.values()},
+        "n_trials": {name: counts.get(name, 0) for name in (*NAMES.values(), PAUSED)},
         "n_epochs": sum(len(trial.intermediate_values) for trial in study.trials()),
         "best_trial": best.number,
         "importances": importances(study),
@@ -166,7 +172,7 @@ def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> TrialR
     start, end = trial.datetime_start, trial.datetime_complete
     return TrialRow(
         number=trial.number,
-        state=NAMES[trial.state],
+        state=state_of(trial),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         params={name: trial.params[name] for name in study.plan.space.leaves() if name in trial.params},
         intermediate=tuple(sorted(trial.intermediate_values.items())),

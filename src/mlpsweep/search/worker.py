@@ -9,25 +9,26 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.files import FOLDER_WANTED, storage_errors
+from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.interrupt import Interrupt, PausedError, TimedOutError
-from mlpsweep.search.ledger import ENQUEUED, Claim, LostClaimError
-from mlpsweep.search.observer import Observer, PrunedError
-from mlpsweep.search.ownership import is_alive, remove_stale, worker_id
+from mlpsweep.search.leases import COMPLETE, FAILED, PRUNED
+from mlpsweep.search.observer import Observer, PrunedError, RungError
+from mlpsweep.search.ownership import new_owner
+from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.proposals import Past, Proposer, Slot, build_proposer
+from mlpsweep.search.pruners import PROMOTE
+from mlpsweep.search.rungs import rungs
 from mlpsweep.search.services import ReusableResult, Services, Status
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
+from mlpsweep.search.view import ENQUEUED
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import History
 
-STATES: Mapping[Status, TrialState] = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+STATES: Mapping[Status, str] = {"complete": COMPLETE, "pruned": PRUNED, "failed": FAILED}
 FACTS = ("validation/loss", "weights_hash", "epoch_of_weights")
 POLL_S = 1.0
 
@@ -59,11 +60,11 @@ class SearchEnd:
         return ""
 
 
-def work(study: Study, settings: SearchSettings, services: Services) -> SearchEnd:
+def work(study: Study, settings: SearchSettings, services: Services, n_complete: int = 1) -> SearchEnd:
     """Work on a study until its target is reached and no trial is under way, or until told to stop.
 
     A trial under way at a signal or at ``timeout_s`` is left for the next worker, with its last epoch's checkpoint.
-    Call it in the main thread, where signals arrive.
+    Call it in the main thread, where signals arrive. Where trials pause, ``n_complete`` of them go to their end.
 
     Raises
     ------
@@ -71,12 +72,12 @@ def work(study: Study, settings: SearchSettings, services: Services) -> SearchEn
         If the study or a trial's folder cannot be written; the trial under way can be continued.
     """
     proposer = build_proposer(settings.sampler, study.plan.space, study.plan.metric)
-    with worker_id(study.workers) as owner, Interrupt(settings.timeout_s) as interrupt:
+    owner, steps = new_owner(), rungs(study.plan.space.base.total_epochs) if settings.pruner == PROMOTE else ()
+    ladder = Ladder(steps, study.plan.sign, n_complete)
+    with Interrupt(settings.timeout_s) as interrupt:
         worker = _Worker(study, settings, services, proposer, interrupt)
         while not interrupt.is_requested:
-            got = study.ledger.claim(
-                owner, settings.n_trials, proposer.limit, lambda other: is_alive(study.workers, other)
-            )
+            got = study.ledger.claim(owner, settings.n_trials, proposer.limit, ladder)
             if isinstance(got, Claim):
                 worker.run(got)
             elif got.n_running:
@@ -107,15 +108,15 @@ class _Worker:
 
     def run(self, claim: Claim) -> None:
         """Bring a claimed trial to its end, or leave it for later."""
-        with contextlib.suppress(LostClaimError):
+        with contextlib.suppress(LostClaimError), self.study.ledger.held(claim):
             params = self._params(claim)
             if params is not None:
                 self._train(claim, params)
 
     def clean_up(self) -> None:
-        """Remove what dead workers left: their locks, and checkpoints of finished trials."""
-        remove_stale(self.study.workers)
-        for trial in self.study.counted():
+        """Do what dead workers left undone: Optuna's view, and checkpoints of finished trials."""
+        self.study.ledger.settle()
+        for trial in filter(lambda trial: trial.state.is_finished(), self.study.trials()):
             with contextlib.suppress(OSError):  # another worker may be at it
                 self._checkpoints(trial.number).clear()
 
@@ -130,9 +131,9 @@ class _Worker:
         if fixed := trial.system_attrs.get(ENQUEUED):
             params = space.with_values(params, fixed)
         if (excess := space.excess(params)) > 0:
-            ledger.refuse(claim, params, space.distributions(), excess)
+            ledger.refuse(claim, params, excess)
             return None
-        ledger.propose(claim, params, space.distributions())
+        ledger.propose(claim, params)
         return params
 
     def _past(self, trial: FrozenTrial) -> Past:
@@ -154,6 +155,10 @@ class _Worker:
         if ending.status == "interrupted":
             log.close("interrupted", ending.reason, {})
             ledger.release(claim)
+            return
+        if ending.status == "paused":
+            log.close("paused", ending.reason, {"run_key": key})
+            ledger.pause(claim)
             return
         facts = {"run_key": key, "seed": settings.seed, **ending.facts}
         # The tracker first: a worker that dies between the two leaves a trial that is continued, and ends at once.
@@ -182,6 +187,8 @@ class _Worker:
             return self._trained(claim, settings, key, observer) if known is None else _reused(known, observer)
         except PausedError:
             return _TrialEnd("interrupted", reason="interrupted")
+        except RungError as error:
+            return _TrialEnd("paused", reason=str(error))
         except PrunedError as error:
             return _TrialEnd("pruned", value=observer.last, reason=str(error))
         except TimedOutError:
@@ -206,5 +213,6 @@ class _Worker:
 
 def _reused(known: ReusableResult, observer: Observer) -> _TrialEnd:
     for epoch, value in sorted(known.values.items()):
-        observer.judge(epoch, value)
+        observer.report(epoch, value)
+        observer.judge(epoch)
     return _TrialEnd("complete", known.value, facts={**known.facts, "reused_from": known.source})

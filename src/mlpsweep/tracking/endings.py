@@ -7,11 +7,12 @@ from mlpsweep.tracking.run import REASON, Status
 
 STATE: Final = "trial_state"
 """The tag that says how a trial ended. A run without it was no trial, or its trial has not ended."""
-COMPLETE, PRUNED, FAILED, INTERRUPTED = "complete", "pruned", "failed", "interrupted"
-# A trial that was stopped early did what it should, so it is FINISHED, too.
+COMPLETE, PRUNED, FAILED, INTERRUPTED, PAUSED = "complete", "pruned", "failed", "interrupted", "paused"
+# A trial that was stopped early, or waits to go on, did what it should, so it is FINISHED, too.
 STATUSES: Final[Mapping[str, Status]] = {
     COMPLETE: "FINISHED",
     PRUNED: "FINISHED",
+    PAUSED: "FINISHED",
     FAILED: "FAILED",
     INTERRUPTED: "KILLED",
 }
@@ -24,12 +25,12 @@ def is_finished(run: Any) -> bool:
 
 
 def ended(run: Any) -> str:
-    """Return how a run ended, as a person reads it: MLflow's word, ``pruned`` or ``diverged``.
+    """Return how a run ended, as a person reads it: MLflow's word, ``pruned``, ``paused`` or ``diverged``.
 
     A pruned trial of earlier times is KILLED; its tag tells the same.
     """
     status, tags = run.info.status, run.data.tags
-    if status != "RUNNING" and tags.get(STATE) == PRUNED:
-        return PRUNED
+    if status != "RUNNING" and tags.get(STATE) in (PRUNED, PAUSED):
+        return str(tags[STATE])
     has_diverged = status == "FAILED" and tags.get(REASON, "").startswith("DivergenceError")
     return "diverged" if has_diverged else str(status)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mlpsweep.files import left_parts, sweep
-from mlpsweep.search.ownership import is_held
+from mlpsweep.files import left_parts, lock, sweep
+from mlpsweep.search.database import STORE
 from mlpsweep.tracking.project import left_running, remove_left
 from mlpsweep.upkeep.finding import FIX, ORPHANED, Finding
-from mlpsweep.upkeep.project import STORE, Project
+from mlpsweep.upkeep.project import Project
 
 REMEDY: Final = f"{FIX} removes it"
 
@@ -23,12 +23,11 @@ def parts(project: Project) -> Iterator[Finding]:
 
 
 def locks(project: Project) -> Iterator[Finding]:
-    """Yield locks that no process holds: of runs, of workers, and of finalists' trainings that are done."""
-    done = (file for file in project.studies.glob("*/scores/*.lock") if file.with_suffix(".npz").exists())
+    """Yield locks that no process holds: of runs, and of workers and finalists' trainings of earlier versions."""
     kinds = {
         "a run whose process is gone": left_running(project.root),
         "a worker that is gone": filter(_is_free, project.studies.glob("*/workers/*.lock")),
-        "a training that is done": filter(_is_free, done),
+        "a training that is done": filter(_is_free, project.studies.glob("*/scores/*.lock")),
     }
     for kind, files in kinds.items():
         for file in sorted(files):
@@ -37,4 +36,8 @@ def locks(project: Project) -> Iterator[Finding]:
 
 
 def _is_free(file: Path) -> bool:
-    return not is_held(file)
+    try:
+        with file.open("r") as stream:
+            return lock(stream, wait=False)
+    except FileNotFoundError:
+        return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from mlpsweep.errors import DataError, MlpsweepError
+from mlpsweep.search.database import STORE, address, studies_folder
 from mlpsweep.tracking.lookup import Runs, open_runs
 from mlpsweep.tracking.project import project_id, work_tree
 from mlpsweep.tracking.relocate import store_file
@@ -15,8 +16,6 @@ from mlpsweep.tracking.store import tracking_uri
 from mlpsweep.training.folder import RunRecord, TrainingFolder
 
 OUTPUTS: Final = ("outputs", "multirun")
-STORE: Final = "mlruns"
-STUDY: Final = "optuna.db"
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,15 @@ class Project:
         Where raw and prepared data are.
     tracking : TrackingSettings
         Where runs are tracked.
-    study_file : Path
-        Database of the studies; their folders lie beside it.
+    storage : str
+        Address of the studies' database.
     """
 
     root: Path
     folders: tuple[Path, ...]
     data: tuple[Path, ...]
     tracking: TrackingSettings
-    study_file: Path
+    storage: str
 
     @classmethod
     def here(
@@ -57,17 +56,16 @@ class Project:
             Folders of the data, relative to the project.
         tracking : TrackingSettings
         storage : str or None
-            Address of the study, ``sqlite:///FILE``; None for the default one.
+            Address of the studies; None for the default one.
         """
         root = work_tree()
-        study = Path(storage.removeprefix("sqlite:///")) if storage else root / STORE / STUDY
         folders, inputs = ([root / name for name in names] for names in ((artifacts, *OUTPUTS), data))
-        return cls(root, tuple(folders), tuple(inputs), tracking, study)
+        return cls(root, tuple(folders), tuple(inputs), tracking, address(storage, root))
 
     @property
     def studies(self) -> Path:
         """Folder of the studies' folders."""
-        return self.study_file.parent / "studies"
+        return studies_folder(self.storage, self.root)
 
     @property
     def uri(self) -> str:

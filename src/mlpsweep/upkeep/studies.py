@@ -1,26 +1,29 @@
 """What is left over of studies: trials that no worker has any more, folders whose study is gone, checkpoints."""
 
-import functools
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Final
 
-from mlpsweep.search.ledger import Ledger, database_errors, open_storage
-from mlpsweep.search.ownership import is_held
+from mlpsweep.search.database import STORE, may_hold_studies, open_database
+from mlpsweep.search.ledger import Ledger
+from mlpsweep.search.scores import ScoreStore
+from mlpsweep.search.study import UID
 from mlpsweep.tables import counted
 from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.upkeep.finding import FIX, ORPHANED, STALE, Finding
-from mlpsweep.upkeep.project import STORE, Project
+from mlpsweep.upkeep.project import Project
+
+PATIENCE_S: Final = 10.0
+"""Seconds for which a database that does not answer is tried."""
 
 
 def deserted(project: Project) -> Iterator[Finding]:
     """Yield studies with trials that are RUNNING and have lost their worker."""
     for ledger in _ledgers(project):
-        is_alive = functools.partial(_is_alive, project.studies / ledger.name / "workers")
-        numbers = ledger.deserted(is_alive)
+        numbers = ledger.deserted()
         if numbers:
             what = f"{counted(len(numbers), 'trial')} RUNNING without a worker: {', '.join(map(str, numbers))}"
             remedy = f"{FIX} leaves them to the next search, which takes them up"
-            yield Finding(STALE, f"study {ledger.name}", what, remedy, functools.partial(ledger.leave, is_alive))
+            yield Finding(STALE, f"study {ledger.name}", what, remedy, ledger.leave)
 
 
 def orphaned(project: Project) -> Iterator[Finding]:
@@ -28,7 +31,7 @@ def orphaned(project: Project) -> Iterator[Finding]:
     known = {ledger.name for ledger in _ledgers(project)}
     for folder in sorted(project.studies.glob("*")):
         if folder.is_dir() and folder.name not in known:
-            what = f"folder of a study that {project.study_file.name} does not have"
+            what = "folder of a study that the database of studies does not have"
             yield Finding(ORPHANED, project.shown(folder), what, "restore the database, or remove the folder")
 
 
@@ -37,7 +40,8 @@ def checkpoints(project: Project) -> Iterator[Finding]:
     for ledger in _ledgers(project):
         folder = project.studies / ledger.name
         ended = [folder / "trials" / f"{t.number:04d}" for t in ledger.trials() if t.state.is_finished()]
-        ended += [folder / "finalists" / file.stem[:16] for file in (folder / "scores").glob("*.npz")]
+        scored = ScoreStore(ledger.database, ledger.key).keys()
+        ended += [folder / "finalists" / run_key[:16] for run_key in sorted(scored)]
         for place in (path / "checkpoints" for path in ended):
             if any(place.glob("epoch-*.ckpt")) or (place.is_dir() and not any(place.iterdir())):
                 what = "checkpoints of a training that ended"
@@ -45,14 +49,9 @@ def checkpoints(project: Project) -> Iterator[Finding]:
                 yield Finding(ORPHANED, project.shown(place), what, f"{FIX} removes them", mend)
 
 
-def _is_alive(workers: Path, owner: str | None) -> bool:
-    return owner is not None and is_held(workers / f"{owner}.lock")
-
-
 def _ledgers(project: Project) -> list[Ledger]:
-    if not project.study_file.exists():
+    if not may_hold_studies(project.storage):
         return []
-    url = f"sqlite:///{project.study_file}"
-    storage = open_storage(url, project.root / STORE / ".lock")
-    with database_errors(url):
-        return [Ledger(storage, study.study_name) for study in storage.get_all_studies()]
+    database = open_database(project.storage, project.root / STORE / ".lock", PATIENCE_S)
+    studies = database.patiently(database.storage.get_all_studies)
+    return [Ledger(database, study.study_name, str(study.user_attrs.get(UID, ""))) for study in studies]

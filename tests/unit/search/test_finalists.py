@@ -12,6 +12,7 @@ import pytest
 from mlpsweep.errors import DivergenceError
 from mlpsweep.search import winner
 from mlpsweep.search.finalists import finalists, repeats, train_finalists
+from mlpsweep.search.leases import SCORE
 from mlpsweep.search.recipe import winner_recipe
 from mlpsweep.search.services import Services
 from mlpsweep.search.settings import WinnerSettings
@@ -71,8 +72,7 @@ def test_the_trials_own_value_is_the_first(study: Study) -> None:
 
 
 def test_a_trial_without_scores_is_trained_once_more(study: Study) -> None:
-    for file in study.scores.folder.glob("*.npz"):
-        file.write_bytes(b"damaged")
+    study.ledger.database.run(lambda connection: connection.execute(SCORE.update().values(scores=b"damaged")))
     bench = Bench()
     train_finalists(study, WINNER, bench.services())
     assert len(bench.started) == 6
@@ -137,9 +137,8 @@ def test_a_signal_leaves_a_training_that_goes_on(study: Study, n_epochs: int) ->
     assert {len(run["epochs"]) for run in bench.book.runs.values()} == {3}
     assert {run["status"] for run in bench.book.runs.values()} == {"complete"}
     stopped = [one.values for one in finalists(study, WINNER, fake_run_key)]
-    for one in repeats(study, WINNER, fake_run_key).values():
-        for repeat in one[1:]:
-            (study.scores.folder / f"{repeat.run_key}.npz").unlink()
+    keys = [repeat.run_key for one in repeats(study, WINNER, fake_run_key).values() for repeat in one[1:]]
+    study.ledger.database.run(lambda connection: connection.execute(SCORE.delete().where(SCORE.c.run_key.in_(keys))))
     train_finalists(study, WINNER, Bench().services())
     assert [one.values for one in finalists(study, WINNER, fake_run_key)] == stopped
 

@@ -13,7 +13,7 @@ from mlpsweep.search.services import ReusableResult
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
-from tests.search_lab import make_services, make_trainer, new_study, search_settings
+from tests.search_lab import an_owner, make_services, make_trainer, new_study, search_settings
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_an_empty_study_has_an_empty_board(study: Study) -> None:
 
 
 def test_a_trial_under_way_shows_its_last_epoch(study: Study) -> None:
-    claim = study.ledger.claim("a", 1, None, lambda owner: True)
+    claim = study.ledger.claim(an_owner("a"), 1)
     study.ledger.report(claim, 1, 0.25)  # type: ignore[arg-type]
     study.ledger.report(claim, 2, 0.5)  # type: ignore[arg-type]
     (row,) = look(study, 1).rows

@@ -1,60 +1,55 @@
-"""Ownership: a lock that ends with its process."""
+"""Owners: a process that is no more is gone at once, and nobody else is."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from mlpsweep.search.ownership import is_alive, remove_stale, worker_id
+from mlpsweep.search.ownership import is_gone, new_owner
+from tests.search_lab import an_owner
 
-HOLD = """
+TELL = """
 import sys
-from pathlib import Path
-from mlpsweep.search.ownership import worker_id
-with worker_id(Path(sys.argv[1])) as name:
-    print(name, flush=True)
-    sys.stdin.read()
+from mlpsweep.search.ownership import new_owner
+print(new_owner(), flush=True)
+sys.stdin.read()
 """
 
 
-def test_a_worker_lives_as_long_as_its_block(tmp_path: Path) -> None:
-    with worker_id(tmp_path) as name:
-        assert is_alive(tmp_path, name)
-    assert not is_alive(tmp_path, name)
-    assert list(tmp_path.iterdir()) == []
+def test_a_process_lives() -> None:
+    assert not is_gone(new_owner())
 
 
-def test_no_owner_is_not_alive(tmp_path: Path) -> None:
-    assert not is_alive(tmp_path, None)
-    assert not is_alive(tmp_path, "never-was")
+def test_names_differ() -> None:
+    assert new_owner() != new_owner()
 
 
-def test_stale_locks_go_and_spares_the_living(tmp_path: Path) -> None:
-    (tmp_path / "dead.lock").touch()
-    with worker_id(tmp_path) as name:
-        remove_stale(tmp_path)
-        assert [file.name for file in tmp_path.iterdir()] == [f"{name}.lock"]
-        assert is_alive(tmp_path, name)
+def test_nobody_is_gone() -> None:
+    assert is_gone(None)
 
 
-def test_names_differ(tmp_path: Path) -> None:
-    with worker_id(tmp_path) as one, worker_id(tmp_path) as other:
-        assert one != other
-        assert is_alive(tmp_path, one)
-        assert is_alive(tmp_path, other)
+def test_a_process_of_the_same_number_that_was_started_at_another_time_is_another() -> None:
+    assert is_gone(an_owner("a", lives=False))
+
+
+@pytest.mark.parametrize("place", [2, 3], ids=["boot", "namespace"])
+def test_of_another_machine_or_container_nothing_is_known(place: int) -> None:
+    words = an_owner("a", lives=False).split(" ")
+    words[place] = "another"
+    assert not is_gone(" ".join(words))
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_dead_at_once_and_a_stopped_one_lives(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+def test_a_killed_worker_is_gone_at_once_though_a_zombie_and_a_stopped_one_is_not() -> None:
+    command = [sys.executable, "-c", TELL]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        name = process.stdout.readline().strip()
+        owner = process.stdout.readline().strip()
         os.kill(process.pid, 19)  # SIGSTOP
-        assert is_alive(tmp_path, name)
+        assert not is_gone(owner)
         process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert is_gone(owner)
         process.wait()
-        assert not is_alive(tmp_path, name)
-    assert list(tmp_path.iterdir()) == []
+        assert is_gone(owner)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from mlpsweep.search.recipe import winner_recipe
 from mlpsweep.search.scores import row_scores
 from mlpsweep.search.services import ReusableResult
 from mlpsweep.search.study import Plan, Study, open_study
+from mlpsweep.search.winner import state_of
 from mlpsweep.search.worker import SearchEnd, work
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.identity import run_key
 from mlpsweep.training.run import run_training
 from tests.search_lab import (
     Book,
+    an_owner,
     fake_run_key,
     make_plan,
     make_record,
@@ -31,6 +34,7 @@ from tests.search_lab import (
     make_trainer,
     new_study,
     outcome,
+    rob,
     search_settings,
 )
 
@@ -54,7 +58,7 @@ def number_of(study: Study) -> int:
 
 
 def optunas(study: Study) -> optuna.Study:
-    return optuna.load_study(study_name=study.name, storage=study.ledger.storage.url)
+    return optuna.load_study(study_name=study.name, storage=study.ledger.database.url)
 
 
 def test_what_somebody_enqueued_is_trained_and_the_rest_is_drawn(tmp_path: Path) -> None:
@@ -216,7 +220,7 @@ def test_a_signal_leaves_the_trial_with_its_checkpoint(study: Study, book: Book,
 
 def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Book) -> None:
     for owner in ("first", "second", "third"):
-        study.ledger.claim(owner, 1, None, lambda other: False)
+        study.ledger.claim(an_owner(owner, lives=False), 1)
     work(study, search_settings(n_trials=1, max_retries=2), make_services(book=book))
     assert study.counted()[0].user_attrs["reason"] == "its worker died 3 times (out of memory?)"
     assert study.counted()[0].state == TrialState.FAIL
@@ -225,14 +229,14 @@ def test_a_trial_whose_workers_keep_dying_fails_for_good(study: Study, book: Boo
 
 def test_a_trial_may_outlive_as_many_workers_as_allowed(study: Study) -> None:
     for owner in ("first", "second"):
-        study.ledger.claim(owner, 1, None, lambda other: False)
+        study.ledger.claim(an_owner(owner, lives=False), 1)
     work(study, search_settings(n_trials=1, max_retries=2), make_services())
     assert study.counted()[0].state == TrialState.COMPLETE
 
 
 def test_a_surplus_orphan_is_left_as_interrupted(study: Study, book: Book) -> None:
     work(study, search_settings(n_trials=1), make_services(book=book))
-    study.ledger.claim("dead", 2, None, lambda other: False)
+    study.ledger.claim(an_owner("dead", lives=False), 2)
     assert work(study, search_settings(n_trials=1), make_services(book=book)) == SearchEnd(1)
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "WAITING"]
     assert book.runs["0001"]["status"] == "interrupted"
@@ -244,7 +248,7 @@ def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> N
     def steal(settings: TrainSettings) -> None:
         if not thefts:
             thefts.append(1)
-            study.ledger.claim("thief", 2, None, lambda other: False)
+            rob(study.ledger, 0)
 
     ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal)))
     # The thief never lived, so its trial is adopted once more, and counted once.
@@ -345,3 +349,55 @@ def test_real_networks_are_searched_resumed_and_reproduced(tmp_path: Path, tiny_
     resumed = search(tmp_path / "interrupted", None)
     assert outcome(resumed) == outcome(whole)
     assert len({trial.user_attrs["weights_hash"] for trial in whole.counted()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "n_promoted", "n_complete"), [(1, 0, 1), (2, 0, 2), (3, 1, 3), (8, 2, 3), (20, 6, 3)]
+)
+def test_trials_pause_and_the_best_go_on(tmp_path: Path, n_trials: int, n_promoted: int, n_complete: int) -> None:
+    study, book = new_study(tmp_path, make_plan(n_epochs=8)), Book()
+    search = search_settings(n_trials=n_trials, pruner="promote", sampler="random")
+    assert work(study, search, make_services(book=book), n_complete=3) == SearchEnd(n_trials)
+    counts = Counter(state_of(trial) for trial in study.trials())
+    assert counts == {"complete": n_complete} | ({"paused": n_trials - n_complete} if n_trials > n_complete else {})
+    assert {trial.state for trial in study.trials()} <= {TrialState.COMPLETE, TrialState.WAITING}
+    reached = [max(trial.intermediate_values) for trial in study.trials()]
+    assert set(reached) <= {1, 5, 8}
+    assert sum(epoch > 1 for epoch in reached) >= n_promoted
+    # The best of a rung went on, and each epoch was recorded once.
+    first = {trial.number: trial.intermediate_values[1] for trial in study.trials()}
+    assert reached[max(first, key=lambda number: first[number])] > 1
+    for number, run in enumerate(book.runs.values()):
+        assert run["status"] == state_of(study.trials()[number])
+        assert [record.epoch for record in run["epochs"]] == list(range(1, reached[number] + 1))
+
+
+def test_a_paused_trial_goes_on_from_its_checkpoint_and_without_it_from_the_start_alike(tmp_path: Path) -> None:
+    outcomes = []
+    for name in ("kept", "lost"):
+        study = new_study(tmp_path / name, make_plan(n_epochs=8))
+        search = {"pruner": "promote", "sampler": "random"}
+        work(study, search_settings(n_trials=2, **search), make_services(), n_complete=0)
+        assert [state_of(trial) for trial in study.trials()] == ["paused", "paused"]
+        checkpoints = [path for number in (0, 1) for path in study.trial_folder(number).rglob("*.ckpt")]
+        assert len(checkpoints) >= 2
+        if name == "lost":
+            for path in checkpoints:
+                path.unlink()
+        work(study, search_settings(n_trials=8, **search), make_services(), n_complete=3)
+        outcomes.append(outcome(study))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_with_one_epoch_nothing_pauses(tmp_path: Path) -> None:
+    study = new_study(tmp_path, make_plan(n_epochs=1))
+    work(study, search_settings(n_trials=3, pruner="promote"), make_services(), n_complete=1)
+    assert {trial.state for trial in study.trials()} == {TrialState.COMPLETE}
+
+
+def test_a_sampler_learns_from_what_has_paused(tmp_path: Path) -> None:
+    study = new_study(tmp_path, make_plan(n_epochs=8))
+    work(study, search_settings(n_trials=3, pruner="promote"), make_services(), n_complete=0)
+    learnt = study.ledger.study().trials
+    assert {trial.state for trial in learnt} == {TrialState.PRUNED}
+    assert [trial.value for trial in learnt] == [list(t.intermediate_values.values())[-1] for t in study.trials()]

@@ -1,0 +1,265 @@
+"""The database of studies: addresses, engines, transactions, and patience with one that does not answer.
+
+It knows no study. SQLite and PostgreSQL are two rows of one table; all else is the same for both.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, literal_column, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from mlpsweep.errors import SettingsError, StorageError
+from mlpsweep.files import locked, storage_errors
+from mlpsweep.search.leases import TABLES
+from mlpsweep.search.settings import STORAGE, STORAGE_VARIABLE
+from mlpsweep.sqlite import PATIENCE_S, PREFIX, check_sqlite
+
+STORE: Final = "mlruns"
+PAUSE_S: Final = 0.2
+"""Seconds between two tries."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What differs between kinds of database.
+
+    Parameters
+    ----------
+    driver : str
+        SQLAlchemy's name of dialect and driver.
+    arguments : mapping
+        Of every engine: how many connections there are, and how each is opened.
+    now : str
+        Expression for the time, in seconds. The database's clock is the only one that all workers share.
+    passing : pattern
+        Matches the texts of faults that pass.
+    alone : str or None
+        Statement after which a transaction is the only one that said it; None where a lock file on one machine will do.
+    remedy : str
+        What a person does about a fault that stays.
+    """
+
+    driver: str
+    arguments: Mapping[str, Any]
+    now: str
+    passing: re.Pattern[str]
+    alone: str | None
+    remedy: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    # A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind:
+    # its write-ahead log can corrupt a database in versions before 3.51.3.
+    "sqlite": Kind(
+        "sqlite",
+        {"poolclass": NullPool, "connect_args": {"timeout": PATIENCE_S}},
+        "(julianday('now') - 2440587.5) * 86400.0",
+        re.compile(r"locked|busy"),
+        None,
+        "a study database that can be read and written. Free space or restore the file",
+    ),
+    # CURRENT_TIMESTAMP would stand still inside a transaction. A server that vanished is noticed after a while.
+    "postgresql": Kind(
+        "postgresql+psycopg",
+        {
+            "poolclass": QueuePool,
+            "pool_size": 2,
+            "pool_pre_ping": True,
+            "connect_args": {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 10},
+        },
+        "extract(epoch from clock_timestamp())::double precision",
+        # What a server refuses for good it says in words; psycopg has no SQLSTATE for a refused connection.
+        re.compile(r"^(?!.*(does not exist|authentication failed|no password|pg_hba|permission denied))", re.DOTALL),
+        "SELECT pg_advisory_xact_lock(1301317)",
+        "a database server that answers and lets you in. Start it, or mend the address",
+    ),
+}
+
+
+def kind_of(url: str) -> Kind:
+    """Return what is special about the database at an address."""
+    return KINDS[url.partition(":")[0]]
+
+
+def address(storage: str | None, root: Path) -> str:
+    """Return the address of a study's database: as set, else of the environment, else ``mlruns/optuna.db``.
+
+    Raises
+    ------
+    SettingsError
+        If the environment names none that can be used.
+    """
+    wanted = storage or os.environ.get(STORAGE_VARIABLE)
+    if not wanted:
+        return f"{PREFIX}{root / STORE / 'optuna.db'}"
+    try:
+        return str(STORAGE.parse(wanted))
+    except SettingsError:
+        raise
+    except ValueError:
+        raise SettingsError(f"{STORAGE_VARIABLE}: {wanted!r} does not fit; expected {STORAGE.expected}") from None
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file of a database, or None if a server has it."""
+    return Path(url.removeprefix(PREFIX)) if url.startswith(PREFIX) else None
+
+
+def studies_folder(url: str, root: Path) -> Path:
+    """Return where the folders of a database's studies lie: beside its file, or in ``mlruns/``."""
+    file = file_of(url)
+    return (file.parent if file else root / STORE) / "studies"
+
+
+def database_errors(url: str) -> contextlib.AbstractContextManager[None]:
+    """Wrap a use of the database at an address, so that its exceptions become StorageError."""
+    # The last three are what Optuna says of values that it cannot have written.
+    kinds = (SQLAlchemyError, StorageInternalError, ValueError, LookupError, TypeError)
+    return storage_errors(
+        url, f"{kind_of(url).remedy}, then start the same command again: it goes on where it was", kinds
+    )
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    patience_s : float
+        Seconds for which it is tried again while it does not answer.
+    engine : Engine
+        For tables of ours.
+    storage : RDBStorage
+        For Optuna's, through what it offers publicly.
+    """
+
+    url: str
+    patience_s: float
+    engine: Engine
+    storage: RDBStorage
+
+    @functools.cached_property
+    def now(self) -> ColumnElement[float]:
+        """The database's time, seconds."""
+        return literal_column(kind_of(self.url).now)
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Return what ``work`` returns inside one transaction; it may be called again after a fault that passed.
+
+        Raises
+        ------
+        StorageError
+            If the database cannot be used, or did not answer for ``patience_s``.
+        """
+
+        def whole() -> T:
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        return self.patiently(whole)
+
+    @contextlib.contextmanager
+    def alone(self, lock: Path) -> Iterator[None]:
+        """Keep all others out that make a study, on this machine by ``lock``, elsewhere by the server."""
+        with locked(lock), contextlib.ExitStack() as stack:
+            if statement := kind_of(self.url).alone:
+                stack.enter_context(self.engine.begin()).execute(text(statement))
+            yield
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Return what ``call`` returns, tried again while its fault is one that passes; raises as :meth:`run`."""
+        with database_errors(self.url):
+            return _patiently(call, self.patience_s, functools.partial(passes, self.url))
+
+
+def _patiently(call: Callable[[], T], patience_s: float, may_pass: Callable[[DBAPIError], bool]) -> T:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return call()
+        except (DBAPIError, StorageInternalError) as error:
+            cause = error if isinstance(error, DBAPIError) else error.__cause__
+            if not isinstance(cause, DBAPIError) or not may_pass(cause) or time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_S)
+
+
+def passes(url: str, error: DBAPIError) -> bool:
+    """Return whether a fault may be gone a moment later: a lock, a restart, a server that is not there yet."""
+    if isinstance(error, IntegrityError):  # others write the same; what they wrote is seen the next time
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:  # a server's word; class 08 is connections, 40 conflicts, 53 resources, 57 its operator
+        return str(state)[:2] in {"08", "40", "53", "57"}
+    named = type(error).__name__ in {"OperationalError", "InterfaceError"}
+    return (named or error.connection_invalidated) and bool(kind_of(url).passing.search(str(error.orig)))
+
+
+def open_database(url: str, lock: Path, patience_s: float) -> Database:
+    """Return the database at ``url``, its tables made if need be.
+
+    On one machine one process at a time does that, held by ``lock``; others elsewhere come too, so it is tried again.
+
+    Raises
+    ------
+    SettingsError
+        If the driver is not installed.
+    StorageError
+        If the database cannot be opened, is damaged, or is of another version. A file is left as it is.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = file_of(url)
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(lock), database_errors(url):
+            check_sqlite(url)
+            engine = create_engine(_dialect(url), **kind_of(url).arguments)
+
+            def opened() -> RDBStorage:
+                whole = _dialect(url).render_as_string(hide_password=False)
+                storage = RDBStorage(whole, engine_kwargs=dict(kind_of(url).arguments))
+                TABLES.create_all(engine)
+                return storage
+
+            # Where others make the same tables at once, all but one fail, each in its own way.
+            return Database(url, patience_s, engine, _patiently(opened, patience_s, lambda error: _starts(url, error)))
+    except RuntimeError as error:
+        raise StorageError(
+            f"{url}: made by another Optuna ({error}). Move the file away, or use that version"
+        ) from error
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise SettingsError(
+            f"search.storage: {url} needs a package that is not here ({error}); "
+            "expected it. pip install 'mlpsweep[postgres]'"
+        ) from error
+
+
+def _dialect(url: str) -> URL:
+    return make_url(url).set(drivername=kind_of(url).driver)
+
+
+def _starts(url: str, error: DBAPIError) -> bool:
+    return passes(url, error) or "already exists" in str(error.orig)
+
+
+def may_hold_studies(url: str) -> bool:
+    """Return whether a study may be there, without making one."""
+    file = file_of(url)
+    return file is None or file.exists()

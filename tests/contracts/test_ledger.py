@@ -1,0 +1,445 @@
+"""The ledger: who may train what, decided by the database; the same on SQLite and on PostgreSQL."""
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mlpsweep.search.claims import Claim, LostClaimError
+from mlpsweep.search.database import open_database
+from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, Row
+from mlpsweep.search.ledger import Ledger, Standing
+from mlpsweep.search.promotion import Ladder
+from mlpsweep.search.study import Study
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, is_paused
+from tests.postgres import new_database
+from tests.search_lab import an_owner, make_plan, new_study, rob
+
+LEASE_S = 0.4
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+PARAMS = make_plan().space.baseline() or {}
+
+
+@pytest.fixture(params=BOTH)
+def storage(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    if request.param == "sqlite":
+        yield None
+    else:
+        with new_database() as url:
+            yield url
+
+
+@pytest.fixture
+def study(tmp_path: Path, storage: str | None) -> Study:
+    return new_study(tmp_path, storage=storage)
+
+
+@pytest.fixture
+def ledger(study: Study) -> Ledger:
+    return study.ledger
+
+
+def take(ledger: Ledger, owner: str | None = None, target: int = 3, *, lives: bool = True) -> Claim:
+    """A claim by somebody who has none yet, or by ``owner``."""
+    claim = ledger.claim(owner or an_owner(uuid.uuid4().hex, lives=lives), target)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def shown(ledger: Ledger) -> list[FrozenTrial]:
+    """What Optuna's own reader sees."""
+    storage = ledger.database.storage
+    return storage.get_all_trials(ledger.view.study_id)
+
+
+def states(ledger: Ledger) -> list[str]:
+    return [trial.state.name for trial in ledger.trials()]
+
+
+def other(ledger: Ledger) -> Ledger:
+    """The same study as another process sees it."""
+    url = ledger.database.url
+    again = open_database(url, Path(os.devnull), ledger.database.patience_s)
+    return Ledger(again, ledger.name, ledger.key.partition("-")[2], ledger.claims.lease_s, ledger.view.kinds)
+
+
+def test_slots_are_given_out_up_to_the_target(ledger: Ledger) -> None:
+    assert [take(ledger).number for _ in range(3)] == [0, 1, 2]
+    assert ledger.claim(an_owner("a"), 3) == Standing(n_counted=0, n_running=3)
+
+
+@pytest.mark.parametrize("state", [COMPLETE, PRUNED, FAILED])
+def test_every_end_counts_towards_the_target(ledger: Ledger, state: str) -> None:
+    ledger.tell(take(ledger, target=1), state, None if state == FAILED else 0.5, {})
+    assert ledger.claim(an_owner("a"), 1) == Standing(n_counted=1, n_running=0)
+
+
+def test_a_refused_proposal_gives_its_slot_back(ledger: Ledger) -> None:
+    ledger.refuse(take(ledger, target=1), PARAMS, excess=0.5)
+    assert take(ledger, target=1).number == 1
+    (trial,) = shown(ledger)
+    assert (trial.state, trial.system_attrs[EXCESS], trial.params) == (TrialState.PRUNED, 0.5, PARAMS)
+
+
+def test_a_raised_target_is_the_difference(ledger: Ledger) -> None:
+    ledger.tell(take(ledger, target=1), COMPLETE, 0.5, {})
+    assert take(ledger, target=2).number == 1
+
+
+def test_a_limit_ends_the_slots_before_the_target(ledger: Ledger) -> None:
+    take(ledger)
+    assert ledger.claim(an_owner("a"), 3, 1) == Standing(n_counted=0, n_running=1)
+
+
+def test_a_dead_workers_trial_is_adopted_before_a_new_one_is_made(ledger: Ledger) -> None:
+    first = take(ledger, lives=False)
+    claim = take(ledger)
+    assert (claim.number, claim.retries, claim.token > first.token) == (0, 1, True)
+    assert take(ledger).number == 1
+
+
+def test_each_death_is_a_retry(ledger: Ledger) -> None:
+    for n in range(3):
+        assert take(ledger, lives=False).retries == n
+
+
+def test_who_claims_again_did_not_hear_that_it_got_the_slot(ledger: Ledger) -> None:
+    owner = an_owner("a")
+    take(ledger, owner)
+    again = take(ledger, owner)
+    assert (again.number, again.retries) == (0, 0)
+
+
+def test_a_silent_workers_trial_is_adopted_when_its_lease_is_over_and_not_before(tmp_path: Path, storage: str) -> None:
+    ledger = new_study(tmp_path, storage=storage, lease_s=LEASE_S).ledger
+    elsewhere = " ".join((*an_owner("far").split(" ")[:2], "another-boot", "pid:[1]", "1", "1"))
+    lost = take(ledger, elsewhere, target=1)
+    assert ledger.claim(an_owner("a"), 1) == Standing(0, 1)
+    time.sleep(1.5 * LEASE_S)
+    assert (take(ledger, target=1).number, lost.number) == (0, 0)
+    with pytest.raises(LostClaimError):
+        ledger.report(lost, 1, 0.5)
+
+
+def test_a_lease_is_renewed_as_long_as_its_block_runs(tmp_path: Path, storage: str) -> None:
+    ledger = new_study(tmp_path, storage=storage, lease_s=LEASE_S).ledger
+    claim = take(ledger, target=1)
+    with ledger.held(claim):
+        time.sleep(2.5 * LEASE_S)
+        assert ledger.claim(an_owner("a"), 1) == Standing(0, 1)
+    time.sleep(1.5 * LEASE_S)
+    assert ledger.deserted() == [0]
+    ledger.report(claim, 1, 0.5)  # over, but not taken: it is still the worker's, and begins anew
+    assert ledger.deserted() == []
+
+
+def test_a_thread_does_not_renew_what_another_has_taken(tmp_path: Path, storage: str) -> None:
+    ledger = new_study(tmp_path, storage=storage, lease_s=LEASE_S).ledger
+    claim = take(ledger)
+    with ledger.held(claim):
+        rob(ledger, 0)
+        time.sleep(LEASE_S)
+        assert ledger.deserted() == [0]
+
+
+def test_one_promise_is_given_once(ledger: Ledger) -> None:
+    ledgers, got = [other(ledger) for _ in range(4)], list[Claim | Standing]()
+    start = threading.Barrier(len(ledgers))
+
+    def claim(mine: Ledger) -> None:
+        start.wait()
+        got.append(mine.claim(an_owner(uuid.uuid4().hex), 2))
+
+    threads = [threading.Thread(target=claim, args=(mine,)) for mine in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(one.number for one in got if isinstance(one, Claim)) == [0, 1]
+
+
+def test_an_interrupted_trial_waits_and_is_no_retry(ledger: Ledger) -> None:
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    ledger.release(claim)
+    assert [trial.state for trial in shown(ledger)] == [TrialState.WAITING]
+    claim = take(ledger)
+    assert (claim.number, claim.retries) == (0, 0)
+    assert [trial.state for trial in shown(ledger)] == [TrialState.RUNNING]
+
+
+def test_trials_at_work_whose_worker_is_gone_are_deserted_and_left_once(ledger: Ledger) -> None:
+    ledger.tell(take(ledger), COMPLETE, 0.5, {})
+    kept, lost = take(ledger), take(ledger, lives=False)
+    assert ledger.deserted() == [lost.number]
+    for _ in range(2):
+        ledger.leave()
+        assert states(ledger) == ["COMPLETE", "RUNNING", "WAITING"]
+    assert ledger.deserted() == []
+    with pytest.raises(LostClaimError, match="slot 2"):
+        ledger.report(lost, 1, 0.5)
+    ledger.report(kept, 1, 0.5)
+    claim = take(ledger)
+    assert (claim.number, claim.retries) == (2, 1)
+
+
+def test_a_dead_workers_trial_beyond_a_lowered_target_is_surplus(ledger: Ledger) -> None:
+    ledger.tell(take(ledger), COMPLETE, 0.5, {})
+    take(ledger, lives=False)
+    claim = take(ledger, target=1)
+    assert (claim.number, claim.is_surplus) == (1, True)
+    ledger.release(claim)
+    assert ledger.claim(an_owner("a"), 1) == Standing(n_counted=1, n_running=0)
+
+
+def test_an_adopted_trial_keeps_parameters_and_reports(ledger: Ledger) -> None:
+    claim = take(ledger, lives=False)
+    ledger.propose(claim, PARAMS)
+    ledger.report(claim, 1, 0.25)
+    ledger.report(claim, 2, 0.5)
+    adopted = ledger.trial(take(ledger))
+    assert (adopted.params, adopted.intermediate_values) == (PARAMS, {1: 0.25, 2: 0.5})
+
+
+def test_the_same_report_twice_is_one(ledger: Ledger) -> None:
+    claim = take(ledger)
+    ledger.report(claim, 1, 0.25)
+    ledger.report(claim, 1, 0.25)
+    assert ledger.values_at(1) == {0: 0.25}
+
+
+def test_values_of_an_epoch_come_from_every_trial_that_reached_it(ledger: Ledger) -> None:
+    for value in (0.1, 0.2):
+        claim = take(ledger)
+        ledger.report(claim, 1, value)
+    ledger.report(claim, 2, 0.3)
+    assert ledger.values_at(1) == {0: 0.1, 1: 0.2}
+    assert ledger.values_at(2) == {1: 0.3}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ledger, claim: ledger.report(claim, 1, 0.5),
+        lambda ledger, claim: ledger.tell(claim, COMPLETE, 0.5, {}),
+        lambda ledger, claim: ledger.propose(claim, PARAMS),
+        lambda ledger, claim: ledger.refuse(claim, PARAMS, 0.5),
+        lambda ledger, claim: ledger.release(claim),
+    ],
+    ids=["report", "tell", "propose", "refuse", "release"],
+)
+def test_a_worker_whose_trial_was_taken_cannot_write_any_more(
+    ledger: Ledger, write: Callable[[Ledger, Claim], None]
+) -> None:
+    lost = take(ledger)
+    rob(ledger, 0)
+    before = ledger.trials()
+    with pytest.raises(LostClaimError, match="slot 0"):
+        write(ledger, lost)
+    assert ledger.trials() == before
+
+
+def test_a_trial_cannot_end_twice_but_its_end_may_be_told_again(ledger: Ledger) -> None:
+    claim = take(ledger)
+    for _ in range(2):
+        ledger.tell(claim, COMPLETE, 0.5, {})
+    with pytest.raises(LostClaimError):
+        ledger.tell(claim, FAILED, None, {})
+
+
+def test_optuna_is_told_all_that_its_dashboard_shows(ledger: Ledger) -> None:
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    ledger.report(claim, 1, 0.25)
+    ledger.tell(claim, COMPLETE, 0.5, {"validation/loss": 1.5, "weights_hash": "ab"})
+    (trial,) = shown(ledger)
+    assert (trial.state, trial.value, trial.params) == (TrialState.COMPLETE, 0.5, PARAMS)
+    assert (trial.intermediate_values, trial.user_attrs) == ({1: 0.25}, {SLOT: 0, "validation/loss": 1.5})
+
+
+def test_what_optuna_lacks_it_is_told_at_rest(ledger: Ledger) -> None:
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    leases, key = ledger.claims, claim.number
+
+    def untold(rows: Any) -> None:
+        rows.report(key, {1: 0.25})
+        rows.change(key, state=COMPLETE, value=0.5, ended=rows.now)
+
+    leases.run(untold)
+    ledger.settle()
+    (trial,) = shown(ledger)
+    assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.5, {1: 0.25})
+
+
+def test_many_may_tell_optuna_the_same_at_once(ledger: Ledger) -> None:
+    for _ in range(3):
+        ledger.propose(take(ledger), PARAMS)
+
+    def untold(rows: Any) -> None:
+        for slot in range(3):
+            rows.report(slot, {epoch: 0.25 for epoch in range(1, 9)})
+            rows.change(slot, state=COMPLETE, value=0.5, ended=rows.now, notes={"reason": "x", "validation/loss": 1.0})
+
+    ledger.claims.run(untold)
+    ledgers, faults = [other(ledger) for _ in range(6)], list[BaseException]()
+    start = threading.Barrier(len(ledgers))
+
+    def settle(mine: Ledger) -> None:
+        start.wait()
+        try:
+            mine.settle()
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            faults.append(error)
+
+    threads = [threading.Thread(target=settle, args=(mine,)) for mine in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert [(trial.value, len(trial.intermediate_values)) for trial in shown(ledger)] == [(0.5, 8)] * 3
+
+
+def test_a_trial_that_its_maker_did_not_bind_is_bound_by_who_adopts_the_slot(ledger: Ledger) -> None:
+    claim = take(ledger, lives=False)
+    ledger.claims.keep(claim, params=PARAMS)
+    row, _ = ledger._read(0)
+    assert row is not None
+    ledger.view.add(row, {})
+    take(ledger)
+    (trial,) = shown(ledger)
+    assert ledger.claims.run(lambda leases: leases.shown()) == {trial.number}
+
+
+def test_a_trial_whose_slot_has_another_is_set_aside(ledger: Ledger) -> None:
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    row, _ = ledger._read(0)
+    assert row is not None
+    stray = ledger.view.add(row, {})
+    ledger.settle()  # somebody is at work, and its maker may be
+    assert [trial.state for trial in shown(ledger)] == [TrialState.RUNNING] * 2
+    ledger.tell(claim, COMPLETE, 0.5, {})
+    ledger.settle()
+    assert shown(ledger)[stray].state == TrialState.PRUNED
+    assert shown(ledger)[stray].user_attrs[STRAY]
+    assert states(ledger) == ["COMPLETE"]
+
+
+def test_trials_that_have_no_row_are_shown_and_get_one_at_the_next_claim(ledger: Ledger) -> None:
+    study = optuna.load_study(study_name=ledger.name, storage=ledger.database.storage)
+    ledger.tell(take(ledger), COMPLETE, 0.5, {})
+    kinds = {name: ledger.view.kinds[name] for name in PARAMS}
+    study.add_trial(create_trial(params=PARAMS, distributions=kinds, value=0.9, intermediate_values={1: 0.8}))
+    study.enqueue_trial({"learning_rate": 0.123})
+    study.ask({})  # takes what was enqueued: somebody's own work, of which nothing is known yet
+    study.enqueue_trial({"learning_rate": 0.124})
+    before = ledger.trials()
+    assert [(t.number, t.state.name) for t in before] == [(0, "COMPLETE"), (1, "COMPLETE"), (2, "WAITING")]
+    claim = take(other(ledger), target=4)
+    assert claim.number == 2
+    assert ledger.trial(claim).system_attrs == {"fixed_params": {"learning_rate": 0.124}}
+    assert ledger.values_at(1) == {1: 0.8}
+
+
+def test_a_copied_study_keeps_its_slots(ledger: Ledger) -> None:
+    for value in (0.5, 0.6):
+        claim = take(ledger)
+        ledger.propose(claim, PARAMS)
+        ledger.tell(claim, COMPLETE, value, {})
+    storage = ledger.database.storage
+    optuna.copy_study(from_study_name=ledger.name, from_storage=storage, to_storage=storage, to_study_name="copy")
+    copied = Ledger(ledger.database, "copy", kinds=ledger.view.kinds)
+    assert [(trial.number, trial.value) for trial in copied.trials()] == [(0, 0.5), (1, 0.6)]
+
+
+@pytest.mark.slow
+def test_a_claim_takes_no_longer_with_five_thousand_slots(ledger: Ledger) -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        ledger.release(take(ledger, target=10_000))
+        return time.perf_counter() - start
+
+    rows = [Row(slot, COMPLETE, token=1, value=0.5, params=PARAMS) for slot in range(1, 5001)]
+
+    def filled(leases: Any) -> None:
+        for row in rows:
+            leases.insert(row)
+
+    few = min(seconds() for _ in range(5))
+    ledger.claims.run(filled)
+    assert min(seconds() for _ in range(5)) < 2 * few + 0.05
+
+
+def paused(ledger: Ledger, values: dict[int, float], rung: int = 1) -> None:
+    """Slots that wait at a rung with their values."""
+
+    def filled(leases: Any) -> None:
+        for slot, value in values.items():
+            leases.insert(Row(slot, PAUSED, token=0, rung=rung))
+            leases.report(slot, {rung: value})
+
+    ledger.claims.run(filled)
+
+
+def test_of_eight_who_ask_for_one_promotable_trial_one_gets_it(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.9, 2: 0.7})
+    ladder, got = Ladder((1, 5), 1.0, 0), list[Claim | Standing]()
+    start = threading.Barrier(8)
+
+    def claim(mine: Ledger) -> None:
+        start.wait()
+        got.append(mine.claim(an_owner(uuid.uuid4().hex), 3, ladder=ladder))
+
+    threads = [threading.Thread(target=claim, args=(other(ledger),)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (claim_,) = [one for one in got if isinstance(one, Claim)]
+    assert (claim_.number, claim_.rung) == (1, 5)
+
+
+def test_the_highest_rung_goes_first_then_a_new_trial_then_the_best_that_is_needed(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.6, 2: 0.7})
+    paused(ledger, {3: 0.1, 4: 0.2, 5: 0.3}, rung=5)
+    ladder = Ladder((1, 5), 1.0, 4)
+    claims = [ledger.claim(an_owner(uuid.uuid4().hex), 7, ladder=ladder) for _ in range(6)]
+    assert [(c.number, c.rung) for c in claims if isinstance(c, Claim)] == [(5, None), (2, 5), (6, 1), (4, None)]
+    assert claims[-1] == Standing(3, 4)
+
+
+def test_a_low_metric_promotes_the_lowest(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.9, 2: 0.7})
+    claim = ledger.claim(an_owner("a"), 3, ladder=Ladder((1, 5), -1.0, 0))
+    assert isinstance(claim, Claim)
+    assert claim.number == 0
+
+
+def test_a_promoted_trial_whose_worker_died_goes_on_to_the_same_rung(ledger: Ledger) -> None:
+    paused(ledger, {0: 0.5, 1: 0.9, 2: 0.7})
+    ladder = Ladder((1, 5), 1.0, 0)
+    ledger.claim(an_owner("a", lives=False), 3, ladder=ladder)
+    claim = ledger.claim(an_owner("b"), 3, ladder=ladder)
+    assert isinstance(claim, Claim)
+    assert (claim.number, claim.rung, claim.retries) == (1, 5, 1)
+
+
+def test_a_paused_trial_waits_in_optuna_and_keeps_its_values(ledger: Ledger) -> None:
+    claim = ledger.claim(an_owner("a"), 1, ladder=Ladder((1, 5), 1.0, 0))
+    assert isinstance(claim, Claim)
+    ledger.propose(claim, PARAMS)
+    ledger.report(claim, 1, 0.5)
+    ledger.pause(claim)
+    (trial,) = shown(ledger)
+    assert (trial.state, trial.intermediate_values) == (TrialState.WAITING, {1: 0.5})
+    assert is_paused(ledger.trials()[0])
+    assert ledger.claim(an_owner("b"), 1) == Standing(1, 0)
