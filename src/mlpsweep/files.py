@@ -220,27 +220,6 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def locked_if_free(path: Path) -> Iterator[bool]:
-    """Yield whether the lock of ``path`` was free; it is then held inside the block, and its file removed after it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        # A lock on a file that its last holder removed meanwhile keeps nobody out.
-        is_mine = lock(stream, wait=False) and _is_at(path, stream)
-        try:
-            yield is_mine
-        finally:
-            if is_mine:
-                path.unlink(missing_ok=True)
-
-
-def _is_at(path: Path, stream: IO[Any]) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
-    except FileNotFoundError:
-        return False
-
-
 def lock(stream: IO[Any], *, wait: bool = True) -> bool:
     """Take the exclusive ``flock`` of an open file; without ``wait``, return False if another process holds it."""
     try:

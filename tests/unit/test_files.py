@@ -6,14 +6,13 @@ import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 
 from mlpsweep import files
 from mlpsweep.errors import DataError, DataFormatError
-from mlpsweep.files import lock, locked_if_free, open_atomic, read_json, sha256_file, write_atomic, write_json
+from mlpsweep.files import lock, open_atomic, read_json, sha256_file, write_atomic, write_json
 from mlpsweep.training.checkpoint import Checkpoint, CheckpointStore
 
 
@@ -107,26 +106,3 @@ def test_a_part_that_is_swept_before_it_is_locked_is_begun_again(
     monkeypatch.setattr(files, "lock", lock_too_late)
     write_atomic(tmp_path / "model.npz", b"model")
     assert names(tmp_path) == ["model.npz"]
-
-
-def test_a_free_lock_is_held_by_one_and_leaves_no_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.lock"
-    with locked_if_free(path) as first:
-        with locked_if_free(path) as second:
-            assert (first, second) == (True, False)
-        assert path.exists()
-    assert not path.exists()
-
-
-def test_a_lock_whose_file_was_removed_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.lock"
-
-    def late(stream: IO[str], *, wait: bool) -> bool:
-        path.unlink()
-        path.touch()  # another process holds this one
-        return lock(stream, wait=wait)
-
-    monkeypatch.setattr(files, "lock", late)
-    with locked_if_free(path) as is_mine:
-        assert not is_mine
-    assert path.exists()
