@@ -134,14 +134,18 @@ class Ledger:
         lost = {row.slot for row in rows if is_lost(row, owner)}
         n_running = counts.get(RUNNING, 0) - len(lost)
         n_counted = sum(counts.get(state, 0) for state in STARTED) - counts.get(RUNNING, 0)
-        is_reached = n_counted + n_running >= target
+        arrived = ladder.arrived(leases)
+        is_reached = n_counted + n_running >= target or bool(arrived) or ladder.is_spent(leases)
         for row in rows:
-            if row.slot in lost or (row.state == WAITING and not is_reached):
+            is_surplus = is_reached and row.slot not in arrived
+            if row.slot in lost or (row.state == WAITING and not is_surplus):
                 # Who claims while it has the slot did not hear that it got it.
                 retries = row.retries + (row.state == RUNNING and row.owner != owner)
                 began = func.coalesce(LEASE.c.began, leases.now)
                 leases.change(row.slot, state=RUNNING, owner=owner, token=token, retries=retries, began=began)
-                return Claim(row.slot, owner, token, retries, is_reached, row.rung)
+                return Claim(row.slot, owner, token, retries, is_surplus, row.rung)
+        if arrived:
+            return self._to_its_end(leases, owner, token, arrived) or Standing(n_counted, n_running)
         slot, paused = leases.next_slot(), ladder.promoted(leases)
         if paused is None and not is_reached and (limit is None or slot < limit):
             leases.insert(Row(slot, RUNNING, owner, token, rung=ladder.first))
@@ -152,6 +156,13 @@ class Ledger:
             return Standing(n_counted, n_running)
         leases.change(paused.slot, state=RUNNING, owner=owner, token=token, rung=rung)
         return Claim(paused.slot, owner, token, paused.retries, rung=rung)
+
+    def _to_its_end(self, leases: Leases, owner: str, token: int, slots: set[int]) -> Claim | None:
+        """Return a claim of the first paused one of some slots, which pauses no more."""
+        for row in leases.rows(LEASE.c.state == PAUSED, LEASE.c.slot.in_(sorted(slots))):
+            leases.change(row.slot, state=RUNNING, owner=owner, token=token, rung=None)
+            return Claim(row.slot, owner, token, row.retries)
+        return None
 
     def held(self, claim: Claim) -> AbstractContextManager[None]:
         """Renew the lease of a claim while the block runs."""

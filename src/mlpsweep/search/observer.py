@@ -1,6 +1,7 @@
 """What happens after each epoch of a trial: it is recorded, reported and judged; no trial begins or ends here."""
 
 import math
+from collections.abc import Callable
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.search.claims import Claim
@@ -22,9 +23,17 @@ class RungError(Exception):
 class Observer:
     """Records, reports and judges each epoch of one trial; what a dead worker has judged is not judged anew."""
 
-    def __init__(self, study: Study, pruner: str, claim: Claim, settings: TrainSettings, log: OpenRecord) -> None:
+    def __init__(
+        self,
+        study: Study,
+        pruner: str,
+        claim: Claim,
+        settings: TrainSettings,
+        log: OpenRecord,
+        is_good: Callable[[float], bool] = lambda value: False,
+    ) -> None:
         self.study, self.claim, self.log = study, claim, log
-        self.n_epochs, self.pruner = settings.total_epochs, pruner
+        self.n_epochs, self.pruner, self.is_good = settings.total_epochs, pruner, is_good
         self.records: list[EpochRecord] = []
         self.last: float | None = None
         self.values = dict(study.ledger.trial(claim).intermediate_values)
@@ -56,7 +65,7 @@ class Observer:
         self.values[epoch] = self.last = value
 
     def judge(self, epoch: int) -> None:
-        """Ask the pruner about an epoch.
+        """Ask the pruner about an epoch, unless the trial has reached the search's goal.
 
         Raises
         ------
@@ -65,6 +74,8 @@ class Observer:
         RungError
             At the rung of the claim.
         """
+        if any(map(self.is_good, self.values.values())):
+            return  # what the search was looking for goes to its end
         if epoch == self.claim.rung and self.pruner == PROMOTE:
             raise RungError(f"paused after epoch {epoch}")
         if epoch > self.judged and PRUNERS[self.pruner](self._curve(epoch)):

@@ -1,15 +1,18 @@
-"""Promotion: which paused trial of a study goes on, if any; it reads rows inside a claim and changes none."""
+"""Promotion: which paused trial of a study goes on, and when none is started any more.
+
+It reads rows inside a claim and changes none.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlpsweep.search.leases import COMPLETE, LEASE, PAUSED, REPORT, Leases, Row
+from mlpsweep.search.leases import COMPLETE, FAILED, LEASE, PAUSED, PRUNED, REPORT, Leases, Row
 from mlpsweep.search.rungs import promotable
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """How the trials of a study go on from rung to rung.
+    """How the trials of a study go on from rung to rung, and until when.
 
     Parameters
     ----------
@@ -19,11 +22,39 @@ class Ladder:
         1 if the metric is to be high, -1 if low.
     n_complete : int
         Number of trials that shall be complete in the end.
+    goal : float or None
+        Value of the metric at which the search is content: then only the trial that reported it goes on.
+    patience : int or None
+        Configurations that may be started after the best value came, and bring no better one.
     """
 
     rungs: tuple[int, ...] = ()
     sign: float = 1.0
     n_complete: int = 0
+    goal: float | None = None
+    patience: int | None = None
+
+    def is_good(self, value: float) -> bool:
+        """Return whether a value reaches the goal."""
+        return self.goal is not None and self.sign * value >= self.sign * self.goal
+
+    def arrived(self, leases: Leases) -> set[int]:
+        """Return the slots that reported a value as good as the goal."""
+        if self.goal is None:
+            return set()
+        good = REPORT.c.value >= self.goal if self.sign > 0 else REPORT.c.value <= self.goal
+        return set(leases.reports(good))
+
+    def is_spent(self, leases: Leases) -> bool:
+        """Return whether so many configurations came after the best value that no more is started."""
+        if self.patience is None:
+            return False
+        complete = [row for row in leases.rows(LEASE.c.state == COMPLETE) if row.value is not None and row.ended]
+        best = min(complete, key=lambda row: (-self.sign * (row.value or 0.0), row.ended), default=None)
+        if best is None:
+            return False
+        later = leases.rows(LEASE.c.state.in_((PAUSED, COMPLETE, PRUNED, FAILED)), LEASE.c.began > best.ended)
+        return len(later) >= self.patience
 
     @property
     def first(self) -> int | None:

@@ -109,6 +109,20 @@ class SearchSettings(Settings):
         default="asha",
         identity=False,
     )
+    target: float | None = key(
+        rules.optional(rules.real("of the metric", lambda value: True)),
+        "value at which nothing more is started, and the trial that reported it is trained to its end",
+        "0.98",
+        default=None,
+        identity=False,
+    )
+    patience: int | None = key(
+        rules.optional(rules.integer(1, MAX_TRIALS)),
+        "configurations without a better best value after which no more is started",
+        "20",
+        default=None,
+        identity=False,
+    )
     trial_timeout_s: float | None = key(
         rules.optional(rules.positive(MAX_S)),
         "seconds until a trial is given up as failed",

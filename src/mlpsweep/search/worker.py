@@ -73,9 +73,9 @@ def work(study: Study, settings: SearchSettings, services: Services, n_complete:
     """
     proposer = build_proposer(settings.sampler, study.plan.space, study.plan.metric)
     owner, steps = new_owner(), rungs(study.plan.space.base.total_epochs) if settings.pruner == PROMOTE else ()
-    ladder = Ladder(steps, study.plan.sign, n_complete)
+    ladder = Ladder(steps, study.plan.sign, n_complete, settings.target, settings.patience)
     with Interrupt(settings.timeout_s) as interrupt:
-        worker = _Worker(study, settings, services, proposer, interrupt)
+        worker = _Worker(study, settings, services, proposer, interrupt, ladder)
         while not interrupt.is_requested:
             got = study.ledger.claim(owner, settings.n_trials, proposer.limit, ladder)
             if isinstance(got, Claim):
@@ -105,6 +105,7 @@ class _Worker:
     services: Services
     proposer: Proposer
     interrupt: Interrupt
+    ladder: Ladder
 
     def run(self, claim: Claim) -> None:
         """Bring a claimed trial to its end, or leave it for later."""
@@ -147,7 +148,7 @@ class _Worker:
         settings, folder = study.plan.trial_settings(params), study.trial_folder(claim.number)
         key = self.services.run_key(settings)
         log = self.services.open_trial(claim.number, settings, folder)
-        observer = Observer(study, self.settings.pruner, claim, settings, log)
+        observer = Observer(study, self.settings.pruner, claim, settings, log, self.ladder.is_good)
         with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
             ending = self._attempt(claim, settings, key, observer)
             if observer.records:

@@ -163,9 +163,11 @@ def test_a_pruned_trial_has_the_value_of_its_last_epoch(study: Study, book: Book
     work(study, search_settings(n_trials=12, pruner="asha"), make_services(book=book))
     pruned = [trial for trial in study.counted() if trial.state == TrialState.PRUNED]
     assert pruned
-    assert all(trial.value == trial.intermediate_values[1] and len(trial.intermediate_values) == 1 for trial in pruned)
-    assert pruned[0].user_attrs["reason"] == "stopped by asha after epoch 1"
-    assert (study.trial_folder(pruned[0].number) / "history.csv").read_text().count("\n") == 2
+    for trial in pruned:
+        last = max(trial.intermediate_values)
+        assert (trial.value, last) in {(trial.intermediate_values[last], rung) for rung in (1, 2)}
+        assert trial.user_attrs["reason"] == f"stopped by asha after epoch {last}"
+        assert (study.trial_folder(trial.number) / "history.csv").read_text().count("\n") == 1 + last
     assert book.runs[f"{pruned[0].number:04d}"]["status"] == "pruned"
 
 
@@ -271,6 +273,8 @@ def test_an_equal_configuration_is_trained_once(tmp_path: Path) -> None:
     trained: list[str] = []
     study, book = new_study(tmp_path, make_plan(space, seed=1)), Book()
     services = make_services(make_trainer(lambda settings: trained.append(str(settings.activation))), book)
+    for activation in ["sigmoid", "relu", "relu"] * 2:
+        optunas(study).enqueue_trial({"activation": activation})
     work(study, search_settings(n_trials=6, sampler="random"), services)
     assert sorted(trained) == ["relu", "sigmoid"]
     values = {(trial.params["activation"], trial.value, trial.user_attrs["weights_hash"]) for trial in study.counted()}
@@ -287,6 +291,8 @@ def test_without_reuse_an_equal_configuration_is_trained_again(tmp_path: Path) -
     trained: list[str] = []
     study = new_study(tmp_path, make_plan(space))
     services = make_services(make_trainer(lambda settings: trained.append("")))
+    for _ in range(3):
+        optunas(study).enqueue_trial({"activation": "sigmoid"})
     work(study, search_settings(n_trials=3, sampler="random", reuse=False), services)
     assert len(trained) == 3
     assert len({trial.user_attrs["weights_hash"] for trial in study.counted()}) == 1
@@ -362,7 +368,7 @@ def test_trials_pause_and_the_best_go_on(tmp_path: Path, n_trials: int, n_promot
     assert counts == {"complete": n_complete} | ({"paused": n_trials - n_complete} if n_trials > n_complete else {})
     assert {trial.state for trial in study.trials()} <= {TrialState.COMPLETE, TrialState.WAITING}
     reached = [max(trial.intermediate_values) for trial in study.trials()]
-    assert set(reached) <= {1, 5, 8}
+    assert set(reached) <= {1, 3, 8}
     assert sum(epoch > 1 for epoch in reached) >= n_promoted
     # The best of a rung went on, and each epoch was recorded once.
     first = {trial.number: trial.intermediate_values[1] for trial in study.trials()}
@@ -401,3 +407,32 @@ def test_a_sampler_learns_from_what_has_paused(tmp_path: Path) -> None:
     learnt = study.ledger.study().trials
     assert {trial.state for trial in learnt} == {TrialState.PRUNED}
     assert [trial.value for trial in learnt] == [list(t.intermediate_values.values())[-1] for t in study.trials()]
+
+
+@pytest.mark.parametrize("pruner", ["promote", "asha", "none"])
+def test_at_the_target_nothing_more_is_started_and_its_trial_goes_to_its_end(tmp_path: Path, pruner: str) -> None:
+    whole = new_study(tmp_path / "whole", make_plan(n_epochs=8))
+    work(whole, search_settings(n_trials=12, pruner=pruner, sampler="random"), make_services(), n_complete=3)
+    first = {trial.number: trial.intermediate_values[1] for trial in whole.trials()}
+    found = max(first, key=lambda number: (first[number], -number))
+    study = new_study(tmp_path / "target", make_plan(n_epochs=8))
+    search = {"pruner": pruner, "sampler": "random", "target": first[found]}
+    work(study, search_settings(n_trials=12, **search), make_services(), n_complete=3)
+    good = [t for t in study.trials() if max(t.intermediate_values.values()) >= first[found]]
+    assert good
+    assert all(state_of(trial) == "complete" for trial in good)
+    assert len(study.trials()) <= found + 1
+    # A second time there is nothing to do; without the target the search goes on.
+    before = outcome(study)
+    work(study, search_settings(n_trials=12, **search), make_services(), n_complete=3)
+    assert outcome(study) == before
+    assert work(study, search_settings(n_trials=12, sampler="random"), make_services()).n_counted == 12
+
+
+def test_a_search_ends_after_so_many_configurations_without_a_better_one(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    end = work(study, search_settings(n_trials=60, sampler="random", patience=4), make_services())
+    values = [trial.value for trial in study.trials()]
+    best = values.index(max(v for v in values if v is not None))
+    assert (end.n_counted, len(values)) == (best + 5, best + 5)
+    assert end.n_counted < 60
