@@ -109,6 +109,13 @@ class SearchSettings(Settings):
         default="asha",
         identity=False,
     )
+    enqueue: tuple[dict[str, Any], ...] = key(
+        rules.list_of(rules.mapping_of(rules.ANYTHING), may_be_empty=True),
+        "configurations to try first; what one leaves out is drawn",
+        "[{activation: relu, hidden_sizes: [300, 100]}]",
+        default=(),
+        identity=False,
+    )
     target: float | None = key(
         rules.optional(rules.real("of the metric", lambda value: True)),
         "value at which nothing more is started, and the trial that reported it is trained to its end",

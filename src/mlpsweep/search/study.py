@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import uuid
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.config import flat
@@ -24,21 +21,18 @@ from mlpsweep.metric import metric_named
 from mlpsweep.search import database as databases
 from mlpsweep.search.database import STORE, Database, address, database_errors, open_database
 from mlpsweep.search.dimensions import Leaf, span
+from mlpsweep.search.enqueue import enqueue, read_wanted
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.proposals import build_proposer, derive_seed
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
-from mlpsweep.search.view import ENQUEUED, EXCESS, WORKER, is_paused
+from mlpsweep.search.view import ENQUEUED, EXCESS, WORKER, introduce, is_paused
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import counted
 from mlpsweep.training.identity import identity_of, numeric_sources_digest
 
 IDENTITY, UID = "identity", "uid"
-NOTE, NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
-"""Where optuna-dashboard, which need not be installed, looks for a study's description; a test asks it."""
-MAX_NOTE: Final = 2045
-"""Characters that it keeps under one key."""
 FACTS: Final = MappingProxyType({"validation/loss": float | int, "weights_hash": str, "run_key": str, "seed": int})
 """What is known of each complete trial, and its type."""
 UNSEEDED: Final = ("seed", "averaging")
@@ -101,7 +95,7 @@ class Plan:
         """Return in Markdown what is searched, for Optuna's dashboard."""
         leaves = "\n".join(f"- `{name}`: {span(leaf)}" for name, leaf in self.space.leaves().items())
         budget = counted(self.space.base.total_epochs, "epoch")
-        return f"{self.metric} of {self.data} after {budget}, over\n\n{leaves}"[:MAX_NOTE]
+        return f"{self.metric} of {self.data} after {budget}, over\n\n{leaves}"
 
     @property
     def sign(self) -> float:
@@ -201,6 +195,7 @@ def n_counted(plan: Plan, settings: SearchSettings, root: Path) -> int:
         return 0
     database = open_database(url, root / STORE / ".lock", settings.lease_s)
     names = database.patiently(lambda: optuna.get_all_study_names(database.storage))
+    settings = dataclasses.replace(settings, enqueue=())
     return len(open_study(plan, settings, root).counted()) if (settings.study or plan.name) in names else 0
 
 
@@ -219,11 +214,13 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     Raises
     ------
     SettingsError
-        If a study of this name searches something else, with the difference; if the sampler cannot sample the space.
+        If a study of this name searches something else, with the difference; if the sampler cannot sample the space,
+        or the space does not hold what shall be enqueued.
     StorageError
         If the database cannot be used, or holds what no search has written.
     """
     build_proposer(settings.sampler, plan.space, plan.metric)
+    wanted = read_wanted(plan.space, settings.enqueue)
     url, name, lock = address(settings.storage, root), settings.study or plan.name, root / STORE / ".lock"
     database = open_database(url, lock, settings.lease_s)
     with database_errors(url), database.alone(lock):
@@ -242,6 +239,8 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     ledger.make_gates()
     study = Study(plan, ledger, databases.studies_folder(url, root) / name, uid)
     study.trials()
+    with database.alone(lock):
+        enqueue(database, name, wanted)
     return study
 
 
@@ -256,20 +255,10 @@ def _joined(database: Database, name: str, plan: Plan) -> tuple[Any, str]:
         if known is None:
             opened.set_user_attr(UID, uuid.uuid4().hex)
             opened.set_user_attr(IDENTITY, plan.identity())
-            _name_for_the_dashboard(database.storage, opened, plan)
+            introduce(database.storage, opened, plan.metric, plan.description())
         return known, str(opened.user_attrs.get(UID, ""))
 
     return database.patiently(joined)
-
-
-def _name_for_the_dashboard(storage: RDBStorage, opened: optuna.Study, plan: Plan) -> None:
-    """Name the metric of a new study, and describe it; a person may write another description."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        opened.set_metric_names([plan.metric])
-    study_id = storage.get_study_id_from_name(opened.study_name)
-    storage.set_study_system_attr(study_id, NOTE, plan.description())
-    storage.set_study_system_attr(study_id, NOTE_VERSION, 1)
 
 
 def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf], space: Space) -> Iterator[str]:

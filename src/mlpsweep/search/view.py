@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,8 @@ from typing import Any, Final
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.database import Database
@@ -23,6 +25,10 @@ ENQUEUED: Final = "fixed_params"
 SLOT, RETRIES, WORKER, STRAY = "slot", "retries", "worker", "stray"
 SHOWN: Final = frozenset({SLOT, RETRIES, "validation/loss", "reason", "reused_from"})
 """What the dashboard tells of a trial, a transaction each; the other facts are in its row."""
+NOTE, NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
+"""Where optuna-dashboard, which need not be installed, looks for a study's description; a test asks it."""
+MAX_NOTE: Final = 2045
+"""Characters that it keeps under one key."""
 TRIAL_STATE: Final = "trial_state"
 """Tells a trial that paused from one that was interrupted: both are WAITING to Optuna."""
 FORMER_OWNER: Final = "owner"
@@ -138,6 +144,16 @@ class View:
             find = self.database.storage.get_trial_id_from_study_id_trial_number
             self._ids[number] = self.database.patiently(lambda: find(self.study_id, number))
         return self._ids[number]
+
+
+def introduce(storage: RDBStorage, study: optuna.Study, metric: str, description: str) -> None:
+    """Name the metric of a new study, and describe it in Markdown; a person may write another description."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([metric])
+    study_id = storage.get_study_id_from_name(study.study_name)
+    storage.set_study_system_attr(study_id, NOTE, description[:MAX_NOTE])
+    storage.set_study_system_attr(study_id, NOTE_VERSION, 1)
 
 
 def _row_of(trial: FrozenTrial, slot: int) -> Row | None:

@@ -127,8 +127,11 @@ class _Worker:
         trial = ledger.trial(claim)
         if trial.params:
             return trial.params
-        others = [one for one in ledger.trials() if one.params and one.number != claim.number]
-        params = self.proposer.propose(Slot(claim.number, tuple(map(self._past, others))))
+        trials = ledger.trials()
+        others = [one for one in trials if one.params and one.number != claim.number]
+        # Slots that were enqueued take no turn: the published network and the spread points come all the same.
+        n_before = sum(ENQUEUED in one.system_attrs and one.number < claim.number for one in trials)
+        params = self.proposer.propose(Slot(claim.number - n_before, tuple(map(self._past, others))))
         if fixed := trial.system_attrs.get(ENQUEUED):
             params = space.with_values(params, fixed)
         if (excess := space.excess(params)) > 0:
