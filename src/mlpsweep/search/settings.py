@@ -18,7 +18,7 @@ METRICS = ("validation/accuracy", "validation/loss")
 """Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
-PRUNER_NAMES = ("none", "asha", "median", "promote")
+PRUNER_NAMES = ("promote", "asha", "median", "none")
 MAX_NAME = 100
 MAX_S = 10**8
 """Longest limit, seconds: three years. The clock of the operating system overflows beyond some more."""
@@ -106,7 +106,7 @@ class SearchSettings(Settings):
         rules.one_of(PRUNER_NAMES),
         "how hopeless trials are stopped; promote: they pause, the best go on",
         "asha",
-        default="asha",
+        default="promote",
         identity=False,
     )
     enqueue: tuple[dict[str, Any], ...] = key(
