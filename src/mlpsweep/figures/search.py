@@ -14,10 +14,12 @@ from mlpsweep.figures.axes import PANEL, WIDE, metric_axis, scale_of, time_unit
 from mlpsweep.figures.parallel import parallel_coordinates
 from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, drawing, headline, legend_below
 from mlpsweep.metric import metric_named
-from mlpsweep.search.rows import COMPLETE, FAILED, PRUNED, Search, TrialRow
+from mlpsweep.search.rows import COMPLETE, FAILED, PAUSED, PRUNED, Search, TrialRow
 from mlpsweep.tables import FORMATS, counted
 
-MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({COMPLETE: ("o", "complete"), PRUNED: ("v", "pruned")})
+MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {COMPLETE: ("o", "complete"), PRUNED: ("v", "pruned"), PAUSED: ("^", "paused")}
+)
 """Marker and name of the trials that have a value to draw."""
 
 IMPORTANCE: Final = "PED-ANOVA"
@@ -89,7 +91,7 @@ def importances(search: Search) -> Figure:
 
 
 def intermediate_values(search: Search) -> Figure:
-    """Draw each trial's reported values over the epochs; a pruned trial ends in a marker, the best one stands out."""
+    """Draw each trial's reported values over the epochs; one cut short ends in a marker, the best one stands out."""
     best = search.best
     with drawing():
         figure = Figure(figsize=PANEL)
@@ -99,9 +101,11 @@ def intermediate_values(search: Search) -> Figure:
             epochs, reported = zip(*trial.intermediate, strict=True) if trial.intermediate else ((), ())
             values += reported
             axes.plot(epochs, reported, color=SERIES[0], linewidth=0.7, alpha=0.35)
-        cut = [trial.intermediate[-1] for trial in search.trials if trial.state == PRUNED and trial.intermediate]
-        if cut:
-            axes.plot(*zip(*cut, strict=True), "v", color=MUTED, markersize=4, label="pruned")
+        for state in (PRUNED, PAUSED):
+            marker, label = MARKS[state]
+            cut = [trial.intermediate[-1] for trial in search.trials if trial.state == state and trial.intermediate]
+            if cut:
+                axes.plot(*zip(*cut, strict=True), marker, color=MUTED, markersize=4, label=label)
         if best is not None and best.intermediate:
             label = f"best, trial {best.number}"
             axes.plot(*zip(*best.intermediate, strict=True), color=SERIES[1], linewidth=2, label=label)
@@ -119,7 +123,7 @@ def timeline(search: Search) -> Figure:
     workers = sorted({trial.worker or "" for trial in timed})
     first = min((trial.start for trial in timed if trial.start is not None), default=0.0)
     unit, seconds = time_unit(max((trial.end - first for trial in timed if trial.end is not None), default=0.0))
-    colours = {COMPLETE: SERIES[0], PRUNED: SERIES[6], FAILED: SERIES[1]}
+    colours = {COMPLETE: SERIES[0], PRUNED: SERIES[6], PAUSED: SERIES[6], FAILED: SERIES[1]}
     with drawing():
         figure = Figure(figsize=(WIDE, 1.3 + 0.35 * len(workers)))
         axes = figure.subplots()

@@ -1,6 +1,7 @@
 """The report in five sentences: which model, how much better, luck or not, how it was found, how to rebuild it."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from mlpsweep.evaluation.statistics import mcnemar, paired_bootstrap
 from mlpsweep.metric import metric_named
 from mlpsweep.report.page import Answer
 from mlpsweep.report.results import N_DIGITS, ModelResult, ReportData
-from mlpsweep.search.rows import PRUNED, Search
+from mlpsweep.search.rows import PAUSED, PRUNED, Search
 from mlpsweep.tables import FORMATS, Column, counted, duration, plain
 
 count, percent, interval_text = FORMATS["count"], FORMATS["percent"], FORMATS["range"]
@@ -112,14 +113,16 @@ def _metric(search: Search | None) -> str:
     return search.metric.replace("/", " ") if search else ""
 
 
+EARLY: Final = {PRUNED: "stopped early as hopeless", PAUSED: "paused early, because others were ahead"}
+
+
 def _how_found(data: ReportData) -> str:
     shown, search = data.shown, data.search
     end = f"It learned from {trained_on(shown)}. No choice was made on the test images."
     if search is None or not data.winner:
         return f"It is a baseline, with settings that were given. {end}"
     counts = search.counts()
-    stopped = counts.pop(PRUNED, 0)
-    told = [f"{n} {state}" for state, n in counts.items()] + [f"{stopped} stopped early as hopeless"] * bool(stopped)
+    told = [f"{n} {EARLY.get(state, state)}" for state, n in counts.items()]
     text = f"A search tried {counted(len(search.trials), 'configuration')} ({', '.join(told)})"
     if search.finalists:
         n_seeds = max(len(one.values) for one in search.finalists)

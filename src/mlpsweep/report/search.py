@@ -10,11 +10,15 @@ from mlpsweep.metric import metric_named
 from mlpsweep.report.page import MARKED, Command, Picture, Section, picture
 from mlpsweep.report.results import ReportData
 from mlpsweep.search.choice import BAND
-from mlpsweep.search.rows import Finalist, Search
+from mlpsweep.search.rows import PAUSED, PRUNED, Finalist, Search
 from mlpsweep.tables import FORMATS, Column, Table, counted, duration, is_number
 
 FEW: Final = 50
 """With fewer complete trials, importances are a guess."""
+EARLY: Final = {
+    PRUNED: "A pruned trial was stopped early, because others did better after as many epochs.",
+    PAUSED: "A paused trial waits where others were better; it may go on when more trials are asked for.",
+}
 
 
 def finalists_section(data: ReportData) -> Section | None:
@@ -76,13 +80,15 @@ def search_section(data: ReportData) -> Section | None:
         else ""
     )
     text = f"Study {search.study}: {counted(len(search.trials), 'trial')} ({counts}).{time_text}"
-    pruned = "A pruned trial was stopped early, because others did better after as many epochs."
+    early = " ".join(text for state, text in EARLY.items() if state in search.counts())
     log = "Where an axis says so, it is logarithmic: of a parameter if it was drawn so, of an accuracy by its error."
     wider = tuple(
         Command(f"The winner's {edge.sentence}; a wider range may hold a better one. Add to the search:", edge.override)
         for edge in search.edges
     )
-    return Section("search", "Search", (text, f"{pruned} {log}"), pictures=tuple(_pictures(search)), commands=wider)
+    return Section(
+        "search", "Search", (text, f"{early} {log}".strip()), pictures=tuple(_pictures(search)), commands=wider
+    )
 
 
 def trials_section(data: ReportData) -> Section | None:
@@ -130,7 +136,7 @@ def _caveat(search: Search) -> str:
     n = len(search.complete)
     few = f"; of {counted(n, 'trial')} it is a rough guess" if n < FEW else ""
     return (
-        f"{figures.IMPORTANCE}, over {counted(n, 'complete trial')}: what sets the best of them apart. Pruned trials "
+        f"{figures.IMPORTANCE}, over {counted(n, 'complete trial')}: what sets the best of them apart. Others "
         "do not count, so that what always loses early can seem to matter little: see the panels"
         f"{few}{_left_out(search)}"
     )

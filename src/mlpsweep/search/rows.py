@@ -15,7 +15,9 @@ from mlpsweep.search.choice import Difference
 from mlpsweep.search.edges import Edge
 from mlpsweep.tables import Column, Table, counted, finite, is_number, varying
 
-COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+COMPLETE, PRUNED, PAUSED, FAILED = "complete", "pruned", "paused", "failed"
+RESTED: Final = (COMPLETE, PRUNED, PAUSED, FAILED)
+"""States of a trial that nobody is at work on, complete ones first."""
 RESULTS: Final = ("number", "state", "value", "n_epochs")
 TIMES: Final = ("number", "start", "end", "worker")
 PREFIX: Final = "params."
@@ -31,7 +33,7 @@ class TrialRow:
     number : int
         From 0, in the order of proposal.
     state : str
-        ``complete``, ``pruned``, ``failed``, or a word for an unfinished one.
+        ``complete``, ``pruned``, ``paused``, ``failed``, or a word for an unfinished one.
     value : float or None
         The objective of a complete trial.
     params : mapping
@@ -55,6 +57,11 @@ class TrialRow:
     end: float | None = None
     worker: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def told_state(self) -> str:
+        """The state as a table tells it: where a trial waits is part of it."""
+        return f"{PAUSED} after epoch {len(self.intermediate)}" if self.state == PAUSED else self.state
 
     @property
     def last_value(self) -> float | None:
@@ -152,7 +159,7 @@ class Search:
     def best_so_far(self) -> dict[int, float]:
         """Return the best value of a complete trial by the number of trials that had ended, as they ended."""
         sign, so_far = metric_named(self.metric).sign, {}
-        ended = [trial for trial in self.trials if trial.state in (COMPLETE, PRUNED, FAILED)]
+        ended = [trial for trial in self.trials if trial.state in RESTED]
         values: list[float] = []
         for place, trial in enumerate(sorted(ended, key=lambda trial: (trial.end or 0.0, trial.number)), 1):
             values += [sign * trial.value] if trial.state == COMPLETE and trial.value is not None else []
@@ -172,7 +179,7 @@ class Search:
 
     def counts(self) -> dict[str, int]:
         """Return how many trials are in each state, the complete ones first."""
-        states = dict.fromkeys((COMPLETE, PRUNED, FAILED, *(trial.state for trial in self.trials)))
+        states = dict.fromkeys((*RESTED, *(trial.state for trial in self.trials)))
         counts = {state: sum(trial.state == state for trial in self.trials) for state in states}
         return {state: count for state, count in counts.items() if count}
 
@@ -181,7 +188,7 @@ class Search:
         sign = -metric_named(self.metric).sign
         ranked = sorted(self.trials, key=lambda t: (t.value is None, sign * (t.value or 0.0), t.number))
         rows = tuple(
-            {"number": t.number, "state": t.state, "value": t.last_value, "epochs": len(t.intermediate) or None}
+            {"number": t.number, "state": t.told_state, "value": t.last_value, "epochs": len(t.intermediate) or None}
             | {"seconds": t.seconds, **{PREFIX + name: value for name, value in t.params.items()}}
             for t in ranked
         )

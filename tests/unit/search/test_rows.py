@@ -69,3 +69,16 @@ def test_table_has_the_best_on_top_and_only_varying_columns(search):
     assert "batch_size" not in titles
     assert "hidden_sizes.2" in titles
     assert table.rows[5]["value"] == search.trials[3].intermediate[-1][1]  # pruned: its last value
+
+
+def test_a_paused_trial_says_where_it_waits_and_comes_before_failed_ones(tmp_path):
+    rows = (
+        TrialRow(0, "failed", None, {"a": 1}),
+        TrialRow(1, "paused", None, {"a": 2}, ((1, 0.5), (2, 0.6), (3, 0.7))),
+        TrialRow(2, "complete", 0.9, {"a": 3}),
+    )
+    search = Search("s", "validation/accuracy", rows)
+    assert search.counts() == {"complete": 1, "paused": 1, "failed": 1}
+    assert [row["state"] for row in search.table().rows] == ["complete", "failed", "paused after epoch 3"]
+    (tmp_path / "trials.csv").write_text(trials_csv(rows))
+    assert read_trials(tmp_path / "trials.csv") == rows
