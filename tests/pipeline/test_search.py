@@ -134,7 +134,7 @@ def test_workers_of_a_launcher_search_the_groups_of_the_command_line(tmp_path: P
     (tmp_path / "more/optimizer").mkdir(parents=True)
     (tmp_path / "more/optimizer/heavy.yaml").write_text("name: momentum\nmomentum: 0.97\nnesterov: true\n")
     (tmp_path / "more/space").mkdir()
-    space = "dimensions: {optimizer: {type: group, choices: {heavy: {}, adam: {}}}}\n"
+    space = "dimensions: {optimizer: {type: group, choices: {heavy: {}, adam: {}, sgd: {}}}}\n"
     (tmp_path / "more/space/mine.yaml").write_text(space)
     own = ("space=mine", "optimizer=adam", "optimizer.beta_1=0.5")
     words = ("--config-dir", "more", *SEARCH[:3], *SEARCH[4:], *own)
