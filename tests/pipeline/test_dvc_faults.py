@@ -34,10 +34,10 @@ def test_a_repro_killed_in_its_search_ends_with_the_same_lock(whole: Clone, clon
 
 
 def n_finished(clone: Clone) -> int:
-    """Return how many trials the newest study has that ended."""
+    """Return how many trials the newest study has that ended or paused."""
     query = (
-        "select count(*) from trials where state in ('COMPLETE', 'PRUNED') "
-        "and study_id = (select max(study_id) from studies)"
+        "select count(*) from mlpsweep_lease where state in ('complete', 'paused') "
+        "and study like (select max(study_id) from studies) || '-%'"
     )
     with sqlite3.connect(clone.folder / "mlruns/optuna.db") as store:
         return int(store.execute(query).fetchone()[0])
