@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from mlpsweep.tables import FORMATS
 
@@ -39,7 +39,7 @@ class Metric:
         """1 if more is better, else -1, so that more ``sign * value`` is better."""
         return 1.0 if self.maximize else -1.0
 
-    def shown(self, value: float) -> str:
+    def shown(self, value: Any) -> str:
         """Return a value as tables show it."""
         return FORMATS[self.kind](value)
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from mlpsweep.data.specs import SPECS
-from mlpsweep.errors import ChecksumError, DataError, DataFormatError
+from mlpsweep.errors import ChecksumError, DataError, DataFormatError, quoted
 from mlpsweep.files import read_json, sha256_file, write_json
 from mlpsweep.tables import is_number
 
@@ -120,7 +120,7 @@ class Manifest:
                 f"{path}: the file is damaged, its contents have digest {_digest(values)}; expected {stated}. {REPAIR}"
             )
         if fault := next((name for name, fits in CHECKS.items() if not fits(values[name])), None):
-            raise DataFormatError(f"{path}: {fault} is {str(values[fault])[:80]}, which no data set has. {REPAIR}")
+            raise DataFormatError(f"{path}: {fault} is {quoted(values[fault])}, which no data set has. {REPAIR}")
         tuples = {name: tuple(values[name]) for name in ("image_shape", "class_names")}
         return cls(**(values | tuples))
 

@@ -17,7 +17,7 @@ from mlpsweep.report.page import MARKED, Command, Page, Section, css_size, image
 from mlpsweep.report.results import N_DIGITS
 from mlpsweep.schema import nearest
 from mlpsweep.search.rows import COMPLETE, Search, TrialRow
-from mlpsweep.tables import FORMATS, Column, Table, counted, is_number, plain, varying
+from mlpsweep.tables import Column, Table, counted, is_number, plain, varying
 from mlpsweep.tracking.lookup import TrackedRun
 
 DATA: Final = "data.name"
@@ -251,7 +251,7 @@ def render_comparison(compared: Comparison, png: bytes, command: str) -> str:
         Command line that makes the page again.
     """
     best, table = compared.groups[0], _for_page(compared)
-    value = FORMATS[metric_named(compared.metric).kind](best.mean(compared.metric))
+    value = metric_named(compared.metric).shown(best.mean(compared.metric))
     over = f" (mean of {len(best.runs)} seeds)" if len(best.runs) > 1 else ""
     settings = ", ".join(f"{name}={plain(best.settings.get(name))}" for name in compared.names)
     n_rows = counted(len(compared.groups), "row")

@@ -113,7 +113,7 @@ def _curve_picture(data: ReportData, metric: str) -> Picture | None:
     series = {model.name: model.points(metric) for model in data.models} | _trial_curve(data, metric)
     if not any(series.values()):
         return None
-    shown = FORMATS[metric_named(metric).kind]
+    shown = metric_named(metric).shown
     ends = ", ".join(f"{name} {shown(points[-1][1])}" for name, points in series.items() if points)
     return picture(
         lambda: training.comparison(series, metric),

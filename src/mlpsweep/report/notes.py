@@ -82,7 +82,7 @@ class Parent:
 
 def parent_of_search(found: Search, commands: tuple[Command, ...]) -> Parent:
     """Return what the run of a search tells."""
-    shown = FORMATS[metric_named(found.metric).kind]
+    shown = metric_named(found.metric).shown
     winner = next((one for one in found.finalists if one.is_winner), None)
     best = found.best
     figures: dict[str, float] = {}

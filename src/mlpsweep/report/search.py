@@ -104,7 +104,7 @@ def trials_section(data: ReportData) -> Section | None:
 def _pictures(search: Search) -> Iterator[Picture]:
     """Yield each figure; each slice is a picture of its own, so that it fits a narrow page."""
     best = search.best
-    shown = FORMATS[metric_named(search.metric).kind]
+    shown = metric_named(search.metric).shown
     top = f"best: trial {best.number} with {shown(best.value)}" if best else "no trial is complete"
     for kind in figures.FIGURES:
         if not kind.is_drawable(search):

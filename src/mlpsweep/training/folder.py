@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from mlpsweep import config
 from mlpsweep.data.specs import SPECS
-from mlpsweep.errors import DataError, DataFormatError, SettingsError
+from mlpsweep.errors import DataError, DataFormatError, SettingsError, quoted
 from mlpsweep.files import beside, read_json, read_text, write_atomic, write_json
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tables import finite, is_number
@@ -199,7 +199,7 @@ class TrainingFolder:
         model, settings = Model.load(self.weights), self.settings()
         told = model.metadata
         if lost := [name for name, fits in TOLD.items() if not fits(told.get(name))]:
-            shown = ", ".join(f"{name} {str(told.get(name))[:40]!r}" for name in lost)
+            shown = ", ".join(f"{name} {quoted(told.get(name))}" for name in lost)
             raise DataFormatError(f"{self.weights}: the model says {shown}, which no training wrote. {REMEDY}")
         stated = model.metadata.get("settings_digest")
         if stated not in (None, settings_digest(settings)):

@@ -8,6 +8,7 @@ from mlpsweep.tables import Column, Table
 
 FIX: Final = "python -m pipeline.doctor fix=true"
 MAX_ALIKE: Final = 3
+"""More findings than these that differ in the file's name alone share a row."""
 MISSING, ORPHANED, STALE, MOVED, DAMAGED = "missing", "orphaned", "stale", "moved", "damaged"
 
 
