@@ -8,21 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from scipy.stats import loguniform, uniform
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingRandomSearchCV, PredefinedSplit
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.search import N_WORKERS, NAMES, ROOT, card
-from mlpsweep.data.dataset import Dataset, load_dataset
-from mlpsweep.settings import DataSettings
-
-
-def default_dataset() -> Dataset:
-    settings = yaml.safe_load((ROOT / "conf/data/mnist.yaml").read_text())
-    return load_dataset(ROOT / "data/prepared/mnist", DataSettings.build(settings))
+from benchmarks.peers import N_WORKERS, NAMES, card, default_dataset
 
 
 class NotedClassifier(MLPClassifier):  # type: ignore[misc]

@@ -131,7 +131,7 @@ def fitted() -> Surrogate:
 
 def record(n: int) -> None:
     """Train so many further configurations, drawn at random, on data/prepared/mnist, and add them to the file."""
-    from benchmarks.halving import default_dataset
+    from benchmarks.peers import default_dataset
 
     space, dataset, known = default_space(0), default_dataset(), len(recorded())
     draw = build_proposer("random", space, "validation/accuracy").propose

@@ -69,7 +69,7 @@ def training_seconds(trials: tuple[TrialRow, ...]) -> float:
             params = [f"{name}={value}" for name, value in trial.params.items() if not name.startswith(WIDTHS)]
             sizes = [str(trial.params[f"{WIDTHS}{layer + 1}"]) for layer in range(trial.params[f"{WIDTHS}depth"])]
             params.append(f"hidden_sizes=[{','.join(sizes)}]")
-            words = ["data=digits", "schedule=cosine", "n_epochs=15", *paths, *params]
+            words = ["data=digits", "schedule=cosine", "averaging=0.99", "n_epochs=15", *paths, *params]
             job, dataset = settled(check("train", TrainJob, words, multirun=False)[0].settings, Context(Path(folder)))
             seconds += run_training(job.training(), dataset).seconds
     return seconds

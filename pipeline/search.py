@@ -198,7 +198,7 @@ DOOR = Door(
     shares_folder=True,
     examples=(
         "search.dry_run=true  # show the plan, write nothing",
-        "search.n_trials=40 search.n_workers=2  # reach forty trials with two processes",
+        "search.n_trials=100 search.n_workers=2  # reach a hundred trials with two processes",
         "data=fashion_mnist output_dir=outputs/fashion  # another data set",
     ),
 )

@@ -68,6 +68,8 @@ class Reaper:
         monkeypatch.setitem(KINDS, "sqlite", HASTE)  # type: ignore[arg-type]
         # Every life is lived in this process: whoever has a slot is a former life.
         monkeypatch.setattr(claims, "is_gone", lambda owner: True)
+        # Each write to Optuna is a point of its own, however short the trial.
+        monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 0.0)
         run = Database.run
 
         def fatal(database: Database, work: Callable[[Any], Any]) -> Any:

@@ -42,7 +42,9 @@ def study(tmp_path: Path, storage: str | None) -> Study:
 
 
 @pytest.fixture
-def ledger(study: Study) -> Ledger:
+def ledger(study: Study, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger that tells Optuna everything at once."""
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 0.0)
     return study.ledger
 
 
@@ -332,6 +334,45 @@ def test_a_trial_whose_slot_has_another_is_set_aside(ledger: Ledger) -> None:
     assert shown(ledger)[stray].state == TrialState.PRUNED
     assert shown(ledger)[stray].user_attrs[STRAY]
     assert states(ledger) == ["COMPLETE"]
+
+
+@pytest.mark.parametrize(("sign", "value", "is_there"), [(1.0, 0.91, True), (1.0, 0.89, False), (-1.0, 0.91, False)])
+def test_a_search_goes_on_if_the_trial_that_reported_its_target_ends_below_it(
+    ledger: Ledger, sign: float, value: float, is_there: bool
+) -> None:
+    ladder = Ladder(sign=sign, goal=0.9)
+    claim = ledger.claim(an_owner("a"), 3, None, ladder)
+    assert isinstance(claim, Claim)
+    ledger.propose(claim, PARAMS)
+    ledger.report(claim, 1, 0.9)
+    assert ledger.claim(an_owner("b"), 3, None, ladder) == Standing(n_counted=0, n_running=1)
+    ledger.tell(claim, COMPLETE, value, {})
+    assert isinstance(ledger.claim(an_owner("b"), 3, None, ladder), Standing) == is_there
+
+
+@pytest.mark.parametrize("state", [COMPLETE, PAUSED])
+def test_a_short_trial_is_told_whole_at_its_end(ledger: Ledger, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    ledger.report(claim, 1, 0.25)
+    assert shown(ledger) == []
+    ledger.tell(claim, COMPLETE, 0.5, {"reason": "done"}) if state == COMPLETE else ledger.pause(claim)
+    (trial,) = shown(ledger)
+    assert (trial.params, trial.intermediate_values) == (PARAMS, {1: 0.25})
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5) if state == COMPLETE else (TrialState.WAITING, None)
+    assert trial.user_attrs[SLOT] == 0
+
+
+def test_a_trial_that_lasts_is_told_while_it_is_at_work(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 0.2)
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    time.sleep(0.25)
+    ledger.report(claim, 1, 0.25)
+    ledger.report(claim, 2, 0.5)
+    (trial,) = shown(ledger)
+    assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {1: 0.25, 2: 0.5})
 
 
 def test_trials_that_have_no_row_are_shown_and_get_one_at_the_next_claim(ledger: Ledger) -> None:

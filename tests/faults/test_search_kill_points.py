@@ -64,7 +64,10 @@ def test_a_study_whose_workers_die_again_and_again_ends_alike(
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_a_kill_at_each_single_point_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("pruner", "n_trials"), [("asha", 12), ("promote", 7)])
+def test_a_kill_at_each_single_point_changes_nothing(
+    pruner: str, n_trials: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # What a kill leaves is what is on the disk at that point: one run passes them all, and each is gone on from.
     # What is the same after one write and before the next is gone on from once; a journal of SQLite's is rolled back.
     book, kept, seen = Book(), [], set[str]()
@@ -81,10 +84,11 @@ def test_a_kill_at_each_single_point_changes_nothing(tmp_path: Path, monkeypatch
 
     reaper = Reaper(keep)
     reaper.patch(monkeypatch)
-    expected = reference(tmp_path / "whole", reaper, book)
-    assert len(kept) > 250
+    search = {"pruner": pruner, "n_trials": n_trials}
+    expected = reference(tmp_path / "whole", reaper, book, **search)
+    assert len(kept) > 20 * n_trials
     reaper.at_each = lambda: None
     for point, runs in enumerate(kept):
         folder = tmp_path / str(point)
-        check_ended_alike(folder, expected, reaper, iter([-1]), Book(runs))
+        check_ended_alike(folder, expected, reaper, iter([-1]), Book(runs), **search)
         shutil.rmtree(folder)

@@ -18,7 +18,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, literal_column, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import QueuePool
 
 from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.files import locked, storage_errors
@@ -65,7 +65,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     # its write-ahead log can corrupt a database in versions before 3.51.3.
     "sqlite": Kind(
         "sqlite",
-        {"poolclass": NullPool, "connect_args": {"timeout": PATIENCE_S}},
+        {"poolclass": QueuePool, "connect_args": {"timeout": PATIENCE_S}},
         "(julianday('now') - 2440587.5) * 86400.0",
         re.compile(r"locked|busy"),
         None,

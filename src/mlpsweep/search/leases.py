@@ -32,7 +32,9 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    exists,
     func,
+    literal,
     select,
 )
 
@@ -204,10 +206,13 @@ class Leases:
 
     def report(self, slot: int, values: Mapping[int, float]) -> None:
         """Store values by epoch; one that is there stays."""
-        there = self.reports(REPORT.c.slot == slot).get(slot, {})
-        new = [{"study": self.study, "slot": slot, "epoch": e, "value": v} for e, v in values.items() if e not in there]
-        if new:
-            self.connection.execute(REPORT.insert(), new)
+        for epoch, value in values.items():
+            given = {"study": self.study, "slot": slot, "epoch": epoch, "value": value}
+            there = and_(*(REPORT.c[name] == given[name] for name in ("study", "slot", "epoch")))
+            new = select(*(literal(one, REPORT.c[name].type) for name, one in given.items())).where(
+                ~exists().where(there)
+            )
+            self.connection.execute(REPORT.insert().from_select(list(given), new))
 
     def reports(self, *wheres: ColumnElement[bool]) -> dict[int, dict[int, float]]:
         """Return the values that fit, by slot and epoch."""

@@ -4,12 +4,13 @@ So Optuna lacks at most what a dead worker did not get to; whoever takes the slo
 All that decides anything is read from the rows; from Optuna come only trials that have none.
 """
 
+import math
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func
@@ -18,9 +19,11 @@ from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
 from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, STARTED, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
-from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, as_ended, rows_of
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, rows_of
 
 FINALISTS: Final = "finalists"
+SHOWN_AFTER_S: Final = 1.0
+"""Seconds after which Optuna hears of a new trial at work; one that ends before is told whole, at its end."""
 NO_LADDER: Final = Ladder()
 
 
@@ -63,19 +66,13 @@ class Ledger:
         self.claims = Claims(database, self.key, lease_s)
         self.finalists = Claims(database, f"{self.key}/{FINALISTS}", lease_s)
         self._known: set[int] = set()
+        self._shown: dict[int, int] = {}  # trials in Optuna by slot, as far as this process bound or claimed them
+        self._begun: dict[int, float] = {}
 
     def make_gates(self) -> None:
         """Make what a new study needs for claims."""
         for claims in (self.claims, self.finalists):
             claims.run(Leases.make_gate)
-
-    def study(self, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
-        """Return a study in memory, made of our rows; no state of Optuna's tables misleads who samples from it."""
-        with database_errors(self.database.url):
-            direction = self.database.storage.get_study_directions(self.view.study_id)[0]
-            made = optuna.create_study(direction=direction, sampler=sampler)
-            made.add_trials(map(as_ended, self.trials()))
-        return made
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by slot, those without a row as if they had theirs already."""
@@ -116,6 +113,7 @@ class Ledger:
         foreign = self._foreign()
         got = self.claims.run(lambda leases: self._claimed(leases, owner, target, limit, ladder, foreign))
         if isinstance(got, Claim):
+            self._begun[got.number] = time.monotonic()
             self._show(got.number)
         return got
 
@@ -171,7 +169,7 @@ class Ledger:
     def propose(self, claim: Claim, params: Mapping[str, Any]) -> None:
         """Store a trial's parameters, all or none."""
         self.claims.keep(claim, params=dict(params))
-        self._show(claim.number)
+        self._show_in_time(claim.number)
 
     def refuse(self, claim: Claim, params: Mapping[str, Any], excess: float) -> None:
         """Store parameters that break the bound, and how far they break it, and end the trial."""
@@ -179,16 +177,11 @@ class Ledger:
 
     def report(self, claim: Claim, epoch: int, value: float) -> None:
         """Store the objective after an epoch; the same report twice is one."""
-        shown: list[int | None] = []
-
-        def stored(leases: Leases) -> None:
-            leases.report(claim.number, {epoch: value})
-            row = leases.row(claim.number)
-            shown.append(row.shown if row else None)
-
-        self.claims.keep(claim, stored)
-        if shown[-1] is not None:
-            self.view.report(shown[-1], epoch, value)
+        self.claims.keep(claim, lambda leases: leases.report(claim.number, {epoch: value}))
+        if claim.number in self._shown:
+            self.view.report(self._shown[claim.number], epoch, value)
+        else:
+            self._show_in_time(claim.number)
 
     def tell(self, claim: Claim, state: str, value: float | None, notes: Mapping[str, Any]) -> None:
         """End a trial as ``state``, a word of the leases."""
@@ -258,20 +251,27 @@ class Ledger:
     def _read(self, slot: int) -> tuple[Row | None, Mapping[int, float]]:
         return self.claims.run(lambda leases: (leases.row(slot), leases.reports(REPORT.c.slot == slot).get(slot, {})))
 
+    def _show_in_time(self, slot: int) -> None:
+        if time.monotonic() - self._begun.get(slot, -math.inf) >= SHOWN_AFTER_S:
+            self._show(slot)
+
     def _show(self, slot: int) -> None:
         """Bring Optuna's trial of a slot up to its row; a slot that has parameters gets one."""
         row, reports = self._read(slot)
         if row is None:
             return
         if row.shown is not None:
+            self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
         elif row.params is not None:
             number = self._unbound(slot)
             if number is None:
                 number = self.view.add(row, reports)
             bound = self.claims.run(lambda leases: _bound(leases, row, number))
-            if bound not in (None, number):
-                self.view.set_aside(number)
+            if bound is not None:
+                self._shown[slot] = bound
+                if bound != number:
+                    self.view.set_aside(number)
 
     def _unbound(self, slot: int) -> int | None:
         """Return the trial that a worker made for the slot before it died, or None."""

@@ -39,11 +39,14 @@ class Ladder:
         return self.goal is not None and self.sign * value >= self.sign * self.goal
 
     def arrived(self, leases: Leases) -> set[int]:
-        """Return the slots that reported a value as good as the goal."""
+        """Return the slots that reported a value as good as the goal, unless they ended below it."""
         if self.goal is None:
             return set()
         good = REPORT.c.value >= self.goal if self.sign > 0 else REPORT.c.value <= self.goal
-        return set(leases.reports(good))
+        ended = leases.rows(LEASE.c.state.in_((COMPLETE, PRUNED, FAILED)))
+        return set(leases.reports(good)) - {
+            row.slot for row in ended if row.value is None or not self.is_good(row.value)
+        }
 
     def is_spent(self, leases: Leases) -> bool:
         """Return whether so many configurations came after the best value that no more is started."""

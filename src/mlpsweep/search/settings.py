@@ -94,8 +94,8 @@ class SearchSettings(Settings):
     n_trials: int = key(
         rules.integer(1, MAX_TRIALS),
         "trials to reach; those of earlier commands count",
-        "40",
-        default=20,
+        "100",
+        default=60,
         identity=False,
     )
     n_workers: int = key(rules.integer(1, 256), "worker processes on this machine", "2", default=1, identity=False)

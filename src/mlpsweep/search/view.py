@@ -91,7 +91,7 @@ class View:
     def add(self, row: Row, reports: Mapping[int, float]) -> int:
         """Make a trial of a slot, in one transaction, and return its number in Optuna."""
         storage, template = self.database.storage, self.frozen(row, reports)
-        template.set_user_attr(SLOT, row.slot)
+        template.user_attrs = {**_shown(template), SLOT: row.slot}
 
         def added() -> int:
             trial_id = storage.create_new_trial(self.study_id, template)
@@ -121,8 +121,8 @@ class View:
             for epoch, value in wanted.intermediate_values.items():
                 if epoch not in there.intermediate_values:
                     storage.set_trial_intermediate_value(trial_id, epoch, value)
-            for name, note in {**wanted.user_attrs, SLOT: row.slot}.items():
-                if name in SHOWN and row.state != PAUSED and there.user_attrs.get(name) != note:
+            for name, note in {**_shown(wanted), SLOT: row.slot}.items():
+                if row.state != PAUSED and there.user_attrs.get(name) != note:
                     storage.set_trial_user_attr(trial_id, name, note)
             for name in wanted.system_attrs.keys() - there.system_attrs.keys():
                 storage.set_trial_system_attr(trial_id, name, wanted.system_attrs[name])
@@ -144,6 +144,10 @@ class View:
             find = self.database.storage.get_trial_id_from_study_id_trial_number
             self._ids[number] = self.database.patiently(lambda: find(self.study_id, number))
         return self._ids[number]
+
+
+def _shown(trial: FrozenTrial) -> dict[str, Any]:
+    return {name: note for name, note in trial.user_attrs.items() if name in SHOWN}
 
 
 def introduce(storage: RDBStorage, study: optuna.Study, metric: str, description: str) -> None:
@@ -204,20 +208,6 @@ def rows_of(
 def is_paused(trial: FrozenTrial) -> bool:
     """Return whether a trial waits at a rung."""
     return trial.user_attrs.get(TRIAL_STATE) == PAUSED
-
-
-def as_ended(trial: FrozenTrial) -> FrozenTrial:
-    """Return a paused trial as one that ended where it waits, so that a sampler learns from it; others as they are."""
-    if not is_paused(trial) or not trial.intermediate_values:
-        return trial
-    last = trial.intermediate_values[max(trial.intermediate_values)]
-    return optuna.trial.create_trial(
-        state=TrialState.PRUNED,
-        value=last,
-        params=trial.params,
-        distributions=trial.distributions,
-        intermediate_values=trial.intermediate_values,
-    )
 
 
 def _reports_of(trial: FrozenTrial) -> dict[int, float]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
@@ -109,10 +110,12 @@ def importances(study: Study) -> dict[str, float]:
     complete = study.complete()
     if len(complete) < MIN_COMPLETE or len({trial.value for trial in complete}) < MIN_COMPLETE:
         return {}
+    with_complete = optuna.create_study(direction=study.plan.direction)
+    with_complete.add_trials(complete)
     with warnings.catch_warnings():
         # Optuna warns that the evaluator is experimental, and that few trials have a third layer.
         warnings.simplefilter("ignore", UserWarning)
-        shares = get_param_importances(study.ledger.study(), evaluator=PedAnovaImportanceEvaluator())
+        shares = get_param_importances(with_complete, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in shares.items()}
 
 

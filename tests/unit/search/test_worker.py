@@ -401,14 +401,6 @@ def test_with_one_epoch_nothing_pauses(tmp_path: Path) -> None:
     assert {trial.state for trial in study.trials()} == {TrialState.COMPLETE}
 
 
-def test_a_sampler_learns_from_what_has_paused(tmp_path: Path) -> None:
-    study = new_study(tmp_path, make_plan(n_epochs=8))
-    work(study, search_settings(n_trials=3, pruner="promote"), make_services(), n_complete=0)
-    learnt = study.ledger.study().trials
-    assert {trial.state for trial in learnt} == {TrialState.PRUNED}
-    assert [trial.value for trial in learnt] == [list(t.intermediate_values.values())[-1] for t in study.trials()]
-
-
 @pytest.mark.parametrize("pruner", ["promote", "asha", "none"])
 def test_at_the_target_nothing_more_is_started_and_its_trial_goes_to_its_end(tmp_path: Path, pruner: str) -> None:
     whole = new_study(tmp_path / "whole", make_plan(n_epochs=8))
