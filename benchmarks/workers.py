@@ -51,7 +51,7 @@ def search(words: tuple[str, ...], n_trials: int, n_workers: int) -> tuple[Trial
 
 def span(trials: tuple[TrialRow, ...]) -> float:
     """Return the seconds from the first start to the last end."""
-    return max(trial.end or 0.0 for trial in trials) - min(trial.start or 0.0 for trial in trials)
+    return max(s.end for t in trials for s in t.stints) - min(s.start for t in trials for s in t.stints)
 
 
 def training_seconds(trials: tuple[TrialRow, ...]) -> float:

@@ -4,7 +4,7 @@ import dataclasses
 import random
 
 from mlpsweep.report.results import ModelResult, ReportData
-from mlpsweep.search.rows import Search, TrialRow
+from mlpsweep.search.rows import Search, Stint, TrialRow
 from mlpsweep.training.folder import RunRecord
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -39,5 +39,5 @@ def many_trials(n: int) -> Search:
         state = draw.choice(["complete", "complete", "pruned"])
         reported = tuple((epoch, value - 0.1 / epoch) for epoch in range(1, 9 if state == "complete" else 3))
         trials.append(TrialRow(number, state, value if state == "complete" else None, params, reported,
-                               10.0 * number, 10.0 * number + 9, HOSTILE))  # fmt: skip
+                               (Stint(HOSTILE, 10.0 * number, 10.0 * number + 9),)))  # fmt: skip
     return Search(HOSTILE, "validation/accuracy", tuple(trials), {HOSTILE: 0.5, "learning_rate": 0.5})

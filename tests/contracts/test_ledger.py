@@ -364,6 +364,26 @@ def test_a_short_trial_is_told_whole_at_its_end(ledger: Ledger, state: str, monk
     assert trial.user_attrs[SLOT] == 0
 
 
+def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:
+    ladder = Ladder(rungs=(1,), n_complete=1)
+    before = time.time()
+    for worker, state in (("a", PAUSED), ("b", "waiting"), ("c", COMPLETE)):
+        claim = ledger.claim(an_owner(worker), 1, None, ladder)
+        assert isinstance(claim, Claim)
+        if state == PAUSED:
+            ledger.pause(claim)
+        elif state == COMPLETE:
+            ledger.tell(claim, state, 0.5, {})
+        else:
+            ledger.release(claim)
+    (trial,) = ledger.trials()
+    stints = trial.user_attrs["stints"]
+    assert [worker for worker, _, _ in stints] == ["a", "b", "c"]
+    times = [at for _, *times in stints for at in times]
+    assert times == sorted(times)
+    assert before - 1 < times[0] < times[-1] < time.time() + 1
+
+
 def test_a_trial_that_lasts_is_told_while_it_is_at_work(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 0.2)
     claim = take(ledger)

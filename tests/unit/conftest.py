@@ -16,7 +16,7 @@ from mlpsweep.files import write_json
 from mlpsweep.nn.network import Params
 from mlpsweep.report.data import load_report_data
 from mlpsweep.report.results import ReportData
-from mlpsweep.search.rows import Search, TrialRow
+from mlpsweep.search.rows import Search, Stint, TrialRow
 from mlpsweep.training.history import EpochRecord, History
 from mlpsweep.training.model import Model
 from tests.search_lab import base_settings
@@ -59,7 +59,7 @@ def search() -> Search:
         reported = tuple((epoch, (value or 0.5) - 0.1 + 0.05 * epoch) for epoch in epochs)
         start = 100.0 + 10 * (number // 2)
         worker = f"host:{number % 2}"
-        trials.append(TrialRow(number, state, value, params, reported, start, start + 8, worker))
+        trials.append(TrialRow(number, state, value, params, reported, (Stint(worker, start, start + 8),)))
     return Search("digits-ab12cd34", "validation/accuracy", tuple(trials), {"learning_rate": 0.7, "activation": 0.3})
 
 

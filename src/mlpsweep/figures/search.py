@@ -119,27 +119,27 @@ def intermediate_values(search: Search) -> Figure:
 
 def timeline(search: Search) -> Figure:
     """Draw when each worker ran which trial, coloured by how the trial ended."""
-    timed = [trial for trial in search.trials if trial.start is not None and trial.end is not None]
-    workers = sorted({trial.worker or "" for trial in timed})
-    first = min((trial.start for trial in timed if trial.start is not None), default=0.0)
-    unit, seconds = time_unit(max((trial.end - first for trial in timed if trial.end is not None), default=0.0))
+    stints = [(trial.state, stint) for trial in search.trials for stint in trial.stints]
+    workers = sorted({stint.worker for _, stint in stints})
+    first = min((stint.start for _, stint in stints), default=0.0)
+    unit, seconds = time_unit(max((stint.end - first for _, stint in stints), default=0.0))
     colours = {COMPLETE: SERIES[0], PRUNED: SERIES[6], PAUSED: SERIES[6], FAILED: SERIES[1]}
     with drawing():
         figure = Figure(figsize=(WIDE, 1.3 + 0.35 * len(workers)))
         axes = figure.subplots()
         for state, colour in colours.items():
-            ended = [trial for trial in timed if trial.state == state]
+            mine = [stint for ended, stint in stints if ended == state]
             bars = axes.barh(
-                [workers.index(trial.worker or "") for trial in ended],
-                [(trial.seconds or 0.0) / seconds for trial in ended],
-                left=[((trial.start or first) - first) / seconds for trial in ended],
+                [workers.index(stint.worker) for stint in mine],
+                [(stint.end - stint.start) / seconds for stint in mine],
+                left=[(stint.start - first) / seconds for stint in mine],
                 height=0.7,
                 color=colour,
                 edgecolor=SURFACE,
                 linewidth=0.2,
             )
-            if ended:
-                bars.set_label(f"{state} ({len(ended)})")
+            if mine:
+                bars.set_label(f"{state} ({sum(t.state == state and bool(t.stints) for t in search.trials)})")
         axes.set_yticks(range(len(workers)), [worker or "worker" for worker in workers])
         axes.invert_yaxis()
         axes.margins(x=0)
@@ -157,7 +157,7 @@ class WorkTime:
     Parameters
     ----------
     seconds : float
-        Time from the first start to the last end of a trial.
+        Time from the first start to the last end of work on a trial.
     n_workers : int
         Number of workers that ran a trial.
     busy_share : float
@@ -171,11 +171,11 @@ class WorkTime:
 
 def work_time(search: Search) -> WorkTime | None:
     """Return the time that a search took, or None if its trials have no times."""
-    timed = [(t.worker, t.start, t.end) for t in search.trials if t.start is not None and t.end is not None]
-    span = max((end for _, _, end in timed), default=0.0) - min((start for _, start, _ in timed), default=0.0)
+    stints = [stint for trial in search.trials for stint in trial.stints]
+    span = max((stint.end for stint in stints), default=0.0) - min((stint.start for stint in stints), default=0.0)
     if span <= 0:
         return None
-    busy, n_workers = sum(end - start for _, start, end in timed), len({worker for worker, _, _ in timed})
+    busy, n_workers = sum(one.end - one.start for one in stints), len({one.worker for one in stints})
     return WorkTime(span, n_workers, min(1.0, busy / (span * n_workers)))
 
 

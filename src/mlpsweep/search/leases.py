@@ -42,6 +42,8 @@ RUNNING, WAITING, PAUSED = "running", "waiting", "paused"
 COMPLETE, PRUNED, FAILED, REFUSED = "complete", "pruned", "failed", "refused"
 STARTED: Final = (RUNNING, PAUSED, COMPLETE, PRUNED, FAILED)
 """States of the slots that count as started; one that waits does not, and a refused one never will."""
+STINTS: Final = "stints"
+"""Note of who was at work on a slot, from when to when: a list of [worker, start, end]."""
 ENDED: Final = (COMPLETE, PRUNED, FAILED, REFUSED)
 
 TABLES: Final = MetaData()
@@ -68,6 +70,7 @@ LEASE: Final = Table(
     Column("value", Float(53)),
     Column("notes", JSON, nullable=False),
     Column("began", Float(53)),
+    Column("since", Float(53)),  # when the last worker took it
     Column("ended", Float(53)),
     Index("mlpsweep_lease_state", "study", "state", "slot"),
     Index("mlpsweep_lease_shown", "study", "shown", unique=True),
@@ -125,6 +128,7 @@ class Row:
     value: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     began: float | None = None
+    since: float | None = None
     ended: float | None = None
     is_over: bool = False
 
@@ -175,8 +179,9 @@ class Leases:
     def insert(self, row: Row) -> None:
         """Add a row; its lease begins now."""
         values = {name: getattr(row, name) for name in Row.__dataclass_fields__ if name != "is_over"}
-        began = self.now if row.began is None and row.state == RUNNING else row.began
-        given = {**values, "began": began, "study": self.study, "expires": self.now + self.lease_s}
+        if row.state == RUNNING:
+            values |= {"began": self.now if row.began is None else row.began, "since": self.now}
+        given = {**values, "study": self.study, "expires": self.now + self.lease_s}
         self.connection.execute(LEASE.insert().values(**given))
 
     def change(self, slot: int, *wheres: ColumnElement[bool], **values: Any) -> bool:
@@ -184,6 +189,17 @@ class Leases:
         mine = and_(LEASE.c.study == self.study, LEASE.c.slot == slot, *wheres)
         changed = self.connection.execute(LEASE.update().where(mine).values(expires=self.now + self.lease_s, **values))
         return changed.rowcount == 1
+
+    def hand_over(self, row: Row, owner: str, token: int, rung: int | None, retries: int | None = None) -> None:
+        """Give a row to a worker; its lease begins anew."""
+        began, more = func.coalesce(LEASE.c.began, self.now), {} if retries is None else {"retries": retries}
+        taken = {"state": RUNNING, "owner": owner, "token": token, "rung": rung, "began": began, "since": self.now}
+        self.change(row.slot, **taken, **more)
+
+    def with_stint(self, row: Row) -> dict[str, Any]:
+        """Return the notes of a row that its worker leaves now: who was at it, from when to when."""
+        worker, now = str(row.owner).split(" ")[0], float(self.connection.execute(select(self.now)).scalar_one())
+        return {**row.notes, STINTS: [*row.notes.get(STINTS, ()), [worker, row.since, now]]}
 
     def keep(self, slot: int, token: int, **values: Any) -> bool:
         """Change a row that is running under ``token``; return whether it still is."""

@@ -6,20 +6,19 @@ All that decides anything is read from the rows; from Optuna come only trials th
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
 from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, STARTED, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
-from mlpsweep.search.view import EXCESS, SLOT, STRAY, WORKER, View, rows_of
+from mlpsweep.search.view import EXCESS, SLOT, STRAY, View, rows_of
 
 FINALISTS: Final = "finalists"
 SHOWN_AFTER_S: Final = 1.0
@@ -139,8 +138,7 @@ class Ledger:
             if row.slot in lost or (row.state == WAITING and not is_surplus):
                 # Who claims while it has the slot did not hear that it got it.
                 retries = row.retries + (row.state == RUNNING and row.owner != owner)
-                began = func.coalesce(LEASE.c.began, leases.now)
-                leases.change(row.slot, state=RUNNING, owner=owner, token=token, retries=retries, began=began)
+                leases.hand_over(row, owner, token, row.rung, retries)
                 return Claim(row.slot, owner, token, retries, is_surplus, row.rung)
         if arrived:
             return self._to_its_end(leases, owner, token, arrived) or Standing(n_counted, n_running)
@@ -152,13 +150,13 @@ class Ledger:
         paused = paused or ladder.thawed(leases, n_running)
         if paused is None:
             return Standing(n_counted, n_running)
-        leases.change(paused.slot, state=RUNNING, owner=owner, token=token, rung=rung)
+        leases.hand_over(paused, owner, token, rung)
         return Claim(paused.slot, owner, token, paused.retries, rung=rung)
 
     def _to_its_end(self, leases: Leases, owner: str, token: int, slots: set[int]) -> Claim | None:
         """Return a claim of the first paused one of some slots, which pauses no more."""
         for row in leases.rows(LEASE.c.state == PAUSED, LEASE.c.slot.in_(sorted(slots))):
-            leases.change(row.slot, state=RUNNING, owner=owner, token=token, rung=None)
+            leases.hand_over(row, owner, token, None)
             return Claim(row.slot, owner, token, row.retries)
         return None
 
@@ -185,18 +183,15 @@ class Ledger:
 
     def tell(self, claim: Claim, state: str, value: float | None, notes: Mapping[str, Any]) -> None:
         """End a trial as ``state``, a word of the leases."""
-        known = {name: note for name, note in notes.items() if note is not None}
-        self._end(claim, state, value, {WORKER: claim.owner.split(" ")[0], **known})
+        self._end(claim, state, value, {name: note for name, note in notes.items() if note is not None})
 
     def release(self, claim: Claim) -> None:
         """Leave a trial to whoever comes next; it does not count until it is ended."""
-        self.claims.put_down(claim)
-        self._show(claim.number)
+        self._leave(claim, WAITING)
 
     def pause(self, claim: Claim) -> None:
         """Leave a trial at its rung until it is promoted."""
-        self.claims.keep(claim, state=PAUSED, owner=None)
-        self._show(claim.number)
+        self._leave(claim, PAUSED)
 
     def deserted(self) -> list[int]:
         """Return the numbers of trials that are at work and whose worker is dead or silent."""
@@ -235,16 +230,30 @@ class Ledger:
                 if SLOT in trial.user_attrs and trial.number not in bound and not trial.state.is_finished():
                     self.view.set_aside(trial.number)
 
+    def _leave(self, claim: Claim, state: str) -> None:
+        def left(leases: Leases) -> bool:
+            row = leases.row(claim.number)
+            assert row is not None
+            if (row.token, row.state) == (claim.token, state):
+                return True  # it was left, and the answer got lost
+            return leases.keep(claim.number, claim.token, state=state, owner=None, notes=leases.with_stint(row))
+
+        self._written(claim, left)
+
     def _end(self, claim: Claim, state: str, value: float | None, notes: Mapping[str, Any], **values: Any) -> None:
         def ended(leases: Leases) -> bool:
             row = leases.row(claim.number)
             assert row is not None
             if row.token == claim.token and (row.state, row.value) == (state, value):
                 return True  # it was told, and the answer got lost
-            end = {"state": state, "value": value, "notes": {**row.notes, **notes}, "owner": None, "ended": leases.now}
+            noted = {**leases.with_stint(row), **notes}
+            end = {"state": state, "value": value, "notes": noted, "owner": None, "ended": leases.now}
             return leases.keep(claim.number, claim.token, **end, **values)
 
-        if not self.claims.run(ended):
+        self._written(claim, ended)
+
+    def _written(self, claim: Claim, work: Callable[[Leases], bool]) -> None:
+        if not self.claims.run(work):
             raise LostClaimError(f"slot {claim.number}")
         self._show(claim.number)
 

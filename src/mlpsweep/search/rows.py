@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +25,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Stint:
+    """A worker's time at a trial.
+
+    Parameters
+    ----------
+    worker : str
+        Its name; empty if unknown.
+    start, end : float
+        POSIX times, seconds.
+    """
+
+    worker: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRow:
     """One trial.
 
@@ -40,10 +57,8 @@ class TrialRow:
         Drawn values by name; a name that does not apply is absent.
     intermediate : tuple of (int, float)
         Epoch, from 1, and the objective's value there.
-    start, end : float or None
-        POSIX times, seconds.
-    worker : str or None
-        Name of the worker that ran it.
+    stints : tuple of Stint
+        Who was at work on it; a trial that paused has several.
     facts : mapping
         Further columns of its line in the table; they are not read back.
     """
@@ -53,9 +68,7 @@ class TrialRow:
     value: float | None
     params: Mapping[str, Any]
     intermediate: tuple[tuple[int, float], ...] = ()
-    start: float | None = None
-    end: float | None = None
-    worker: str | None = None
+    stints: tuple[Stint, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -70,8 +83,13 @@ class TrialRow:
 
     @property
     def seconds(self) -> float | None:
-        """Wall time of the trial; None if start or end is unknown."""
-        return None if self.start is None or self.end is None else self.end - self.start
+        """Wall time in which a worker was at it; None if its times are unknown."""
+        return sum(stint.end - stint.start for stint in self.stints) if self.stints else None
+
+    @property
+    def end(self) -> float | None:
+        """POSIX time, seconds, at which it was left; None if unknown."""
+        return max((stint.end for stint in self.stints), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +238,8 @@ def trials_csv(trials: Sequence[TrialRow]) -> str:
 
 
 def times_csv(trials: Sequence[TrialRow]) -> str:
-    """Return one line per trial: its worker, start and end, POSIX seconds."""
-    rows = tuple({key: getattr(trial, key) for key in TIMES} for trial in trials)
+    """Return one line for each time at a trial: number, start and end, POSIX seconds, and worker."""
+    rows = tuple({"number": trial.number, **asdict(stint)} for trial in trials for stint in trial.stints)
     return Table("times", tuple(Column(key, key) for key in TIMES), rows).to_csv()
 
 
@@ -236,8 +254,10 @@ def read_trials(path: Path, times: Path | None = None) -> tuple[TrialRow, ...]:
         If a file is not what the functions write.
     """
     timed = _parse(times, _times) if times is not None and times.exists() else ()
-    by_number = dict(timed)
-    return tuple(replace(trial, **by_number.get(trial.number, {})) for trial in _parse(path, _trial))
+    stints: dict[int, tuple[Stint, ...]] = {}
+    for number, more in timed:
+        stints[number] = stints.get(number, ()) + more
+    return tuple(replace(trial, stints=stints.get(trial.number, ())) for trial in _parse(path, _trial))
 
 
 def _parse(path: Path, parse: Callable[[Mapping[str, str]], T]) -> tuple[T, ...]:
@@ -271,9 +291,9 @@ def _trial(line: Mapping[str, str]) -> TrialRow:
     )
 
 
-def _times(line: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    start, end = (finite(line[key]) if line[key] else None for key in ("start", "end"))
-    return int(line["number"]), {"start": start, "end": end, "worker": line["worker"] or None}
+def _times(line: Mapping[str, str]) -> tuple[int, tuple[Stint, ...]]:
+    number, known = int(line["number"]), line["start"] and line["end"]  # earlier tables have empty cells
+    return number, (Stint(line["worker"], finite(line["start"]), finite(line["end"])),) if known else ()
 
 
 def _whole(cell: str) -> int:

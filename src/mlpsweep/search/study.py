@@ -22,6 +22,7 @@ from mlpsweep.search import database as databases
 from mlpsweep.search.database import STORE, Database, address, database_errors, open_database
 from mlpsweep.search.dimensions import Leaf, span
 from mlpsweep.search.enqueue import enqueue, read_wanted
+from mlpsweep.search.leases import STINTS
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.proposals import build_proposer, derive_seed
 from mlpsweep.search.scores import ScoreStore
@@ -271,14 +272,25 @@ def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf], space: Space) -> Ite
             return
     if trial.params and (lost := space.lacking(trial.params)):
         yield f"has no {lost}"
+    if not _are_stints(stints := trial.user_attrs.get(STINTS, [])):
+        yield f"has {STINTS} = {stints!r}"
     if trial.state != TrialState.COMPLETE:
         return
     if not all(map(math.isfinite, trial.values or [math.nan])):
         yield "is complete without a finite value"
-    if WORKER in trial.user_attrs:  # a trial of ours, which has all the facts
-        for name, kind in FACTS.items():
-            if not isinstance(trial.user_attrs.get(name), kind):
-                yield f"has {name} = {trial.user_attrs.get(name)!r}"
+    told = trial.user_attrs
+    is_ours = bool({WORKER, STINTS} & told.keys())  # it has all the facts
+    wrong = [name for name, kind in FACTS.items() if is_ours and not isinstance(told.get(name), kind)]
+    yield from (f"has {name} = {told.get(name)!r}" for name in wrong)
+
+
+def _are_stints(stints: Any) -> bool:
+    def is_one(stint: Any) -> bool:
+        if not isinstance(stint, list) or len(stint) != 3 or not isinstance(stint[0], str):
+            return False
+        return all(isinstance(at, int | float) and math.isfinite(at) for at in stint[1:])
+
+    return isinstance(stints, list) and all(map(is_one, stints))
 
 
 def _difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

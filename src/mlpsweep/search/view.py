@@ -21,7 +21,7 @@ from mlpsweep.search.leases import COMPLETE, ENDED, FAILED, PAUSED, PRUNED, REFU
 EXCESS: Final = "constraints:n_parameters"
 # Where Optuna keeps what `study.enqueue_trial` was given.
 ENQUEUED: Final = "fixed_params"
-# RETRIES counts dead workers; WORKER remembers who ended a trial, for the timeline; STRAY marks a trial of no slot.
+# RETRIES counts dead workers; WORKER remembers who ended a trial of earlier times; STRAY marks a trial of no slot.
 SLOT, RETRIES, WORKER, STRAY = "slot", "retries", "worker", "stray"
 SHOWN: Final = frozenset({SLOT, RETRIES, "validation/loss", "reason", "reused_from"})
 """What the dashboard tells of a trial, a transaction each; the other facts are in its row."""

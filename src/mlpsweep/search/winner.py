@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.metric import metric_named
-from mlpsweep.search.rows import Finalist, Search, TrialRow
+from mlpsweep.search.leases import STINTS
+from mlpsweep.search.rows import Finalist, Search, Stint, TrialRow
 from mlpsweep.search.study import Study
 from mlpsweep.search.view import WORKER, is_paused
 from mlpsweep.tables import counted
@@ -83,7 +84,7 @@ def sentence(study: Study, finalists: Sequence[Finalist] = ()) -> str:
 def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> Search:
     """Return the study as the rows that tables, figures and the report are made of."""
     rows = study.trials()
-    seen = dict.fromkeys(trial.user_attrs[WORKER] for trial in rows if WORKER in trial.user_attrs)
+    seen = dict.fromkeys(worker for trial in rows for worker, _, _ in _stints(trial))
     workers = {name: f"worker {place}" for place, name in enumerate(seen, 1)}
     return Search(
         study=study.name,
@@ -166,21 +167,26 @@ def _told(one: Finalist) -> dict[str, Any]:
     }
 
 
+def _stints(trial: FrozenTrial) -> list[tuple[str, float, float]]:
+    """Return who was at work on a trial, from when to when; a trial of earlier times has one worker."""
+    start, end = trial.datetime_start, trial.datetime_complete
+    once = [[trial.user_attrs.get(WORKER, ""), start.timestamp(), end.timestamp()]] if start and end else []
+    return [(worker, start, end) for worker, start, end in trial.user_attrs.get(STINTS, once)]
+
+
 def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> TrialRow:
     # Only trials are named: the id of a run differs from machine to machine.
     source = trial.user_attrs.get("reused_from", "")
     facts = {"n_parameters": _n_parameters(study, trial) if trial.params else None}
     facts |= {name: trial.user_attrs.get(name) for name in FACTS}
     facts["reused_from"] = source if source.startswith("trial ") else None
-    start, end = trial.datetime_start, trial.datetime_complete
+    stints = tuple(Stint(workers[worker], start, end) for worker, start, end in _stints(trial))
     return TrialRow(
         number=trial.number,
         state=state_of(trial),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         params={name: trial.params[name] for name in study.plan.space.leaves() if name in trial.params},
         intermediate=tuple(sorted(trial.intermediate_values.items())),
-        start=start.timestamp() if start else None,
-        end=end.timestamp() if end else None,
-        worker=workers.get(trial.user_attrs.get(WORKER, "")),
+        stints=stints,
         facts=facts,
     )

@@ -25,12 +25,12 @@ def is_finished(run: Any) -> bool:
 
 
 def ended(run: Any) -> str:
-    """Return how a run ended, as a person reads it: MLflow's word, ``pruned``, ``paused`` or ``diverged``.
+    """Return how a run ended, as a person reads it: MLflow's word, ``pruned``, ``paused after ...`` or ``diverged``.
 
     A pruned trial of earlier times is KILLED; its tag tells the same.
     """
     status, tags = run.info.status, run.data.tags
     if status != "RUNNING" and tags.get(STATE) in (PRUNED, PAUSED):
-        return str(tags[STATE])
+        return str(tags.get(REASON, PAUSED) if tags[STATE] == PAUSED else PRUNED)
     has_diverged = status == "FAILED" and tags.get(REASON, "").startswith("DivergenceError")
     return "diverged" if has_diverged else str(status)

@@ -15,7 +15,7 @@ from mlpsweep.figures.search import (
     timeline,
     work_time,
 )
-from mlpsweep.search.rows import Search
+from mlpsweep.search.rows import Search, Stint
 
 
 def labelled(axes):
@@ -84,6 +84,16 @@ def test_timeline_has_a_lane_per_worker_and_a_bar_per_trial(search):
     assert bars == {(0, 8), (10, 8), (20, 8), (30, 8)}
     assert len(axes.patches) == 8
     assert axes.get_xlabel() == "time since the first start, s"
+
+
+def test_a_trial_that_paused_has_a_bar_for_each_time_and_counts_once(search):
+    first, *others = search.trials
+    stints = (Stint("host:0", 0.0, 2.0), Stint("host:1", 5.0, 9.0))
+    twice = dataclasses.replace(search, trials=(dataclasses.replace(first, state="paused", stints=stints), *others))
+    axes = timeline(twice).axes[0]
+    (bars,) = [bars for bars in axes.containers if bars.get_label().startswith("paused")]
+    assert bars.get_label() == "paused (1)"
+    assert [round(bar.get_width()) for bar in bars] == [2, 4]
 
 
 def test_work_time_by_hand(search):

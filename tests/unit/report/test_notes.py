@@ -7,7 +7,7 @@ import pytest
 from mlpsweep.report.notes import parent_of_search, parent_of_sweep
 from mlpsweep.report.page import Command
 from mlpsweep.report.sweep import METRIC, FinishedJob
-from mlpsweep.search.rows import Finalist, Search, TrialRow
+from mlpsweep.search.rows import Finalist, Search, Stint, TrialRow
 from mlpsweep.training.folder import RunRecord
 
 COMMANDS = (Command("rebuild the winner", "python -m winner"), Command("search more", "python -m more"))
@@ -52,12 +52,12 @@ def test_the_page_of_a_search_holds_its_tables_and_commands(compared: Search) ->
 
 def test_the_best_so_far_steps_by_trials_that_ended_in_the_order_of_their_ends() -> None:
     rows = [
-        TrialRow(0, "complete", 0.5, {}, end=30.0),
-        TrialRow(1, "complete", 0.7, {}, end=10.0),
-        TrialRow(2, "pruned", None, {}, end=20.0),
+        TrialRow(0, "complete", 0.5, {}, stints=(Stint("", 0.0, 30.0),)),
+        TrialRow(1, "complete", 0.7, {}, stints=(Stint("", 0.0, 10.0),)),
+        TrialRow(2, "pruned", None, {}, stints=(Stint("", 0.0, 20.0),)),
         TrialRow(3, "running", None, {}),
-        TrialRow(4, "failed", None, {}, end=5.0),
-        TrialRow(5, "complete", 0.9, {}, end=40.0),
+        TrialRow(4, "failed", None, {}, stints=(Stint("", 0.0, 5.0),)),
+        TrialRow(5, "complete", 0.9, {}, stints=(Stint("", 0.0, 40.0),)),
     ]
     assert Search("s", METRIC, tuple(rows)).best_so_far() == {2: 0.7, 3: 0.7, 4: 0.7, 5: 0.9}
     losses = [dataclasses.replace(row, value=row.value and 1 - row.value) for row in rows]

@@ -48,7 +48,7 @@ def test_files_with_wall_times_lie_beside_the_folder(study: Study, tmp_path: Pat
     names = [str(path.relative_to(tmp_path)) for path in folder.files()]
     assert names == ["search/recipe/winner.yaml", "search/summary.json", "search/trials.csv", "search.times.csv"]
     folder.file("times.csv").unlink()
-    assert {trial.start for trial in folder.trials()} == {None}
+    assert {trial.stints for trial in folder.trials()} == {()}
 
 
 def test_a_folder_without_trials_holds_no_search(study: Study, tmp_path: Path) -> None:

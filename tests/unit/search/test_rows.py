@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from mlpsweep.errors import DataError, DataFormatError
-from mlpsweep.search.rows import Search, TrialRow, read_trials, times_csv, trials_csv
+from mlpsweep.search.rows import Search, Stint, TrialRow, read_trials, times_csv, trials_csv
 
 
 def test_files_give_the_rows_back(search, tmp_path):
@@ -13,10 +13,10 @@ def test_files_give_the_rows_back(search, tmp_path):
 
 
 def test_results_hold_no_times(search, tmp_path):
-    later = tuple(dataclasses.replace(t, start=1e9, end=2e9, worker="elsewhere") for t in search.trials)
+    later = tuple(dataclasses.replace(t, stints=(Stint("elsewhere", 1e9, 2e9),)) for t in search.trials)
     assert trials_csv(later) == trials_csv(search.trials)
     (tmp_path / "trials.csv").write_text(trials_csv(search.trials))
-    assert {trial.worker for trial in read_trials(tmp_path / "trials.csv", tmp_path / "missing.csv")} == {None}
+    assert {trial.stints for trial in read_trials(tmp_path / "trials.csv", tmp_path / "missing.csv")} == {()}
 
 
 @pytest.mark.parametrize("value", [1, 0.1, 1e-7, 12345.678901234567, True, "relu", 'a,b"c', "[64,32]"])

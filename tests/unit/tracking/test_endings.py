@@ -95,6 +95,7 @@ def test_a_training_that_was_no_trial_is_finished_without_the_tag(store: Store) 
     [
         ("complete", "FINISHED", "FINISHED"),
         ("pruned", "FINISHED", "pruned"),
+        ("paused", "FINISHED", "it is paused"),
         ("failed", "FAILED", "FAILED"),
         ("interrupted", "KILLED", "KILLED"),
     ],
