@@ -104,7 +104,7 @@ def test_work_time_by_hand(search):
 
 
 def test_work_time_without_times_is_unknown(search):
-    timeless = tuple(dataclasses.replace(t, start=None, end=None) for t in search.trials)
+    timeless = tuple(dataclasses.replace(t, stints=()) for t in search.trials)
     assert work_time(dataclasses.replace(search, trials=timeless)) is None
 
 

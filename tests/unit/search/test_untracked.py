@@ -95,8 +95,8 @@ def test_after_ctrl_c_the_same_call_ends_as_if_it_had_not_been_stopped(
     monkeypatch.setattr(run, "run_training", lambda *a, **k: _noted(resumed, *a, **k))
     again = run_search(settings, SPACE, tiny_dataset, search=FOUR, folder=tmp_path / "stopped")
     assert resumed[0] == 1
-    assert [dataclasses.replace(trial, start=None, end=None, worker=None) for trial in again.trials] == [
-        dataclasses.replace(trial, start=None, end=None, worker=None) for trial in whole.trials
+    assert [dataclasses.replace(trial, stints=()) for trial in again.trials] == [
+        dataclasses.replace(trial, stints=()) for trial in whole.trials
     ]
     assert (again.settings, again.value) == (whole.settings, whole.value)
 
