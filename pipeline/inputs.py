@@ -89,10 +89,12 @@ def say_if_standing_in(raw: Path) -> None:
 
 
 def draw_samples(dataset: "Dataset", folder: Path) -> None:
-    """Draw the first training images into a prepared folder."""
+    """Draw the first training images into a prepared folder; a table has none."""
     from mlpsweep.figures.style import save_figure
     from mlpsweep.figures.training import sample_grid
 
+    if not dataset.manifest.holds_images:
+        return
     manifest, images, labels = dataset.manifest, dataset.train.images[:40], dataset.train.labels[:40]
     title = f"{manifest.title}: the first training samples"
     figure = sample_grid(images, [manifest.class_names[label] for label in labels], manifest.image_shape, title)
