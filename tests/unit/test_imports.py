@@ -14,7 +14,7 @@ SRC = ROOT / "src" / "mlpsweep"
 # A module may import from its own layer and from the layers above it in this list.
 LAYERS = (
     {"types", "errors", "rules"},
-    {"schema", "settings", "files", "passwords", "metric", "sqlite", "tables", "config"},
+    {"schema", "datasets", "settings", "files", "passwords", "metric", "sqlite", "tables", "config"},
     {"data", "nn"},
     {"training"},
     {"evaluation", "tracking", "search"},
