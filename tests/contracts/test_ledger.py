@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.database import open_database
 from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, Row
-from mlpsweep.search.ledger import Ledger, Standing
+from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.study import Study
+from mlpsweep.search.turns import Standing
 from mlpsweep.search.view import EXCESS, SLOT, STRAY, is_paused
 from tests.postgres import new_database
 from tests.search_lab import an_owner, make_plan, new_study, rob
