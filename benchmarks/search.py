@@ -42,8 +42,6 @@ from benchmarks.peers import N_WORKERS, ROOT, card, peer_python, sweeper_space, 
 CHECKOUT: Final = {**os.environ, "PYTHONPATH": str(ROOT)}
 TARGET: Final = 0.98
 METRIC: Final = "validation/accuracy"
-HALVED: Final = 20
-"""Configurations of successive halving: its first rungs of more take all the time that there is."""
 NEVER: Final = 1e9
 """Seconds of what never came."""
 
@@ -150,7 +148,7 @@ def logged(folder: Path, start: float, n_epochs: int) -> Found:
 
 
 def halving(budget: Budget, folder: Path) -> Row:
-    given = {"seed": budget.seed, "n_trials": HALVED, "n_epochs": budget.n_epochs}
+    given = {"seed": budget.seed, "n_trials": budget.n_trials, "n_epochs": budget.n_epochs}
     command = [sys.executable, "-m", "benchmarks.halving", json.dumps(given), str(folder / "events")]
     return watched("halving", command, budget, folder)
 

@@ -365,6 +365,26 @@ def test_a_short_trial_is_told_whole_at_its_end(ledger: Ledger, state: str, monk
     assert trial.user_attrs[SLOT] == 0
 
 
+@pytest.mark.parametrize("state", [COMPLETE, PRUNED, FAILED])
+def test_of_two_that_show_an_ended_slot_at_once_one_is_set_aside(
+    ledger: Ledger, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    claim, add, another = take(ledger), ledger.view.add, other(ledger)
+    ledger.propose(claim, PARAMS)
+
+    def added(row: Row, reports: Any) -> int:
+        another.settle()  # sees a slot that has ended and that nothing shows
+        return add(row, reports)
+
+    monkeypatch.setattr(ledger.view, "add", added)
+    ledger.tell(claim, state, None if state == FAILED else 0.5, {})
+    strays = [trial for trial in shown(ledger) if STRAY in trial.user_attrs]
+    (trial,) = [trial for trial in shown(ledger) if trial not in strays]
+    assert {stray.state for stray in strays} == {TrialState.PRUNED}
+    assert (trial.state, trial.params) == (ledger.trials()[0].state, PARAMS)
+
+
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:
     ladder = Ladder(rungs=(1,), n_complete=1)
     before = time.time()

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from optuna.distributions import BaseDistribution
@@ -15,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
-from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
+from mlpsweep.search.leases import ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.turns import Goal, Standing, next_turn, take_in
 from mlpsweep.search.view import EXCESS, SLOT, STRAY, View, rows_of
@@ -228,6 +229,8 @@ class Ledger:
                 self._shown[slot] = bound
                 if bound != number:
                     self.view.set_aside(number)
+                elif row.state in ENDED:
+                    self.view.bring_up(replace(row, shown=number), reports)
 
     def _unbound(self, slot: int) -> int | None:
         """Return the trial that a worker made for the slot before it died, or None."""

@@ -89,7 +89,11 @@ class View:
         )
 
     def add(self, row: Row, reports: Mapping[int, float]) -> int:
-        """Make a trial of a slot, in one transaction, and return its number in Optuna."""
+        """Make a trial of a slot, in one transaction, and return its number in Optuna.
+
+        One that has ended is at work there until it is bound: of two that show a slot, one is set aside.
+        """
+        row = replace(row, state=RUNNING, value=None) if row.state in ENDED else row
         storage, template = self.database.storage, self.frozen(row, reports)
         template.user_attrs = {**_shown(template), SLOT: row.slot}
 
