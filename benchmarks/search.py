@@ -250,7 +250,7 @@ def spread(times: Sequence[float | None]) -> tuple[str, str, str]:
     known = sorted(at for at in times if at is not None)
     middle = statistics.median([NEVER if at is None else at for at in times])
     return (
-        "never" if middle == NEVER else f"{middle:.0f} s",
+        "never" if middle > max(known, default=0.0) else f"{middle:.0f} s",
         f"{known[-1]:.0f} s" if known else "",
         str(times.count(None)),
     )
