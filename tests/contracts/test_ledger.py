@@ -385,6 +385,17 @@ def test_of_two_that_show_an_ended_slot_at_once_one_is_set_aside(
     assert (trial.state, trial.params) == (ledger.trials()[0].state, PARAMS)
 
 
+def test_who_knows_no_distributions_leaves_a_trial_in_order_all_the_same(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    ledger.propose(take(ledger, lives=False), PARAMS)
+    Ledger(ledger.database, ledger.name, ledger.key.partition("-")[2]).leave()  # as the doctor does
+    assert (states(ledger), shown(ledger)) == (["WAITING"], [])
+    ledger.settle()
+    assert [trial.params for trial in shown(ledger)] == [PARAMS]
+
+
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:
     ladder = Ladder(rungs=(1,), n_complete=1)
     before = time.time()

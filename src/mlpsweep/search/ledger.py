@@ -220,7 +220,7 @@ class Ledger:
         if row.shown is not None:
             self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
-        elif row.params is not None:
+        elif row.params is not None and self.view.can_tell(row):
             number = self._unbound(slot)
             if number is None:
                 number = self.view.add(row, reports)
