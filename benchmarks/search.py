@@ -1,4 +1,4 @@
-"""Searches side by side: ours with and without pruning, scikit-learn's successive halving, Hydra's Optuna sweeper.
+"""Searches side by side: ours with and without pauses, scikit-learn's successive halving, Hydra's Optuna sweeper.
 
 All search conf/space/card.yaml with trials of as many epochs as the default search has, on the same rows, with plain
 SGD and two workers. Each uses its own means: ours a cosine schedule, averaged weights and pauses; halving its rungs.

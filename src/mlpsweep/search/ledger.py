@@ -89,18 +89,7 @@ class Ledger:
     def claim(self, owner: str, target: int, limit: int | None = None, ladder: Ladder = NO_LADDER) -> Claim | Standing:
         """Return a slot that ``owner`` has from now on, or the standing if there is none.
 
-        It is an orphan, else a paused trial that is promoted, else a new one, else a paused one that goes to its end.
-
-        Parameters
-        ----------
-        owner : str
-            Name of the worker.
-        target : int
-            Number of trials that shall count in the end.
-        limit : int or None
-            Number of trials that the sampler can propose in all; None if there is no end.
-        ladder : Ladder
-            Where trials pause, and which go on.
+        The order is that of :func:`mlpsweep.search.turns.next_turn`; the others are the values of its ``Goal``.
         """
         foreign = self._foreign()
         got = self.claims.run(lambda leases: next_turn(leases, owner, Goal(target, limit, ladder), foreign))
