@@ -33,6 +33,7 @@ MORE = 20
 
 def run(settings: SearchJob, context: Context) -> None:
     """Work on the study until its target, then write what was found."""
+    warm_up_workers(settings)
     from mlpsweep.config import to_yaml
     from mlpsweep.data.specs import Size
     from mlpsweep.files import write_atomic
@@ -81,6 +82,15 @@ def run(settings: SearchJob, context: Context) -> None:
         tell(study, found, folder)
         log_outcome(parent, found, folder, context)
     sys.stdout.write(f"{where_to_look(store.client, store.experiment_id)}\n")
+
+
+def warm_up_workers(settings: SearchJob) -> None:
+    """Let what workers import be imported while this process makes everything ready."""
+    from mlpsweep.search.forks import warm_up
+    from mlpsweep.tracking.store import heavy
+
+    if settings.search.n_workers > 1 and not settings.search.dry_run:
+        warm_up(heavy())
 
 
 def log_outcome(parent: "Run", found: "Search", folder: "SearchFolder", context: Context) -> None:

@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.database import open_database
 from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, Row
-from mlpsweep.search.ledger import Ledger, Standing
+from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.study import Study
+from mlpsweep.search.turns import Standing
 from mlpsweep.search.view import EXCESS, SLOT, STRAY, is_paused
 from tests.postgres import new_database
 from tests.search_lab import an_owner, make_plan, new_study, rob
@@ -362,6 +363,37 @@ def test_a_short_trial_is_told_whole_at_its_end(ledger: Ledger, state: str, monk
     assert (trial.params, trial.intermediate_values) == (PARAMS, {1: 0.25})
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5) if state == COMPLETE else (TrialState.WAITING, None)
     assert trial.user_attrs[SLOT] == 0
+
+
+@pytest.mark.parametrize("state", [COMPLETE, PRUNED, FAILED])
+def test_of_two_that_show_an_ended_slot_at_once_one_is_set_aside(
+    ledger: Ledger, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    claim, add, another = take(ledger), ledger.view.add, other(ledger)
+    ledger.propose(claim, PARAMS)
+
+    def added(row: Row, reports: Any) -> int:
+        another.settle()  # sees a slot that has ended and that nothing shows
+        return add(row, reports)
+
+    monkeypatch.setattr(ledger.view, "add", added)
+    ledger.tell(claim, state, None if state == FAILED else 0.5, {})
+    strays = [trial for trial in shown(ledger) if STRAY in trial.user_attrs]
+    (trial,) = [trial for trial in shown(ledger) if trial not in strays]
+    assert {stray.state for stray in strays} == {TrialState.PRUNED}
+    assert (trial.state, trial.params) == (ledger.trials()[0].state, PARAMS)
+
+
+def test_who_knows_no_distributions_leaves_a_trial_in_order_all_the_same(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    ledger.propose(take(ledger, lives=False), PARAMS)
+    Ledger(ledger.database, ledger.name, ledger.key.partition("-")[2]).leave()  # as the doctor does
+    assert (states(ledger), shown(ledger)) == (["WAITING"], [])
+    ledger.settle()
+    assert [trial.params for trial in shown(ledger)] == [PARAMS]
 
 
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:

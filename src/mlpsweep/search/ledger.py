@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 
 from optuna.distributions import BaseDistribution
@@ -16,22 +16,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
-from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, STARTED, WAITING, Leases, Row
+from mlpsweep.search.leases import ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
+from mlpsweep.search.turns import Goal, Standing, next_turn, take_in
 from mlpsweep.search.view import EXCESS, SLOT, STRAY, View, rows_of
 
 FINALISTS: Final = "finalists"
 SHOWN_AFTER_S: Final = 1.0
 """Seconds after which Optuna hears of a new trial at work; one that ends before is told whole, at its end."""
 NO_LADDER: Final = Ladder()
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How many trials of a study count, and how many are in the hands of living workers."""
-
-    n_counted: int
-    n_running: int
 
 
 class Ledger:
@@ -96,69 +89,14 @@ class Ledger:
     def claim(self, owner: str, target: int, limit: int | None = None, ladder: Ladder = NO_LADDER) -> Claim | Standing:
         """Return a slot that ``owner`` has from now on, or the standing if there is none.
 
-        It is an orphan, else a paused trial that is promoted, else a new one, else a paused one that goes to its end.
-
-        Parameters
-        ----------
-        owner : str
-            Name of the worker.
-        target : int
-            Number of trials that shall count in the end.
-        limit : int or None
-            Number of trials that the sampler can propose in all; None if there is no end.
-        ladder : Ladder
-            Where trials pause, and which go on.
+        The order is that of :func:`mlpsweep.search.turns.next_turn`; the others are the values of its ``Goal``.
         """
         foreign = self._foreign()
-        got = self.claims.run(lambda leases: self._claimed(leases, owner, target, limit, ladder, foreign))
+        got = self.claims.run(lambda leases: next_turn(leases, owner, Goal(target, limit, ladder), foreign))
         if isinstance(got, Claim):
             self._begun[got.number] = time.monotonic()
             self._show(got.number)
         return got
-
-    def _claimed(
-        self,
-        leases: Leases,
-        owner: str,
-        target: int,
-        limit: int | None,
-        ladder: Ladder,
-        foreign: list[FrozenTrial],
-    ) -> Claim | Standing:
-        token = leases.pass_gate()
-        self._take_in(leases, foreign, token)
-        counts, rows = leases.counts(), leases.rows(LEASE.c.state.in_((RUNNING, WAITING)))
-        lost = {row.slot for row in rows if is_lost(row, owner)}
-        n_running = counts.get(RUNNING, 0) - len(lost)
-        n_counted = sum(counts.get(state, 0) for state in STARTED) - counts.get(RUNNING, 0)
-        arrived = ladder.arrived(leases)
-        is_reached = n_counted + n_running >= target or bool(arrived) or ladder.is_spent(leases)
-        for row in rows:
-            is_surplus = is_reached and row.slot not in arrived
-            if row.slot in lost or (row.state == WAITING and not is_surplus):
-                # Who claims while it has the slot did not hear that it got it.
-                retries = row.retries + (row.state == RUNNING and row.owner != owner)
-                leases.hand_over(row, owner, token, row.rung, retries)
-                return Claim(row.slot, owner, token, retries, is_surplus, row.rung)
-        if arrived:
-            return self._to_its_end(leases, owner, token, arrived) or Standing(n_counted, n_running)
-        slot, paused = leases.next_slot(), ladder.promoted(leases)
-        if paused is None and not is_reached and (limit is None or slot < limit):
-            leases.insert(Row(slot, RUNNING, owner, token, rung=ladder.first))
-            return Claim(slot, owner, token, rung=ladder.first)
-        rung = None if paused is None or paused.rung is None else ladder.after(paused.rung)
-        paused = paused or ladder.thawed(leases, n_running)
-        if paused is None:
-            return Standing(n_counted, n_running)
-        leases.hand_over(paused, owner, token, rung)
-        return Claim(paused.slot, owner, token, paused.retries, rung=rung)
-
-    def _to_its_end(self, leases: Leases, owner: str, token: int, slots: set[int]) -> Claim | None:
-        """Return a claim of the first paused one of some slots, which pauses no more."""
-        for row in leases.rows(LEASE.c.state == PAUSED, LEASE.c.slot.in_(sorted(slots))):
-            leases.hand_over(row, owner, token, None)
-            return Claim(row.slot, owner, token, row.retries)
-        return None
 
     def held(self, claim: Claim) -> AbstractContextManager[None]:
         """Renew the lease of a claim while the block runs."""
@@ -205,8 +143,7 @@ class Ledger:
         foreign = self._foreign()
 
         def left(leases: Leases) -> list[int]:
-            token = leases.pass_gate()
-            taken = self._take_in(leases, foreign, token)
+            token, taken = leases.pass_gate(), take_in(leases, foreign)
             lost = [row for row in leases.rows(LEASE.c.state == RUNNING) if is_lost(row)]
             for row in lost:
                 leases.change(row.slot, state=WAITING, owner=None, token=token, retries=row.retries + 1)
@@ -272,7 +209,7 @@ class Ledger:
         if row.shown is not None:
             self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
-        elif row.params is not None:
+        elif row.params is not None and self.view.can_tell(row):
             number = self._unbound(slot)
             if number is None:
                 number = self.view.add(row, reports)
@@ -281,6 +218,8 @@ class Ledger:
                 self._shown[slot] = bound
                 if bound != number:
                     self.view.set_aside(number)
+                elif row.state in ENDED:
+                    self.view.bring_up(replace(row, shown=number), reports)
 
     def _unbound(self, slot: int) -> int | None:
         """Return the trial that a worker made for the slot before it died, or None."""
@@ -296,17 +235,6 @@ class Ledger:
         if new:
             self._known |= self.claims.run(Leases.shown)
         return [trial for trial in new if trial.number not in self._known and STRAY not in trial.user_attrs]
-
-    def _take_in(self, leases: Leases, foreign: list[FrozenTrial], token: int) -> list[Row]:
-        """Give rows to trials that have none."""
-        if not foreign:
-            return []
-        slots = {row.slot for row in leases.rows()}
-        rows, reports = rows_of(foreign, slots, leases.shown())
-        for row in rows:
-            leases.insert(row)
-            leases.report(row.slot, reports.get(row.slot, {}))
-        return rows
 
 
 def _bound(leases: Leases, row: Row, number: int) -> int | None:

@@ -62,7 +62,7 @@ def preview(
     mean = sum(epoch_seconds(one) * one.total_epochs for one in trained) / len(trained)
     whole = duration(mean * n_left / settings.n_workers)
     workers = counted(settings.n_workers, "worker")
-    yield f"time: about {whole} with {workers}, less what pruned trials and reused trainings save"
+    yield f"time: about {whole} with {workers}, less what trials save that pause, stop or are reused"
 
 
 def first_proposals(plan: Plan, settings: SearchSettings, n: int) -> Iterator[Params]:

@@ -33,7 +33,7 @@ def test_space_size_proposals_and_time_are_told() -> None:
     assert "  at most 1,000,000 weights and biases" in lines
     assert "first proposals; trial 0 is the published baseline:" in lines
     assert any(line.startswith("  0: activation=sigmoid l2_lambda=0 ") for line in lines)
-    assert lines[-1] == "time: about 3 min 00 s with 2 workers, less what pruned trials and reused trainings save"
+    assert lines[-1] == "time: about 3 min 00 s with 2 workers, less what trials save that pause, stop or are reused"
 
 
 def test_a_grid_tells_how_many_points_it_has() -> None:
