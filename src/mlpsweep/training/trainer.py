@@ -255,17 +255,17 @@ class Trainer:
         return loss, cost, n_correct
 
     def _measure(self, epoch: int) -> dict[str, float]:
-        """Return loss and accuracy of the monitored split as a record's fields; averaged, before the last epoch."""
+        """Return what was measured of the monitored split as a record's fields; averaged, before the last epoch."""
         if self.monitored is None or self._measurer is None:
             return {}
         (name, split), average = self.monitored, self.state.average
         if average is not None:
             params = average.params if epoch < self.plan.n_epochs else self.state.network.params
             self._measurer.network = dataclasses.replace(self.state.network, params=params)
-        loss, accuracy = self._measurer.loss_and_accuracy(split.labels, split.rows)
-        if not math.isfinite(loss):
-            raise self._divergence(epoch, loss)
-        return {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+        measured = self._measurer.measure(split.labels, split.rows)
+        if not math.isfinite(measured.loss):
+            raise self._divergence(epoch, measured.loss)
+        return {f"{name}_{what}": value for what, value in dataclasses.asdict(measured).items()}
 
     def _divergence(self, epoch: int, loss: float) -> DivergenceError:
         """Return the error of an update that was made."""
