@@ -26,11 +26,14 @@ def settled(settings: T, context: Context) -> "tuple[T, Dataset]":
     The test split is opened with ``monitor=test`` only.
     Where the digits stand in for the data set, the settings come back with the digits' own.
     """
+    from mlpsweep.training.setup import class_weights
+
     # A check of all bytes takes seconds; the jobs of a sweep follow one that has said it.
     if context.number is None and sys.stderr.isatty():
         _say_once(f"loading {settings.data.name} ...")
     with data_folders(settings.paths, context) as folders:
         data, dataset = folders.open(settings.data, with_test=settings.monitor == "test")
+    class_weights(settings.class_weight, dataset)  # only the data tell the classes; no run is begun for a wrong one
     return dataclasses.replace(settings, data=data), dataset
 
 

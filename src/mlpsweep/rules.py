@@ -112,6 +112,15 @@ def one_or_list_of(rule: Rule) -> Rule:
     return Rule(f"{rule.expected}; or a list of them", parse, rule.choices)
 
 
+def either(first: Rule, second: Rule) -> Rule:
+    """Return the rule of a value that fits one of two rules."""
+
+    def parse(value: Any) -> Any:
+        return (first if first.accepts(value) else second).parse(value)
+
+    return Rule(f"{first.expected}; or {second.expected}", parse, first.choices)
+
+
 def mapping_of(rule: Rule) -> Rule:
     """Return the rule of a mapping from names to values that all fit ``rule``."""
 

@@ -161,6 +161,12 @@ class TrainSettings(Settings):
     )
     learning_rate: float = key(rules.positive(MAX_RATE), "step per update", "0.01", default=0.01)
     l2_lambda: float = key(rules.non_negative(MAX_RATE), "L2 coefficient, docs/adr/0001", "0.8", default=0.0)
+    class_weight: str | dict[str, float] | None = key(
+        rules.optional(rules.either(rules.one_of(("balanced",)), rules.mapping_of(rules.non_negative(MAX_RATE)))),
+        "weights of classes in the gradient, by name, 1 for others; balanced: each class counts alike",
+        "balanced",
+        default=None,
+    )
     batch_size: int = key(rules.integer(1, MAX_ROWS), "rows per update", "64", default=64)
     drop_last: bool = key(rules.BOOLEAN, "leave out a short last batch", "false", default=False)
     shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true", default=True)

@@ -52,6 +52,20 @@ def softmax_cross_entropy(logits: FloatArray, labels: LabelArray, grad: FloatArr
     return (loss_sum + float(np.log(totals).sum())) / n
 
 
+def weigh_rows(grad: FloatArray, labels: LabelArray, class_weights: FloatArray) -> None:
+    """Multiply each row of the gradient of :func:`softmax_cross_entropy` by the weight of its class, in place.
+
+    It becomes the gradient of the mean over rows of weight_label * loss; the loss that is reported stays without.
+
+    Parameters
+    ----------
+    grad : ndarray of shape (b, n_classes)
+    labels : ndarray of shape (b,), integers
+    class_weights : ndarray of shape (n_classes,)
+    """
+    grad *= class_weights.take(labels)[:, np.newaxis]
+
+
 @functools.cache
 def _identity(n_classes: int, dtype: np.dtype[Any]) -> FloatArray:
     return np.eye(n_classes, dtype=dtype)

@@ -59,6 +59,10 @@ class Params:
         """Return parameters that are all 0."""
         return cls.of(np.zeros(n_parameters(layer_sizes), dtype), layer_sizes)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy that came from pickle or deepcopy is views into one vector, too.
+        return Params.of, (self.flat, self.layer_sizes)
+
     @property
     def all_weights(self) -> FloatArray:
         """View of every weight, without the biases, as one vector."""

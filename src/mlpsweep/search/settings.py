@@ -14,7 +14,7 @@ from mlpsweep.search.dimensions import Dimension
 from mlpsweep.search.grammar import parse_dimensions
 from mlpsweep.settings import MAX_TRIALS
 
-METRICS = ("validation/accuracy", "validation/loss")
+METRICS = ("validation/accuracy", "validation/loss", "validation/balanced_accuracy", "validation/macro_f1")
 """Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")

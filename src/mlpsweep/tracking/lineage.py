@@ -22,6 +22,7 @@ UNLESS_TOLD: Final = MappingProxyType(
         "initializer": "glorot_uniform",
         "init_std": "None",
         "bias_init": "zeros",
+        "class_weight": "None",
         "drop_last": "False",
         "shuffle": "True",
         "dropout": "0.0",

@@ -16,7 +16,7 @@ from mlpsweep.data.dataset import Split
 from mlpsweep.errors import DivergenceError
 from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.dropout import draw_mask
-from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax_cross_entropy
+from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax_cross_entropy, weigh_rows
 from mlpsweep.nn.network import LayerCache, Network
 from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import sum_of_squares
@@ -51,6 +51,8 @@ class TrainingPlan:
         Whether the one-vs-rest cost is recorded.
     augment : callable or None
         Changes the training images before each epoch.
+    class_weights : ndarray of shape (n_classes,) or None
+        What each row's gradient is multiplied by, by its class; None for 1.
     """
 
     rate: Callable[[int], float]
@@ -66,6 +68,7 @@ class TrainingPlan:
     input_dropout: float = 0.0
     report_cost: bool = False
     augment: Augment | None = None
+    class_weights: FloatArray | None = None
 
 
 @dataclass
@@ -245,6 +248,8 @@ class Trainer:
             raise DivergenceError(epoch, state.update + 1, rate, loss + penalty)
         cost = one_vs_rest_cost(logits, labels) if self.plan.report_cost else None
         n_correct = count_correct(logits, labels)
+        if self.plan.class_weights is not None:
+            weigh_rows(grad, labels, self.plan.class_weights)
         optimizer.begin(rate, decay)
         network.backward(x, cache, grad, optimizer.accept)
         optimizer.finish()
@@ -255,17 +260,17 @@ class Trainer:
         return loss, cost, n_correct
 
     def _measure(self, epoch: int) -> dict[str, float]:
-        """Return loss and accuracy of the monitored split as a record's fields; averaged, before the last epoch."""
+        """Return what was measured of the monitored split as a record's fields; averaged, before the last epoch."""
         if self.monitored is None or self._measurer is None:
             return {}
         (name, split), average = self.monitored, self.state.average
         if average is not None:
             params = average.params if epoch < self.plan.n_epochs else self.state.network.params
             self._measurer.network = dataclasses.replace(self.state.network, params=params)
-        loss, accuracy = self._measurer.loss_and_accuracy(split.labels, split.rows)
-        if not math.isfinite(loss):
-            raise self._divergence(epoch, loss)
-        return {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+        measured = self._measurer.measure(split.labels, split.rows)
+        if not math.isfinite(measured.loss):
+            raise self._divergence(epoch, measured.loss)
+        return {f"{name}_{what}": value for what, value in dataclasses.asdict(measured).items()}
 
     def _divergence(self, epoch: int, loss: float) -> DivergenceError:
         """Return the error of an update that was made."""
