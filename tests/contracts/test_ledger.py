@@ -396,6 +396,18 @@ def test_who_knows_no_distributions_leaves_a_trial_in_order_all_the_same(
     assert [trial.params for trial in shown(ledger)] == [PARAMS]
 
 
+def test_a_trial_that_its_maker_did_not_bind_is_left_in_order(ledger: Ledger) -> None:
+    claim = take(ledger, lives=False)
+    ledger.claims.keep(claim, params=PARAMS)
+    row, _ = ledger._read(0)
+    assert row is not None
+    ledger.view.add(row, {})
+    doctors = Ledger(ledger.database, ledger.name, ledger.key.partition("-")[2])
+    doctors.leave()
+    assert doctors.deserted() == []
+    assert ([trial.state for trial in shown(ledger)], states(ledger)) == ([TrialState.WAITING], ["WAITING"])
+
+
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:
     ladder = Ladder(rungs=(1,), n_complete=1)
     before = time.time()

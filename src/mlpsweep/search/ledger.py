@@ -209,16 +209,17 @@ class Ledger:
         if row.shown is not None:
             self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
-        elif row.params is not None and self.view.can_tell(row):
-            number = self._unbound(slot)
-            if number is None:
-                number = self.view.add(row, reports)
+        elif row.params is not None:
+            made = self._unbound(slot)  # it shows the state in which its maker died
+            if made is None and not self.view.can_tell(row):
+                return
+            number = self.view.add(row, reports) if made is None else made
             bound = self.claims.run(lambda leases: _bound(leases, row, number))
             if bound is not None:
                 self._shown[slot] = bound
                 if bound != number:
                     self.view.set_aside(number)
-                elif row.state in ENDED:
+                elif made is not None or row.state in ENDED:
                     self.view.bring_up(replace(row, shown=number), reports)
 
     def _unbound(self, slot: int) -> int | None:
