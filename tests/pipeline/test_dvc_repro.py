@@ -47,7 +47,7 @@ def test_training_again_gives_the_same_lock(clone: Clone) -> None:
 
 def test_metrics_and_plots_are_shown(clone: Clone) -> None:
     metrics = json.loads(clone.ok("dvc metrics show --json"))[""]["data"]
-    models = {file.split("/")[2]: found["data"] for file, found in metrics.items()}
+    models = {file.split("/")[3]: found["data"] for file, found in metrics.items()}
     assert set(models) == {"sigmoid", "tanh", "relu", "winner"}
     numbers = [value for found in models.values() for split in found.values() for value in split.values()]
     assert {type(value) for value in numbers} <= {int, float}
