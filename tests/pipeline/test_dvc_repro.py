@@ -54,7 +54,7 @@ def test_metrics_and_plots_are_shown(clone: Clone) -> None:
     assert models["relu"]["test"]["accuracy"] == accuracy(clone, "relu")
     clone.ok("dvc plots show --out shown")
     page = (clone.folder / "shown/index.html").read_text()
-    titles = ("Training accuracy per epoch", "Validation accuracy per epoch", "Test images by label and prediction")
+    titles = ("Training accuracy per epoch", "Validation accuracy per epoch", "Test rows by label and prediction")
     for word in ("validation/accuracy", *titles):
         assert word in page
     curves = json.loads(clone.ok("dvc plots show --json training"))["data"]["training"][0]["content"]

@@ -61,6 +61,7 @@ def test_one_key_leads_from_a_file_to_a_champion(
     measured = json.loads((winner / "metrics.json").read_text())["test"]
     assert measured["accuracy"] > ACCURATE
     assert name in (clone.folder / f"artifacts/{name}/report/index.html").read_text()
+    commit(clone, "as it ran")
     again = clone.ok("dvc repro")
     assert again.count("Running stage") == 2  # what always runs
     assert clone.ok("git status --porcelain") == ""

@@ -23,6 +23,12 @@ def kinds_of(described: Described) -> dict[str, list[str] | None]:
     return kinds
 
 
+def columns_text(described: Described, n_most: int = 20) -> str:
+    """Return the names of the columns for a sentence."""
+    names = [*kinds_of(described)]
+    return ", ".join(names[:n_most]) + " ..." * (len(names) > n_most)
+
+
 def features_of(described: Described, table: Mapping[str, Any]) -> npt.NDArray[np.float32]:
     """Return the standardised features of rows.
 

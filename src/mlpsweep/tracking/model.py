@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlpsweep.data.features import kinds_of, table_of
+from mlpsweep.data.features import columns_text, kinds_of, table_of
 from mlpsweep.tracking.lineage import NOTE
 from mlpsweep.tracking.run import Run
 from mlpsweep.training.model import Model
@@ -187,10 +187,9 @@ def copy_code(folder: Path) -> Path:
 
 def _note(model: Model) -> str:
     """Return a logged model's description."""
-    kinds = kinds_of(model.metadata.get("columns") or ())
-    takes = f"pixels as stored, of shape (n, {model.n_features})"
-    if kinds:
-        takes = f"rows of a table with the columns {', '.join([*kinds][:20])}{' ...' * (len(kinds) > 20)}"
+    columns = columns_text(model.metadata.get("columns") or ())
+    pixels = f"pixels as stored, of shape (n, {model.n_features})"
+    takes = f"rows of a table with the columns {columns}" if columns else pixels
     return (
         f"Takes {takes}; gives probabilities of shape (n, "
         f"{model.n_classes}). {model.n_parameters:,} weights and biases."
