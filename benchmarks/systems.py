@@ -67,14 +67,14 @@ def ours(case: Case, data: Data) -> Epoch:
     from mlpsweep.nn.activations import ACTIVATIONS
     from mlpsweep.nn.network import Network, init_params
     from mlpsweep.nn.optimizers import Sgd
-    from mlpsweep.nn.products import multiply_for
+    from mlpsweep.nn.products import bind_for
     from mlpsweep.training.blas import blas_threads
     from mlpsweep.training.trainer import State, Trainer, TrainingPlan
 
-    multiply = multiply_for(case.threads)
+    bind = bind_for(case.threads)
     params = init_params(case.layer_sizes, "glorot_uniform", np.random.default_rng(0))
-    network = Network(params, (ACTIVATIONS[case.activation],) * (len(case.layer_sizes) - 2), 0.0, multiply)
-    state = State(network, Sgd(params, multiply), np.random.default_rng(1), np.random.default_rng(2), 0, [])
+    network = Network(params, (ACTIVATIONS[case.activation],) * (len(case.layer_sizes) - 2), 0.0, bind)
+    state = State(network, Sgd(params, bind), np.random.default_rng(1), np.random.default_rng(2), 0, [])
     updates = -(-len(data.labels) // case.batch_size)
     plan = TrainingPlan(
         lambda update: LEARNING_RATE, 0.0, case.batch_size, updates, 10**9, True, False, 200, None, None

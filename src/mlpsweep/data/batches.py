@@ -1,6 +1,4 @@
-"""From stored pixels to batches of scaled floats, in arrays allocated once; the trainer shuffles."""
-
-from collections.abc import Iterator
+"""From stored pixels to rows of scaled floats, in arrays allocated once; the trainer shuffles."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +8,7 @@ from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
 
 
 class Gatherer:
-    """Gathers rows of images into arrays of its own and scales them: x = pixel * scale + shift.
+    """Gathers rows of images into an array of its own and scales them: x = pixel * scale + shift.
 
     Parameters
     ----------
@@ -21,6 +19,11 @@ class Gatherer:
         Most rows gathered at once.
     dtype : dtype
         Type of the scaled floats.
+
+    Attributes
+    ----------
+    x : ndarray of shape (max_rows, n_features + 1)
+        The rows gathered last; the last column is 1, the input of the biases.
     """
 
     def __init__(
@@ -33,21 +36,23 @@ class Gatherer:
     ) -> None:
         self.images, self.scale, self.shift = images, scale, shift
         self._pixels = np.empty((max_rows, images.shape[1]), images.dtype)
-        self._x = np.empty(self._pixels.shape, dtype)
+        self.x = np.empty((max_rows, images.shape[1] + 1), dtype)
 
     def gather(self, rows: IndexArray) -> FloatArray:
         """Return the scaled images of ``rows``.
 
         Returns
         -------
-        ndarray of shape (len(rows), n_features), valid until the next call.
+        ndarray of shape (len(rows), n_features + 1), the first rows of ``x``, valid until the next call.
         """
-        pixels, x = self._pixels[: len(rows)], self._x[: len(rows)]
+        pixels, x = self._pixels[: len(rows)], self.x[: len(rows)]
         # mode="clip" writes straight into `out`; "raise" would go through a copy. check_rows has seen every row.
         self.images.take(rows, axis=0, out=pixels, mode="clip")
-        np.copyto(x, pixels, casting="unsafe")
-        x *= self.scale
-        x += self.shift
+        np.copyto(x[:, :-1], pixels, casting="unsafe")
+        x *= self.scale  # with the column of ones: whole rows go faster than most of each
+        if self.shift:
+            x += self.shift
+        x[:, -1] = 1.0
         return x
 
 
@@ -66,31 +71,3 @@ def check_rows(images: ImageArray | FloatArray, labels: LabelArray, rows: IndexA
             f"rows: {int(rows.min())} .. {int(rows.max())} for images of shape {images.shape}; "
             f"expected row numbers 0 .. {len(images) - 1}. Run `dvc repro -f prepare`."
         )
-
-
-def iter_batches(
-    gatherer: Gatherer, labels: LabelArray, order: IndexArray, batch_size: int, *, drop_last: bool = False
-) -> Iterator[tuple[FloatArray, LabelArray]]:
-    """Yield images and labels of consecutive pieces of ``order``.
-
-    Parameters
-    ----------
-    gatherer : Gatherer
-        Gatherer of at least ``batch_size`` rows; owns the images that are yielded.
-    labels : ndarray of shape (n_rows,)
-        Class of each row of the file.
-    order : ndarray of shape (n_samples,)
-        Row numbers in the order of use.
-    batch_size : int
-        Rows of a batch; the last one holds what remains, or is left out with ``drop_last``.
-
-    Yields
-    ------
-    x : ndarray of shape (b, n_features), valid until the next batch.
-    labels : ndarray of shape (b,), intp.
-    """
-    ordered_labels = labels[order].astype(np.intp)
-    stop = len(order) - len(order) % batch_size if drop_last else len(order)
-    for first in range(0, stop, batch_size):
-        piece = slice(first, first + batch_size)
-        yield gatherer.gather(order[piece]), ordered_labels[piece]

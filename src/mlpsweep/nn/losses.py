@@ -1,12 +1,16 @@
 """The losses of logits, and the count of right decisions; ``optimizers`` defines the penalty on the weights."""
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from mlpsweep.nn.limits import max_exponent
-from mlpsweep.types import FloatArray, LabelArray
+from mlpsweep.nn.products import LARGEST, Call
+from mlpsweep.types import FloatArray, IndexArray, LabelArray
+
+FEW_CLASSES: Final = 32
+"""Classes up to which a sum over them is a product with ones."""
 
 
 def softmax_cross_entropy(logits: FloatArray, labels: LabelArray, grad: FloatArray) -> float:
@@ -50,6 +54,78 @@ def softmax_cross_entropy(logits: FloatArray, labels: LabelArray, grad: FloatArr
     grad -= one_hot
     grad *= 1.0 / n
     return (loss_sum + float(np.log(totals).sum())) / n
+
+
+class PieceLoss:
+    """The softmax cross-entropy of some batches of one size: a gradient for each in turn, then all losses at once.
+
+    It does what :func:`softmax_cross_entropy` does, with a class as a row and a row of the batch as a column.
+
+    Parameters
+    ----------
+    n_batches : int
+    grad : ndarray of shape (n_classes, batch_size)
+        Receives the gradient of the batch at hand.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (n_batches, n_classes, batch_size)
+        To be filled, batch by batch.
+    """
+
+    def __init__(self, n_batches: int, grad: FloatArray) -> None:
+        (n_classes, n_rows), dtype = grad.shape, grad.dtype
+        self.grad, self.logits, self._shares = grad, *np.zeros((2, n_batches, n_classes, n_rows), dtype)
+        self._labels = np.empty((n_batches, 1, n_rows), np.intp)
+        self._classes, self._one = np.arange(n_classes)[:, np.newaxis], dtype.type(1.0 / n_rows)
+        self._largest, self._limit = LARGEST[dtype], max_exponent(dtype)
+        # A product with ones is a sum that stands in every row, so that nothing is broadcast; of many classes it costs.
+        self._totals = np.empty((n_classes if n_classes <= FEW_CLASSES else 1, n_rows), dtype)
+        self._add_up = functools.partial(np.full((len(self._totals), n_classes), n_rows, dtype).dot, grad, self._totals)
+
+    def begin(self, labels: LabelArray) -> None:
+        """Take the classes of some batches' rows, at most as many as there is room for."""
+        n = len(labels) // self.grad.shape[1]
+        self._labels[:n] = labels.reshape(n, 1, -1)
+        np.equal(self._labels[:n], self._classes, out=self._shares[:n])
+        self._shares[:n] *= self._one
+
+    def bind(self, batch: int) -> Call:
+        """Return the call that turns the logits of a batch into ``grad``."""
+        logits, grad, totals, share, limit = (
+            self.logits[batch],
+            self.grad,
+            self._totals,
+            self._shares[batch],
+            self._limit,
+        )
+        vector, largest, add_up = logits.reshape(-1), self._largest, self._add_up
+
+        def turn() -> None:
+            if -limit < vector[largest(vector)] < limit:  # no exponential leaves the range of the dtype
+                np.exp(logits, grad)
+            else:
+                np.subtract(logits, np.maximum.reduce(logits, axis=0, keepdims=True), grad)
+                np.exp(np.maximum(grad, -limit, out=grad), grad)
+            add_up()
+            np.divide(grad, totals, grad)
+            np.subtract(grad, share, grad)
+
+        return turn
+
+    def losses(self, n: int) -> FloatArray:
+        """Return the mean loss of each of the first ``n`` batches; not finite exactly where a logit is not."""
+        logits = self.logits[:n]
+        below = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+        own = np.take_along_axis(below, self._labels[:n], axis=1)
+        totals = np.add.reduce(np.exp(np.maximum(below, -self._limit)), axis=1, keepdims=True)
+        means: FloatArray = (np.log(totals) - own).mean(axis=(1, 2), dtype=np.float64)
+        return means
+
+    def n_correct(self, n: int) -> IndexArray:
+        """Return the number of right decisions in each of the first ``n`` batches, as :func:`count_correct` does."""
+        right: IndexArray = np.count_nonzero(self.logits[:n].argmax(axis=1) == self._labels[:n, 0], axis=1)
+        return right
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.network import Network, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
-from mlpsweep.nn.products import multiply_for
+from mlpsweep.nn.products import bind_for
 from mlpsweep.nn.schedules import SCHEDULES
 from mlpsweep.schema import Family
 from mlpsweep.settings import TrainSettings
@@ -77,10 +77,10 @@ def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> Stat
         init_std=settings.init_std,
         bias_init=settings.bias_init,
     )
-    multiply = multiply_for(settings.threads)
+    bind = bind_for(settings.threads)
     activations = tuple(ACTIVATIONS[name] for name in settings.activations)
-    network = Network(params, activations, settings.dropout, multiply)
-    optimizer = OPTIMIZERS[settings.optimizer.name](params, multiply, **keywords_of(settings.optimizer))
+    network = Network(params, activations, settings.dropout, bind)
+    optimizer = OPTIMIZERS[settings.optimizer.name](params, bind, **keywords_of(settings.optimizer))
     average = None if settings.averaging is None else Average(params, settings.averaging)
     return State(
         network, optimizer, batch_rng, dropout_rng, update=0, records=[], augment_rng=augment_rng, average=average

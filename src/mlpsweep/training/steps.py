@@ -1,0 +1,95 @@
+"""The updates of a training on a piece of its data, some batches of one size, as calls that are bound once."""
+
+import functools
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from mlpsweep.nn.dropout import draw_mask
+from mlpsweep.nn.losses import PieceLoss
+from mlpsweep.nn.network import Network
+from mlpsweep.nn.optimizers import Optimizer
+from mlpsweep.nn.products import Call, sum_of_squares
+from mlpsweep.types import FloatArray, LabelArray
+
+ROWS: Final = 512
+"""Rows of a piece, about: enough that what is done once for all of them hardly counts, few enough for a cache."""
+
+
+def n_batches(batch_size: int) -> int:
+    """Return how many batches make a piece."""
+    return max(1, ROWS // batch_size)
+
+
+class Steps:
+    """One update after another on the batches of a piece.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters change with each step.
+    optimizer : Optimizer
+    x : ndarray of shape (n_batches * batch_size, n_features + 1), C-contiguous
+        Where the piece's rows will be; the last column is 1.
+    batch_size : int
+    input_dropout : float
+        Share of each row's inputs that a step drops.
+    rng : Generator
+        Draws what is dropped.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (n_batches, n_classes, batch_size)
+        Of the batches, each before its update.
+    penalties : ndarray of shape (n_batches,)
+        Likewise.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        x: FloatArray,
+        batch_size: int,
+        input_dropout: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._network, self._optimizer, self._batch_size = network, optimizer, batch_size
+        cache = network.allocate(batch_size)
+        batches = x.reshape(-1, batch_size, x.shape[1])
+        self.loss = PieceLoss(len(batches), cache[-1].grad)
+        self.logits = self.loss.logits
+        self.penalties = np.zeros(len(batches))
+        kept = np.empty((batch_size, x.shape[1] - 1), x.dtype) if input_dropout else None
+        self._calls: list[list[Call]] = []
+        for batch, rows in enumerate(batches):
+            layers = (*cache[:-1], replace(cache[-1], a=self.logits[batch]))
+            self._calls.append(
+                [
+                    *([] if kept is None else [functools.partial(_drop, rows, kept, input_dropout, rng)]),
+                    *network.bind_forward(rows, layers, rng),
+                    self.loss.bind(batch),
+                    *network.bind_backward(rows, layers, optimizer.bind_gradient),
+                    optimizer.finish,
+                ]
+            )
+
+    def begin(self, labels: LabelArray) -> int:
+        """Take the classes of a piece's rows, and return the number of its batches."""
+        self.loss.begin(labels)
+        return len(labels) // self._batch_size
+
+    def take(self, batch: int, rate: float, l2_lambda: float) -> None:
+        """Make the update of one batch."""
+        decay = l2_lambda / self._batch_size
+        if decay:
+            self.penalties[batch] = 0.5 * decay * sum(map(sum_of_squares, self._network.params.weights))
+        self._optimizer.begin(rate, decay)
+        for call in self._calls[batch]:
+            call()
+
+
+def _drop(rows: FloatArray, kept: FloatArray, dropout: float, rng: np.random.Generator) -> None:
+    draw_mask(dropout, rng, kept)
+    rows[:, :-1] *= kept
