@@ -4,10 +4,14 @@ Every factory takes a :class:`Case` and the data and returns a function without 
 Imports of the systems stay inside the factories: a worker process loads only what it measures.
 """
 
+import importlib.util
 import itertools
+import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 LEARNING_RATE: Final = 0.01
+PREPARED: Final = Path(__file__).resolve().parents[1] / "data/prepared/mnist"
+BEFORE: Final = "MLPSWEEP_BEFORE"
+"""Variable that names another checkout, to be compared with this one."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,23 @@ class Case:
 
 @dataclass(frozen=True)
 class Data:
-    """Random pixels, four fifths of them 0 as in handwriting, and labels that a linear rule gives."""
+    """Pixels and labels of some rows."""
 
     images: npt.NDArray[np.uint8]  # (n_rows, n_features)
     labels: npt.NDArray[np.uint8]  # (n_rows,)
 
     @classmethod
+    def get(cls, n_rows: int, n_features: int, n_classes: int) -> "Data":
+        """Return the first rows of MNIST if they are of that kind and prepared here, else random ones."""
+        if (n_features, n_classes) != (784, 10) or not PREPARED.exists() or n_rows > 60_000:
+            return cls.draw(n_rows, n_features, n_classes)
+        arrays = (np.load(PREPARED / f"train_{kind}.npy", mmap_mode="r") for kind in ("images", "labels"))
+        images, labels = (np.array(array[:n_rows]) for array in arrays)
+        return cls(images.reshape(n_rows, -1), labels)
+
+    @classmethod
     def draw(cls, n_rows: int, n_features: int, n_classes: int) -> "Data":
+        """Return random pixels, four fifths of them 0 as in handwriting, and labels that a linear rule gives."""
         rng = np.random.default_rng(0)
         rule = rng.normal(size=(n_features, n_classes)).astype(np.float32)
         images, labels = np.empty((n_rows, n_features), np.uint8), np.empty(n_rows, np.uint8)
@@ -86,6 +103,18 @@ def ours(case: Case, data: Data) -> Epoch:
         with blas_threads(case.threads):
             next(fitted)
 
+    return epoch
+
+
+def before(case: Case, data: Data) -> Epoch:
+    """What the checkout in ``BEFORE`` does; this process has imported nothing of ours but from there."""
+    file = Path(os.environ[BEFORE]) / "benchmarks/systems.py"
+    spec = importlib.util.spec_from_file_location("systems_before", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    epoch: Epoch = module.ours(case, data)
     return epoch
 
 
@@ -197,6 +226,7 @@ def jax(case: Case, data: Data) -> Epoch:
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ours": "mlpsweep.training.trainer",
+        "before": "mlpsweep.training.trainer",
         "products": "benchmarks.layouts",
         "sklearn": "sklearn.neural_network",
         "torch": "torch",
@@ -205,5 +235,5 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What each system loads before its memory is watched."""
 SYSTEMS: Final[Mapping[str, Callable[[Case, Data], Epoch]]] = MappingProxyType(
-    {"ours": ours, "products": products, "sklearn": sklearn, "torch": torch, "jax": jax}
+    {"ours": ours, "before": before, "products": products, "sklearn": sklearn, "torch": torch, "jax": jax}
 )

@@ -6,6 +6,9 @@ a busy machine distorts least and which is the fairer number at one thread. ``pe
 imports and the pixels, copies of the data included.
 
     python -m benchmarks.training [--growth | --pair | --averaging] [--json FILE] [--rows N] [--rounds N] [--only TEXT]
+        [--before CHECKOUT]
+
+Shapes with 784 inputs are trained on the first rows of data/prepared/mnist if they are there (`dvc repro prepare`).
 """
 
 import argparse
@@ -23,10 +26,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.systems import MODULES, SYSTEMS, Case, Data
+from benchmarks.systems import BEFORE, MODULES, PREPARED, SYSTEMS, Case, Data
 
 FIRST: Final = (784, 500, 250, 100, 10)
-SHAPES: Final = ((FIRST, 64), ((784, 512, 10), 64), ((784, 128, 10), 128), ((784, 32, 32, 10), 32))
+SHAPES: Final = ((FIRST, 64), ((784, 512, 10), 64), ((784, 128, 10), 128), ((784, 32, 32, 10), 32), ((64, 32, 10), 64))
 ACTIVATIONS: Final = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu")
 WIDTHS: Final = (32, 64, 128, 256, 512, 1024, 2048)
 DEPTHS: Final = (0, 1, 2, 4, 8)
@@ -55,9 +58,11 @@ def growth(n_rows: int) -> Iterator[tuple[Case, int]]:
 
 def work(connection: Connection, system: str, case: Case, n_rows: int) -> None:
     """Train an epoch each time the parent says so; answer with its time, processor time and the peak of memory."""
+    if system == "before":
+        sys.path.insert(0, str(Path(os.environ[BEFORE], "src")))
     try:
         importlib.import_module(MODULES[system])
-        data = Data.draw(n_rows, case.layer_sizes[0], case.layer_sizes[-1])
+        data = Data.get(n_rows, case.layer_sizes[0], case.layer_sizes[-1])
         before = resident_mb()
         epoch = SYSTEMS[system](case, data)
     except ImportError as error:
@@ -202,7 +207,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only cases whose description holds this text")
     parser.add_argument("--pair", action="store_true", help="one process against two at once")
     parser.add_argument("--averaging", action="store_true", help="an epoch on MNIST with averaged weights and without")
+    parser.add_argument("--before", type=Path, help="a checkout with other code of ours, to be compared with")
     arguments = parser.parse_args()
+    if arguments.before:
+        os.environ[BEFORE] = str(arguments.before.resolve())
     if arguments.averaging:
         measure_averaging(arguments.rounds)
         return
@@ -210,6 +218,8 @@ def main() -> None:
         measure_pair(arguments.rows, arguments.rounds)
         return
     cases, systems = (growth, ["ours", "products"]) if arguments.growth else (comparison, list(SYSTEMS))
+    systems = [name for name in systems if name != "before" or arguments.before]
+    print(f"784 inputs: {'MNIST' if PREPARED.exists() else 'random pixels'}; 64: random pixels", flush=True)
     rows: list[dict[str, Any]] = []
     for case, n_rows in cases(arguments.rows):
         title = f"{case.shape} batch {case.batch_size} {case.activation}, {case.threads} thread(s), {n_rows} rows"

@@ -1,5 +1,7 @@
 """From stored pixels to rows of scaled floats, in arrays allocated once; the trainer shuffles."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,7 +10,7 @@ from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
 
 
 class Gatherer:
-    """Gathers rows of images into an array of its own and scales them: x = pixel * scale + shift.
+    """Takes rows of images into an array of its own, and scales some of them at a time: x = pixel * scale + shift.
 
     Parameters
     ----------
@@ -16,14 +18,16 @@ class Gatherer:
         Never copied as a whole; may be memory-mapped.
     scale, shift : float
     max_rows : int
-        Most rows gathered at once.
+        Most rows taken at once.
     dtype : dtype
         Type of the scaled floats.
+    max_scaled : int or None
+        Most rows scaled at once; None: as many as are taken.
 
     Attributes
     ----------
-    x : ndarray of shape (max_rows, n_features + 1)
-        The rows gathered last; the last column is 1, the input of the biases.
+    x : ndarray of shape (max_scaled, n_features + 1)
+        The rows scaled last; the last column is 1, the input of the biases.
     """
 
     def __init__(
@@ -33,10 +37,30 @@ class Gatherer:
         shift: float,
         max_rows: int,
         dtype: npt.DTypeLike = np.float32,
+        max_scaled: int | None = None,
     ) -> None:
         self.images, self.scale, self.shift = images, scale, shift
         self._pixels = np.empty((max_rows, images.shape[1]), images.dtype)
-        self.x = np.empty((max_rows, images.shape[1] + 1), dtype)
+        self.x = np.empty((max_scaled or max_rows, images.shape[1] + 1), dtype)
+
+    def take(self, rows: IndexArray) -> None:
+        """Take the images of ``rows``."""
+        # mode="clip" writes straight into `out`; "raise" would go through a copy. check_rows has seen every row.
+        self.images.take(rows, axis=0, out=self._pixels[: len(rows)], mode="clip")
+
+    def bind(self, first: int, n: int) -> Callable[[], object]:
+        """Return the call that scales ``n`` of the rows taken, from ``first`` on, into the first rows of ``x``."""
+        pixels, x, scale, shift = self._pixels[first : first + n], self.x[:n], self.scale, self.shift
+        features, ones = x[:, :-1], x[:, -1]
+
+        def scaled() -> None:
+            np.copyto(features, pixels, casting="unsafe")
+            np.multiply(x, scale, out=x)  # with the column of ones: whole rows go faster than most of each
+            if shift:
+                np.add(x, shift, out=x)
+            ones.fill(1.0)
+
+        return scaled
 
     def gather(self, rows: IndexArray) -> FloatArray:
         """Return the scaled images of ``rows``.
@@ -45,15 +69,9 @@ class Gatherer:
         -------
         ndarray of shape (len(rows), n_features + 1), the first rows of ``x``, valid until the next call.
         """
-        pixels, x = self._pixels[: len(rows)], self.x[: len(rows)]
-        # mode="clip" writes straight into `out`; "raise" would go through a copy. check_rows has seen every row.
-        self.images.take(rows, axis=0, out=pixels, mode="clip")
-        np.copyto(x[:, :-1], pixels, casting="unsafe")
-        x *= self.scale  # with the column of ones: whole rows go faster than most of each
-        if self.shift:
-            x += self.shift
-        x[:, -1] = 1.0
-        return x
+        self.take(rows)
+        self.bind(0, len(rows))()
+        return self.x[: len(rows)]
 
 
 def check_rows(images: ImageArray | FloatArray, labels: LabelArray, rows: IndexArray) -> None:

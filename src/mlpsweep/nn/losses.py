@@ -92,14 +92,9 @@ class PieceLoss:
 
     def bind(self, batch: int) -> Call:
         """Return the call that turns the logits of a batch into ``grad``."""
-        logits, grad, totals, share, limit = (
-            self.logits[batch],
-            self.grad,
-            self._totals,
-            self._shares[batch],
-            self._limit,
-        )
-        vector, largest, add_up = logits.reshape(-1), self._largest, self._add_up
+        logits, share = self.logits[batch], self._shares[batch]
+        grad, totals, add_up = self.grad, self._totals, self._add_up
+        vector, largest, limit = logits.reshape(-1), self._largest, self._limit
 
         def turn() -> None:
             if -limit < vector[largest(vector)] < limit:  # no exponential leaves the range of the dtype

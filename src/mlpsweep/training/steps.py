@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from mlpsweep.data.batches import Gatherer
 from mlpsweep.nn.dropout import draw_mask
 from mlpsweep.nn.losses import PieceLoss
 from mlpsweep.nn.network import Network
@@ -13,8 +14,8 @@ from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import Call, sum_of_squares
 from mlpsweep.types import FloatArray, LabelArray
 
-ROWS: Final = 512
-"""Rows of a piece, about: enough that what is done once for all of them hardly counts, few enough for a cache."""
+ROWS: Final = 1024
+"""Rows of a piece, about: enough that what is done once for all of them hardly counts, few enough for the memory."""
 
 
 def n_batches(batch_size: int) -> int:
@@ -30,9 +31,10 @@ class Steps:
     network : Network
         Its parameters change with each step.
     optimizer : Optimizer
-    x : ndarray of shape (n_batches * batch_size, n_features + 1), C-contiguous
-        Where the piece's rows will be; the last column is 1.
-    batch_size : int
+    gatherer : Gatherer
+        It will have taken the piece's rows.
+    batch_size, n : int
+        Rows of a batch, and batches of a piece, at most.
     input_dropout : float
         Share of each row's inputs that a step drops.
     rng : Generator
@@ -50,27 +52,29 @@ class Steps:
         self,
         network: Network,
         optimizer: Optimizer,
-        x: FloatArray,
+        gatherer: Gatherer,
         batch_size: int,
+        n: int,
         input_dropout: float,
         rng: np.random.Generator,
     ) -> None:
         self._network, self._optimizer, self._batch_size = network, optimizer, batch_size
         cache = network.allocate(batch_size)
-        batches = x.reshape(-1, batch_size, x.shape[1])
-        self.loss = PieceLoss(len(batches), cache[-1].grad)
+        x = gatherer.x[:batch_size]
+        self.loss = PieceLoss(n, cache[-1].grad)
         self.logits = self.loss.logits
-        self.penalties = np.zeros(len(batches))
+        self.penalties = np.zeros(n)
         kept = np.empty((batch_size, x.shape[1] - 1), x.dtype) if input_dropout else None
         self._calls: list[list[Call]] = []
-        for batch, rows in enumerate(batches):
+        for batch in range(n):
             layers = (*cache[:-1], replace(cache[-1], a=self.logits[batch]))
             self._calls.append(
                 [
-                    *([] if kept is None else [functools.partial(_drop, rows, kept, input_dropout, rng)]),
-                    *network.bind_forward(rows, layers, rng),
+                    gatherer.bind(batch * batch_size, batch_size),
+                    *([] if kept is None else [functools.partial(_drop, x, kept, input_dropout, rng)]),
+                    *network.bind_forward(x, layers, rng),
                     self.loss.bind(batch),
-                    *network.bind_backward(rows, layers, optimizer.bind_gradient),
+                    *network.bind_backward(x, layers, optimizer.bind_gradient),
                     optimizer.finish,
                 ]
             )
@@ -90,6 +94,6 @@ class Steps:
             call()
 
 
-def _drop(rows: FloatArray, kept: FloatArray, dropout: float, rng: np.random.Generator) -> None:
+def _drop(x: FloatArray, kept: FloatArray, dropout: float, rng: np.random.Generator) -> None:
     draw_mask(dropout, rng, kept)
-    rows[:, :-1] *= kept
+    x[:, :-1] *= kept

@@ -162,7 +162,9 @@ class Trainer:
         self._on_progress = on_progress
         network, dtype = state.network, state.network.params.flat.dtype
         self._images = split.images if plan.augment is None else np.empty_like(split.images)
-        self._gatherer = Gatherer(self._images, *scaling, plan.batch_size * n_batches(plan.batch_size), dtype)
+        self._gatherer = Gatherer(
+            self._images, *scaling, plan.batch_size * n_batches(plan.batch_size), dtype, plan.batch_size
+        )
         self._steps = functools.cache(self._bind_steps)
         stops = (plan.monitor_every, PROGRESS_EVERY if on_progress else None)
         self._stops = [every for every in stops if every is not None]
@@ -232,15 +234,16 @@ class Trainer:
             until = (every - self.state.update % every for every in self._stops)
             n_rows = min(n_batches(size), left, *until) * size or len(order) - first
             piece = slice(first, first + n_rows)
-            self._gatherer.gather(order[piece])
+            self._gatherer.take(order[piece])
             yield self._steps(min(size, n_rows)), labels[piece]
             first += n_rows
 
     def _bind_steps(self, batch_size: int) -> Steps:
         state, plan = self.state, self.plan
         n = n_batches(plan.batch_size) if batch_size == plan.batch_size else 1
-        x = self._gatherer.x[: n * batch_size]
-        return Steps(state.network, state.optimizer, x, batch_size, plan.input_dropout, state.dropout_rng)
+        return Steps(
+            state.network, state.optimizer, self._gatherer, batch_size, n, plan.input_dropout, state.dropout_rng
+        )
 
     def _learn(self, epoch: int, steps: Steps, labels: LabelArray) -> None:
         """Make the updates of a piece."""

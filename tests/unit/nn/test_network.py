@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from mlpsweep.data.batches import Gatherer
 from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.losses import softmax_cross_entropy
 from mlpsweep.nn.network import LayerCache, Network, Params, drop_units, init_params, n_parameters
@@ -32,7 +33,9 @@ def gradient(network: Network, x: Array, labels: Array, decay: float, seed: int)
     params = Params.of(network.params.flat.copy(), network.params.layer_sizes)
     stepped = Network(params, network.activations, network.dropout, network.bind)
     rng, optimizer = np.random.default_rng(seed), Sgd(params, network.bind)
-    steps = Steps(stepped, optimizer, with_ones(x), len(x), 0.0, rng)
+    gatherer = Gatherer(x, 1.0, 0.0, len(x), x.dtype)
+    gatherer.take(np.arange(len(x)))
+    steps = Steps(stepped, optimizer, gatherer, len(x), 1, 0.0, rng)
     steps.begin(labels)
     steps.take(0, 1.0, decay * len(x))
     return network.params.flat - params.flat
