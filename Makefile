@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean postgres
+.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean postgres big
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test-all: setup ## every test; MNIST_MIRROR names a folder with the files, if th
 
 mnist: setup ## tests on the real files; MNIST_MIRROR names a folder with them, if there is no connection
 	python -m pytest -q -n 2 --dist loadscope -m 'mnist and not dvc and not fault'
+
+big: setup ## memory and speed of a set of 2 GB; needs 4.5 GB of disk, BIG_MB=200 less
+	python -m benchmarks.big
 
 browser: setup ## MLflow's pages and the report in Chromium
 	python -m pytest -q -m browser

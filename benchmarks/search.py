@@ -1,4 +1,4 @@
-"""Searches side by side: ours with and without pruning, scikit-learn's successive halving, Hydra's Optuna sweeper.
+"""Searches side by side: ours with and without pauses, scikit-learn's successive halving, Hydra's Optuna sweeper.
 
 All search conf/space/card.yaml with trials of as many epochs as the default search has, on the same rows, with plain
 SGD and two workers. Each uses its own means: ours a cosine schedule, averaged weights and pauses; halving its rungs.
@@ -14,6 +14,8 @@ Each row is appended to FILE as its search ends, and one that is there is not ru
 
     python -m benchmarks.search FILE [--seeds 0,1,2] [--only NAME,...] [--seconds N] [--whole] [KEY=VALUE ...]
     python -m benchmarks.search FILE --table
+
+``searches.jsonl`` beside this file has the rows of benchmarks/README.md.
 
 It needs data/prepared/mnist: run `dvc repro prepare` first.
 """
@@ -42,8 +44,6 @@ from benchmarks.peers import N_WORKERS, ROOT, card, peer_python, sweeper_space, 
 CHECKOUT: Final = {**os.environ, "PYTHONPATH": str(ROOT)}
 TARGET: Final = 0.98
 METRIC: Final = "validation/accuracy"
-HALVED: Final = 20
-"""Configurations of successive halving: its first rungs of more take all the time that there is."""
 NEVER: Final = 1e9
 """Seconds of what never came."""
 
@@ -150,7 +150,7 @@ def logged(folder: Path, start: float, n_epochs: int) -> Found:
 
 
 def halving(budget: Budget, folder: Path) -> Row:
-    given = {"seed": budget.seed, "n_trials": HALVED, "n_epochs": budget.n_epochs}
+    given = {"seed": budget.seed, "n_trials": budget.n_trials, "n_epochs": budget.n_epochs}
     command = [sys.executable, "-m", "benchmarks.halving", json.dumps(given), str(folder / "events")]
     return watched("halving", command, budget, folder)
 
@@ -252,7 +252,7 @@ def spread(times: Sequence[float | None]) -> tuple[str, str, str]:
     known = sorted(at for at in times if at is not None)
     middle = statistics.median([NEVER if at is None else at for at in times])
     return (
-        "never" if middle == NEVER else f"{middle:.0f} s",
+        "never" if middle > max(known, default=0.0) else f"{middle:.0f} s",
         f"{known[-1]:.0f} s" if known else "",
         str(times.count(None)),
     )

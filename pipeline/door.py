@@ -77,6 +77,8 @@ class Door:
         Whether ``run`` writes into a folder that the command line may name, which must be its own or empty.
     shares_folder : bool
         Whether the jobs of ``-m`` may write into one ``output_dir``.
+    listing : callable or None
+        Returns what ``--list`` says, from the settings and the folders of ``--config-dir``.
     examples : tuple of str
         Words after the module's name, and behind `` # `` what they do.
     """
@@ -90,6 +92,7 @@ class Door:
     makes_folder: bool = False
     writes_folder: bool = False
     shares_folder: bool = False
+    listing: Callable[[Any, Sequence[Path]], str] | None = None
     examples: tuple[str, ...] = ()
 
 
@@ -191,12 +194,22 @@ def asked(door: Door, words: Sequence[str], here: Path | None = None) -> Callabl
     planned = plan(door.config, door.settings, args.overrides, multirun=args.multirun, config_dir=args.config_dir)
     if args.cfg or args.info:
         return lambda: answer(door, [*passed_on(args), *planned.words])
+    if args.list:
+        return _listed(door, planned.jobs[0].settings, args.config_dir)
     if door.writes_folder:
         refuse_foreign(planned.jobs, multirun=args.multirun)
     if args.multirun and not door.shares_folder and any(job.settings.output_dir for job in planned.jobs):
         n_jobs = counted(len(planned.jobs), "job")
         raise SettingsError(f"output_dir: one folder for {n_jobs}. Leave it out with -m: each job gets its own")
     return (lambda: launch(door, planned, args)) if args.multirun else (lambda: _run(door, planned.jobs[0]))
+
+
+def _listed(door: Door, settings: Settings, config_dir: str | None) -> Callable[[], object]:
+    """Return what answers ``--list``."""
+    if door.listing is None:
+        raise SettingsError(f"--list: {door.module} has nothing to list; python -m pipeline.download has. Leave it out")
+    said = door.listing(settings, [Path(config_dir)] if config_dir else [])
+    return lambda: sys.stdout.write(said)
 
 
 def _about(door: Door, words: Sequence[str]) -> str:

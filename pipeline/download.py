@@ -1,7 +1,11 @@
-"""Fetch the data set's files, or verify those already there.
+"""Fetch the data set's files, or verify those already there; --list shows which data sets there are.
 
-Reads the mirrors of conf/data/ (MNIST_MIRROR first); writes data/raw/<name>. Exit code 3 if no mirror has the files.
+Reads the mirrors of conf/data/ (MNIST_MIRROR first), or the path that it names; writes data/raw/<name>. Exit code 3 if
+no mirror has the files, or one is not what it was.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.door import Context, Door, enter
 from pipeline.inputs import data_folders
@@ -14,16 +18,25 @@ def run(settings: DataJob, context: Context) -> None:
         folders.download(settings.data)
 
 
+def listing(settings: DataJob, folders: Sequence[Path]) -> str:
+    """Return the table of data sets."""
+    from mlpsweep.data import specs
+    from pipeline.screen import width
+
+    return specs.listing(Path(settings.paths.prepared), folders).to_text(width())
+
+
 DOOR = Door(
     module="pipeline.download",
     text=__doc__,
     settings=DataJob,
     config="prepare",
     run=run,
+    listing=listing,
     examples=(
         "  # MNIST",
         "data=fashion_mnist  # another data set",
-        "paths.raw=/data/raw  # into another folder",
+        "--list  # which data sets there are",
     ),
 )
 

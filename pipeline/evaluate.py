@@ -46,9 +46,10 @@ def run(settings: EvaluateJob, context: Context) -> None:
     data, stands_in = dataset.manifest.dataset, bool(dataset.manifest.stands_in_for)
     store = open_store(settings.tracking, data, stands_in=stands_in, remedy="the same command")
     evaluation = evaluate_model(model, dataset)
-    name, shape = run_name(trained), dataset.manifest.image_shape
-    units = first_layer(model.params.weights[0], shape, evaluated(evaluation, name))
-    figures = {**draw_evaluation(evaluation, dataset, name), "first_layer": units}
+    name, figures = run_name(trained), draw_evaluation(evaluation, dataset, run_name(trained))
+    if dataset.manifest.holds_images:
+        shape, title = dataset.manifest.image_shape, evaluated(evaluation, name)
+        figures["first_layer"] = first_layer(model.params.weights[0], shape, title)
     named = settings.output_dir
     folder = EvaluationFolder(Path(named)) if named else EvaluationFolder.beside(training.path)
     folder.save(evaluation, {name: png_bytes(figure) for name, figure in figures.items()})

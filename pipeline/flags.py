@@ -34,7 +34,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         ("--hydra-help",),
     ):
         modes.add_argument(*flags, action="store_true")
-    # Hydra answers these itself.
+    # One door lists what there is; Hydra answers the others itself.
+    modes.add_argument("--list", action="store_true")
     modes.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     modes.add_argument("--info", "-i", const="all", nargs="?", choices=INFO)
     parser.add_argument("--package", "-p")

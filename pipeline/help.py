@@ -77,6 +77,8 @@ def _defaults(config_name: str) -> dict[str, Any]:
 
 def _rows(kind: type[Settings], values: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
     for field in dataclasses.fields(kind):
+        if not field.metadata.get("typed", True):
+            continue
         value = values.get(field.name)
         if isinstance(field.type, type) and issubclass(field.type, Settings):
             choices = sorted(file.stem for file in (CONF / field.name).glob("*.yaml"))

@@ -26,11 +26,14 @@ def settled(settings: T, context: Context) -> "tuple[T, Dataset]":
     The test split is opened with ``monitor=test`` only.
     Where the digits stand in for the data set, the settings come back with the digits' own.
     """
+    from mlpsweep.training.setup import class_weights
+
     # A check of all bytes takes seconds; the jobs of a sweep follow one that has said it.
     if context.number is None and sys.stderr.isatty():
         _say_once(f"loading {settings.data.name} ...")
     with data_folders(settings.paths, context) as folders:
         data, dataset = folders.open(settings.data, with_test=settings.monitor == "test")
+    class_weights(settings.class_weight, dataset)  # only the data tell the classes; no run is begun for a wrong one
     return dataclasses.replace(settings, data=data), dataset
 
 
@@ -89,10 +92,12 @@ def say_if_standing_in(raw: Path) -> None:
 
 
 def draw_samples(dataset: "Dataset", folder: Path) -> None:
-    """Draw the first training images into a prepared folder."""
+    """Draw the first training images into a prepared folder; a table has none."""
     from mlpsweep.figures.style import save_figure
     from mlpsweep.figures.training import sample_grid
 
+    if not dataset.manifest.holds_images:
+        return
     manifest, images, labels = dataset.manifest, dataset.train.images[:40], dataset.train.labels[:40]
     title = f"{manifest.title}: the first training samples"
     figure = sample_grid(images, [manifest.class_names[label] for label in labels], manifest.image_shape, title)

@@ -4,15 +4,16 @@ import itertools
 import math
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from mlpsweep.config import plain
-from mlpsweep.data.specs import SPECS
+from mlpsweep.data.specs import Size, expected_size
 from mlpsweep.schema import Settings
 from mlpsweep.search.corners import corners
 from mlpsweep.search.groups import applied
 from mlpsweep.settings import TrainSettings
 from pipeline.folders import unusable
-from pipeline.settings import SearchJob
+from pipeline.settings import SearchJob, TrainJob
 
 # Memory holds the weights, the best ones so far and a checkpoint, each number in 4 bytes.
 N_COPIES, BYTES = 3, 4
@@ -20,10 +21,10 @@ N_COPIES, BYTES = 3, 4
 
 def impossible(settings: Settings) -> Iterator[str]:
     """Yield why a job cannot do its work here: its data, this machine, or its folders do not allow it."""
-    if isinstance(settings, TrainSettings):
-        yield from oversized(settings)
-    if isinstance(settings, SearchJob):
-        yield from _oversized_corners(settings)
+    if isinstance(settings, TrainJob) and (size := expected_size(settings.data, Path(settings.paths.prepared))):
+        yield from oversized(settings, size)
+        if isinstance(settings, SearchJob):
+            yield from _oversized_corners(settings, size)
     if (output_dir := getattr(settings, "output_dir", None)) is not None:
         yield from unusable("output_dir", output_dir)
     paths = getattr(settings, "paths", None)
@@ -31,33 +32,33 @@ def impossible(settings: Settings) -> Iterator[str]:
         yield from unusable(f"paths.{name}", value)
 
 
-def _oversized_corners(settings: SearchJob) -> Iterator[str]:
+def _oversized_corners(settings: SearchJob, size: Size) -> Iterator[str]:
     """Yield a message for each way in which some corner of a search's space does not fit."""
-    known = {message.partition(":")[0] for message in oversized(settings)}
+    known = {message.partition(":")[0] for message in oversized(settings, size)}
     dimensions = settings.space.parse()
     for params in corners(dimensions):
         one = applied(dimensions, params, settings.training())
-        if n_weights(one) > (settings.space.max_parameters or math.inf):
+        if n_weights(one, size) > (settings.space.max_parameters or math.inf):
             continue  # never trained
-        for message in oversized(one):
+        for message in oversized(one, size):
             if (key := message.partition(":")[0]) not in known:
                 known.add(key)
                 yield f"space: {message}"
 
 
-def oversized(settings: TrainSettings) -> Iterator[str]:
+def oversized(settings: TrainSettings, size: Size) -> Iterator[str]:
     """Yield a message for each way in which a training does not fit the data or this machine."""
-    spec, data = SPECS[settings.data.name], settings.data
-    n_rows = spec.n_train - data.n_validation
+    data = settings.data
+    n_rows = size.n_rows - data.n_validation
     if n_rows < max(1, data.n_train or 1):
         yield (
-            f"data.n_validation: {data.n_validation} of {spec.n_train} rows leave {n_rows} to train on; "
+            f"data.n_validation: {data.n_validation} of {size.n_rows} rows leave {n_rows} to train on; "
             f"expected at least {data.n_train or 1}. Lower data.n_validation or data.n_train"
         )
     rows = data.n_train or max(n_rows, 1)
     if n_rows > 0 and settings.batch_size > rows:
         yield f"batch_size: {settings.batch_size}; expected at most the {rows} rows to train on"
-    needed = N_COPIES * BYTES * n_weights(settings)
+    needed = N_COPIES * BYTES * n_weights(settings, size)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
         yield (
@@ -66,8 +67,7 @@ def oversized(settings: TrainSettings) -> Iterator[str]:
         )
 
 
-def n_weights(settings: TrainSettings) -> int:
+def n_weights(settings: TrainSettings, size: Size) -> int:
     """Return the number of weights of a network, without its biases."""
-    spec = SPECS[settings.data.name]
-    sizes = (math.prod(spec.image_shape), *settings.hidden_sizes, len(spec.class_names))
+    sizes = (size.n_features, *settings.hidden_sizes, size.n_classes)
     return sum(a * b for a, b in itertools.pairwise(sizes))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mlpsweep.search.rows import Search
     from mlpsweep.search.study import Plan, Study
     from mlpsweep.search.worker import SearchEnd
-    from mlpsweep.settings import TrainSettings
+    from mlpsweep.settings import DataSettings, TrainSettings
     from mlpsweep.tracking.run import Run
 
 MORE = 20
@@ -32,6 +33,10 @@ MORE = 20
 
 def run(settings: SearchJob, context: Context) -> None:
     """Work on the study until its target, then write what was found."""
+    warm_up_workers(settings)
+    from mlpsweep.config import to_yaml
+    from mlpsweep.data.specs import Size
+    from mlpsweep.files import write_atomic
     from mlpsweep.search.folder import SearchFolder
     from mlpsweep.search.preview import measure_epoch, preview, told
     from mlpsweep.search.recipe import fixed_deltas
@@ -42,15 +47,17 @@ def run(settings: SearchJob, context: Context) -> None:
     from mlpsweep.tracking.project import work_tree
     from mlpsweep.tracking.store import open_store, reach_store
     from mlpsweep.tracking.trial_runs import search_run
+    from pipeline.compose import CONF
     from pipeline.inputs import settled
     from pipeline.limits import oversized
 
     if not settings.search.dry_run:
         reach_store(settings.tracking)
     asked = settings.data
+    own = None if (CONF / "data" / f"{asked.name}.yaml").is_file() else asked  # a set of --config-dir
     prepared = Path(settings.paths.prepared) / settings.data.name
     settings, dataset = settled(settings, context)
-    plan = plan_of(settings, dataset.manifest)
+    plan, size = plan_of(settings, dataset.manifest), Size.of(dataset.manifest)
     if settings.search.dry_run:
         n_done = n_counted(plan, settings.search, work_tree())
         sys.stdout.writelines(f"{line}\n" for line in preview(plan, settings.search, measure_epoch(dataset), n_done))
@@ -67,12 +74,23 @@ def run(settings: SearchJob, context: Context) -> None:
 
         def deltas(won: "TrainSettings") -> Mapping[str, object]:
             # The data set that was asked for: a stand-in is none that a recipe chooses.
-            return fixed_deltas(replace(won, data=asked), training_defaults, plan.space.decides)
+            return fixed_deltas(replace(won, data=asked), partial(training_defaults, own=own), plan.space.decides)
 
-        found = conclude(study, settings.winner, deltas, folder, lambda one: not any(oversized(one)))
+        found = conclude(study, settings.winner, deltas, folder, lambda one: not any(oversized(one, size)))
+        if own is not None:  # the winner's recipe chooses it by name
+            write_atomic(folder.path / "data" / f"{own.name}.yaml", to_yaml(own).encode())
         tell(study, found, folder)
         log_outcome(parent, found, folder, context)
     sys.stdout.write(f"{where_to_look(store.client, store.experiment_id)}\n")
+
+
+def warm_up_workers(settings: SearchJob) -> None:
+    """Let what workers import be imported while this process makes everything ready."""
+    from mlpsweep.search.forks import warm_up
+    from mlpsweep.tracking.store import heavy
+
+    if settings.search.n_workers > 1 and not settings.search.dry_run:
+        warm_up(heavy())
 
 
 def log_outcome(parent: "Run", found: "Search", folder: "SearchFolder", context: Context) -> None:
@@ -103,15 +121,15 @@ def rebuilt(folder: "SearchFolder") -> str:
     return f"python -m pipeline.train --config-dir {shlex.quote(str(shown(folder.path)))} recipe=winner"
 
 
-def training_defaults(groups: "Mapping[str, str]") -> "TrainSettings":
-    """Return the settings that ``pipeline.train`` starts from, with some groups chosen."""
+def training_defaults(groups: "Mapping[str, str]", own: "DataSettings | None" = None) -> "TrainSettings":
+    """Return the settings that ``pipeline.train`` starts from, with some groups chosen, or a set not in conf/."""
     from pipeline.compose import check
     from pipeline.settings import TrainJob
 
-    words = [f"{group}={name}" for group, name in groups.items()]
+    words = [f"{group}={name}" for group, name in groups.items() if group != "data" or own is None]
     (job,) = check("train", TrainJob, words, multirun=False)
     training: TrainSettings = job.settings.training()
-    return training
+    return replace(training, data=own) if own is not None and "data" in groups else training
 
 
 def plan_of(settings: SearchJob, manifest: "Manifest") -> "Plan":

@@ -17,7 +17,7 @@ STANDS_IN: Final = "MLPSWEEP_STANDS_IN"
 
 PATHS: Final = frozenset(
     {"output_dir", "model_dir", "page", "paths.raw", "paths.prepared", "paths.artifacts", "hydra.run.dir"}
-    | {"hydra.sweep.dir"}
+    | {"hydra.sweep.dir", "data.path"}
 )
 DATABASES: Final = frozenset({"tracking.uri", "search.storage"})
 SQLITE: Final = "sqlite:///"
@@ -25,7 +25,7 @@ MIRROR: Final = re.compile(r"[A-Z0-9_]+_MIRROR")
 
 
 PACKAGES: Final = frozenset(
-    {"hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "rich", "scipy",
+    {"PIL", "hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "rich", "scipy",
      "sklearn", "sqlalchemy", "threadpoolctl", "yaml"}
 )  # fmt: skip
 """Packages of other people that ``src/`` and ``pipeline/`` import."""

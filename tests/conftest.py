@@ -13,6 +13,8 @@ from mlpsweep.data.download import download
 from mlpsweep.data.preprocess import prepare
 from mlpsweep.settings import DataSettings
 
+# What they check for tests is told as fully as what a test checks itself.
+pytest.register_assert_rewrite("tests.pipeline.clinic", "tests.pipeline.doors")
 CONF = Path(__file__).parents[1] / "conf"
 # A loaded machine is no fault, so no deadline; and other examples each time, in CI too: they find what fixed ones miss,
 # and a failure prints how to repeat it.

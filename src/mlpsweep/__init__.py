@@ -7,8 +7,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlpsweep.array_search import search_arrays
     from mlpsweep.data.ready import open_dataset
     from mlpsweep.errors import MlpsweepError
+    from mlpsweep.estimator import MLPClassifier
     from mlpsweep.evaluation.metrics import evaluate_model
     from mlpsweep.search.settings import SearchSettings
     from mlpsweep.search.untracked import run_search
@@ -25,6 +27,8 @@ __all__ = [
     "run_training",
     "evaluate_model",
     "run_search",
+    "MLPClassifier",
+    "search_arrays",
     "Model",
     "History",
     "MlpsweepError",
@@ -40,6 +44,8 @@ _HOMES = {
     "run_training": "training.run",
     "evaluate_model": "evaluation.metrics",
     "run_search": "search.untracked",
+    "MLPClassifier": "estimator",
+    "search_arrays": "array_search",
     "Model": "training.model",
     "History": "training.history",
     "MlpsweepError": "errors",

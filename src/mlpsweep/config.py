@@ -67,7 +67,7 @@ def plain(settings: Fields) -> dict[str, Any]:
     return {name: listed(value) for name, value in dataclasses.asdict(settings).items()}
 
 
-WHOLE: Final = frozenset({"data.files"})
+WHOLE: Final = frozenset({"data.files", "class_weight"})
 """Settings whose values are mappings, which :func:`flat` keeps whole."""
 
 

@@ -49,6 +49,8 @@ QUANTITIES: Final[Mapping[str, Metric]] = MappingProxyType(
         metric.name: metric
         for metric in (
             Metric("accuracy", maximize=True, kind="percent"),
+            Metric("balanced_accuracy", maximize=True, kind="percent"),
+            Metric("macro_f1", maximize=True, kind="percent"),
             Metric("loss", unit="nats"),
             Metric("cost", unit="nats"),
             Metric("penalty", unit="nats"),

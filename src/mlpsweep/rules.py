@@ -112,6 +112,15 @@ def one_or_list_of(rule: Rule) -> Rule:
     return Rule(f"{rule.expected}; or a list of them", parse, rule.choices)
 
 
+def either(first: Rule, second: Rule) -> Rule:
+    """Return the rule of a value that fits one of two rules."""
+
+    def parse(value: Any) -> Any:
+        return (first if first.accepts(value) else second).parse(value)
+
+    return Rule(f"{first.expected}; or {second.expected}", parse, first.choices)
+
+
 def mapping_of(rule: Rule) -> Rule:
     """Return the rule of a mapping from names to values that all fit ``rule``."""
 
@@ -131,13 +140,16 @@ def matching(pattern: str, expected: str) -> Rule:
 
 BOOLEAN = Rule("true or false", lambda v: v if isinstance(v, bool) else _reject(v))
 TEXT = Rule("a text", lambda v: v if isinstance(v, str) and v.strip() else _reject(v))
+NAME = matching(r"[A-Za-z][A-Za-z0-9_]{0,63}", "a name of letters, digits and underscores, a letter first")
 HTTPS = matching(r"https://[^\s/]+(/\S*)?", "an https address of a folder")
 ANYTHING = Rule("a value", lambda v: v)
 FRACTION = real(">= 0 and < 1", lambda v: 0 <= v < 1)
 DECAY = real("> 0 and < 1", lambda v: 0 < v < 1)
 
 
-def key(rule: Rule, meaning: str, example: str, *, default: Any = MISSING, identity: bool = True) -> Any:
+def key(
+    rule: Rule, meaning: str, example: str, *, default: Any = MISSING, identity: bool = True, typed: bool = True
+) -> Any:
     """Declare one setting of a settings class.
 
     Parameters
@@ -152,6 +164,8 @@ def key(rule: Rule, meaning: str, example: str, *, default: Any = MISSING, ident
         Default, equal to that of ``conf/``; a setting without one must be given.
     identity : bool
         Whether the setting can change what is learned, and so is part of ``run_key``.
+    typed : bool
+        Whether it is meant for the command line, and so has a line on the help page.
     """
-    metadata = {"rule": rule, "meaning": meaning, "example": example, "identity": identity}
+    metadata = {"rule": rule, "meaning": meaning, "example": example, "identity": identity, "typed": typed}
     return field(default=default, metadata=metadata)

@@ -1,4 +1,4 @@
-"""The settings of data and training; ``search.settings`` and ``tracking.settings`` hold the others.
+"""The settings of a training; ``datasets``, ``search.settings`` and ``tracking.settings`` hold the others.
 
 A key has a type, a rule, a meaning, an example and a default, which ``conf/`` repeats for the command line. The help
 page reads these classes without loading NumPy or omegaconf, and :mod:`mlpsweep.config` fills them.
@@ -6,86 +6,27 @@ page reads these classes without loading NumPy or omegaconf, and :mod:`mlpsweep.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from mlpsweep import rules
-from mlpsweep.errors import SettingsError
-from mlpsweep.passwords import kept
+from mlpsweep.datasets import MAX_EPOCHS as MAX_EPOCHS
+from mlpsweep.datasets import MAX_ROWS as MAX_ROWS
+from mlpsweep.datasets import DataSettings as DataSettings
 from mlpsweep.rules import key
-from mlpsweep.schema import Family, Settings, nearest
+from mlpsweep.schema import Family, Settings
 
 MAX_SEED = 2**32 - 1
 # Beyond these a value is a slip: no training would end, no memory would do, or single precision would overflow.
-MAX_EPOCHS, MAX_ROWS, MAX_WIDTH, MAX_TRIALS, MAX_UPDATES = 10**6, 10**7, 10**6, 10**6, 10**9
+MAX_WIDTH, MAX_TRIALS, MAX_UPDATES = 10**6, 10**6, 10**9
 MAX_PIXELS, MAX_RATE = 100, 1e30
-DATASETS = ("mnist", "fashion_mnist", "digits")
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "tanh")
 INITIALIZERS = ("fan_max_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "normal")
 MONITORS = ("validation", "test", "none")
-SCALINGS = ("standardize", "unit", "none")
-# An installed package has its copy of conf/data beside this file, a checkout has it at the root.
-_OWN_CONF = (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf")
-# A setting is saved and shown, so it holds no password; the request gets it from the environment.
-_MIRROR = rules.Rule(rules.HTTPS.expected, lambda value: kept(rules.HTTPS.parse(value)))
 
 
 def _kind(name: str, meaning: str) -> Any:
     """Declare the ``name`` of a member of a family."""
     return key(rules.one_of((name,)), meaning, name, default=name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings(Settings):
-    """The data set, its files and its rows; a file of ``conf/data/`` gives every value."""
-
-    name: str = key(rules.one_of(DATASETS), "data set", "mnist")
-    mirrors: tuple[str, ...] = key(
-        rules.list_of(_MIRROR, may_be_empty=True), "https addresses, tried in order", "[]", identity=False
-    )
-    files: dict[str, dict[str, Any]] = key(
-        rules.mapping_of(rules.mapping_of(rules.ANYTHING)), "file names, SHA-256, bytes", "{}", identity=False
-    )
-    fallback: str | None = key(
-        rules.optional(rules.one_of(("digits",))), "stand-in if no mirror can be reached", "null", identity=False
-    )
-    scaling: str = key(rules.one_of(SCALINGS), "scaling of pixels, before the network", "standardize")
-    n_epochs: int = key(rules.integer(0, MAX_EPOCHS), "the set's own training budget, epochs", "15", identity=False)
-    n_train: int | None = key(
-        rules.optional(rules.integer(1, MAX_ROWS)), "training rows; null: all that remain", "null"
-    )
-    n_validation: int = key(rules.integer(0, MAX_ROWS), "validation rows, taken from the training file", "10000")
-    n_test: int | None = key(rules.optional(rules.integer(1, MAX_ROWS)), "test rows; null: all", "null")
-
-    @classmethod
-    def named(cls, name: str, folders: Iterable[Path] = ()) -> Self:
-        """Return the settings of a file ``data/<name>.yaml``.
-
-        Parameters
-        ----------
-        name : str
-            Name of the file, such as ``digits``.
-        folders : iterable of Path
-            Configuration folders to search first, such as that of ``--config-dir``; then come ``conf/`` of the current
-            folder and of the folders above it, and the data sets of this package.
-
-        Raises
-        ------
-        SettingsError
-            If no file has this name, or one of its values does not fit.
-        """
-        from mlpsweep.config import read_yaml  # imported here, because the help page needs no omegaconf
-        from mlpsweep.files import read_text
-
-        places = (*folders, *(folder / "conf" for folder in (Path.cwd(), *Path.cwd().parents)), *_OWN_CONF)
-        files = [file for place in places for file in sorted((place / "data").glob("*.yaml"))]
-        file = next((file for file in files if file.stem == name), None)
-        if file is None:
-            known = dict.fromkeys(file.stem for file in files)
-            raise SettingsError(
-                f"data: {name!r} is not known; expected one of {', '.join(known)}{nearest(name, known)}"
-            )
-        return cls.build(read_yaml(read_text(file, "Name another data set."), str(file)), "data.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +161,12 @@ class TrainSettings(Settings):
     )
     learning_rate: float = key(rules.positive(MAX_RATE), "step per update", "0.01", default=0.01)
     l2_lambda: float = key(rules.non_negative(MAX_RATE), "L2 coefficient, docs/adr/0001", "0.8", default=0.0)
+    class_weight: str | dict[str, float] | None = key(
+        rules.optional(rules.either(rules.one_of(("balanced",)), rules.mapping_of(rules.non_negative(MAX_RATE)))),
+        "weights of classes in the gradient, by name, 1 for others; balanced: each class counts alike",
+        "balanced",
+        default=None,
+    )
     batch_size: int = key(rules.integer(1, MAX_ROWS), "rows per update", "64", default=64)
     drop_last: bool = key(rules.BOOLEAN, "leave out a short last batch", "false", default=False)
     shuffle: bool = key(rules.BOOLEAN, "new order each epoch; false: file order", "true", default=True)

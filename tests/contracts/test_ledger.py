@@ -365,6 +365,49 @@ def test_a_short_trial_is_told_whole_at_its_end(ledger: Ledger, state: str, monk
     assert trial.user_attrs[SLOT] == 0
 
 
+@pytest.mark.parametrize("state", [COMPLETE, PRUNED, FAILED])
+def test_of_two_that_show_an_ended_slot_at_once_one_is_set_aside(
+    ledger: Ledger, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    claim, add, another = take(ledger), ledger.view.add, other(ledger)
+    ledger.propose(claim, PARAMS)
+
+    def added(row: Row, reports: Any) -> int:
+        another.settle()  # sees a slot that has ended and that nothing shows
+        return add(row, reports)
+
+    monkeypatch.setattr(ledger.view, "add", added)
+    ledger.tell(claim, state, None if state == FAILED else 0.5, {})
+    strays = [trial for trial in shown(ledger) if STRAY in trial.user_attrs]
+    (trial,) = [trial for trial in shown(ledger) if trial not in strays]
+    assert {stray.state for stray in strays} == {TrialState.PRUNED}
+    assert (trial.state, trial.params) == (ledger.trials()[0].state, PARAMS)
+
+
+def test_who_knows_no_distributions_leaves_a_trial_in_order_all_the_same(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.SHOWN_AFTER_S", 60.0)
+    ledger.propose(take(ledger, lives=False), PARAMS)
+    Ledger(ledger.database, ledger.name, ledger.key.partition("-")[2]).leave()  # as the doctor does
+    assert (states(ledger), shown(ledger)) == (["WAITING"], [])
+    ledger.settle()
+    assert [trial.params for trial in shown(ledger)] == [PARAMS]
+
+
+def test_a_trial_that_its_maker_did_not_bind_is_left_in_order(ledger: Ledger) -> None:
+    claim = take(ledger, lives=False)
+    ledger.claims.keep(claim, params=PARAMS)
+    row, _ = ledger._read(0)
+    assert row is not None
+    ledger.view.add(row, {})
+    doctors = Ledger(ledger.database, ledger.name, ledger.key.partition("-")[2])
+    doctors.leave()
+    assert doctors.deserted() == []
+    assert ([trial.state for trial in shown(ledger)], states(ledger)) == ([TrialState.WAITING], ["WAITING"])
+
+
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:
     ladder = Ladder(rungs=(1,), n_complete=1)
     before = time.time()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlpsweep.data.download import download, stand_in_message
-from mlpsweep.data.source import DIGITS_FILES, Source
+from mlpsweep.data.source import Source, files_of
 from mlpsweep.errors import DataError
 from mlpsweep.settings import DataSettings
 from tests.faults.download_lab import FILES, NOBODY, assert_complete, fetch
@@ -68,7 +68,7 @@ def test_no_stand_in_after_a_file_came_and_the_mirror_went(good: FaultyServer, t
         download(settings, folder, allow_fallback=True, progress=turn_off)
 
 
-@pytest.mark.parametrize("name", [file.name for file in DIGITS_FILES.values()])
+@pytest.mark.parametrize("name", [file.name for file in files_of(DataSettings.named("digits")).values()])
 def test_damaged_digits_are_made_again(name: str, folder: Path, digits_settings: DataSettings) -> None:
     download(digits_settings, folder)
     before = snapshot(folder)

@@ -29,6 +29,8 @@ CASES: list[tuple[str, list[str]]] = [
     ("train activation=rleu", ["activation: 'rleu'", "did you mean relu?"]),
     ("train activation=[relu,tanh]", ["activation: 2 names for 3 hidden layers"]),
     ("train l2_lambda=-1", ["l2_lambda: -1", ">= 0"]),
+    ("train class_weight=balance", ["class_weight: 'balance'", "did you mean balanced?"]),
+    ("train class_weight={3:-1}", ["class_weight: {3: -1}", "a mapping, each value a finite number >= 0"]),
     ("train n_epochs=1.5", ["n_epochs: 1.5", "integer"]),
     ("train batch_size=0", ["batch_size: 0", "1 .. 10000000"]),
     ("train batch_size=70000", ["batch_size: 70000", "50000"]),
@@ -132,6 +134,15 @@ def test_a_mirror_that_may_not_be_used_leaves_no_folder_and_no_lock(tmp_path: Pa
     done = door(tmp_path, *words.split(" "), MNIST_MIRROR=mirror)
     assert (done.returncode, "MNIST_MIRROR: " in done.stderr, "secret" in done.stderr) == (2, True, False), done.stderr
     assert tree(tmp_path) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["train output_dir=out", "search output_dir=out"])
+def test_a_class_that_the_data_do_not_have_begins_no_run_and_no_study(tmp_path: Path, words: str) -> None:
+    done = door(tmp_path, *words.split(), "data=digits", "class_weight={11:2}")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: class_weight: '11' is no class (did you mean 1?)")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
 @pytest.mark.slow

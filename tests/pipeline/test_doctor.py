@@ -64,6 +64,12 @@ def kill_at_work(folder: Path, *words: str) -> None:
         process.wait()
 
 
+def n_shown(folder: Path) -> int:
+    """Return the number of trials that Optuna shows; one is shown when it has been at work for a second."""
+    with contextlib.closing(sqlite3.connect(folder / "mlruns/optuna.db")) as study:
+        return len(study.execute("select * from trials").fetchall())
+
+
 def test_a_whole_project_is_well_and_left_as_it_is(project: Path) -> None:
     before = tree(project)
     assert doctor(project) == WELL
@@ -278,7 +284,10 @@ def test_locks_that_nobody_holds_are_removed(project: Path) -> None:
 
 def test_a_killed_search_is_left_in_order_and_goes_on(tmp_path: Path) -> None:
     words = (*SEARCH[:2], "n_epochs=100000", *SEARCH[3:])
-    kill_at_work(tmp_path, *words)
+    with at_work(tmp_path, *words) as process:
+        wait_until(lambda: n_shown(tmp_path) == 1, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     assert dict(tracked(tmp_path, STATUSES))["RUNNING"] == 2
     is_mended(tmp_path, "stale", "RUNNING without a worker")
     assert tracked(tmp_path, STATUSES) == [("FAILED", 2)]

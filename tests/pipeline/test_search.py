@@ -62,6 +62,20 @@ def test_a_trial_has_one_file_with_machine_and_versions(searched: Path) -> None:
     assert tracked(searched, note)[0][0].endswith("Trial 0 of the search " + told["mine"]["study"] + ": complete.")
 
 
+def test_trials_have_equal_weights_however_many_workers_there_are(tmp_path: Path) -> None:
+    # Proposals of this sampler depend on nothing that was trained; the tables hold the weights' hashes.
+    tables = []
+    for n_workers in (1, 2, 4):
+        folder = tmp_path / str(n_workers)
+        folder.mkdir()
+        words = ("search.sampler=random", "search.n_trials=8", f"search.n_workers={n_workers}")
+        done = door(folder, "search", *SEARCH, *words)
+        assert done.returncode == 0, done.stderr
+        tables.append((folder / "artifacts/search/trials.csv").read_bytes())
+    assert b"weights_hash" in tables[0]
+    assert tables[1:] == tables[:1] * 2
+
+
 def test_the_first_trial_is_the_published_baseline(searched: Path) -> None:
     query = """select params.value from params join tags using (run_uuid)
                where tags.key = 'trial' and tags.value = '0' and params.key = 'hidden_sizes'"""

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "mlpsweep"
 NAMES = [
     "TrainSettings", "DataSettings", "SearchSettings", "open_dataset", "run_training", "evaluate_model", "run_search",
-    "Model", "History", "MlpsweepError",
+    "MLPClassifier", "search_arrays", "Model", "History", "MlpsweepError",
 ]  # fmt: skip
 SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -14,12 +14,12 @@ SRC = ROOT / "src" / "mlpsweep"
 # A module may import from its own layer and from the layers above it in this list.
 LAYERS = (
     {"types", "errors", "rules"},
-    {"schema", "settings", "files", "passwords", "metric", "sqlite", "tables", "config"},
+    {"schema", "datasets", "settings", "files", "passwords", "metric", "sqlite", "tables", "config"},
     {"data", "nn"},
     {"training"},
     {"evaluation", "tracking", "search"},
     {"figures"},
-    {"report", "upkeep"},
+    {"report", "upkeep", "estimator", "array_search"},
 )
 # Parts of one layer that stand side by side: none imports another.
 APART = {"evaluation", "tracking", "search"}
@@ -77,6 +77,10 @@ def test_imports_point_to_lower_layers_only(module: Path) -> None:
 def test_third_parties_stay_at_home(module: Path) -> None:
     tops = {name.split(".")[0] for name in imported(module)}
     assert {top for top in tops & set(HOMES) if part(module) not in HOMES[top]} == set()
+
+
+def test_one_module_subclasses_scikit_learns() -> None:
+    assert {part(module) for module in MODULES if "sklearn.base" in imported(module)} == {"estimator"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if part(m) in {"nn", "training"}], ids=lambda m: m.stem)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from mlpsweep.errors import SettingsError
 from mlpsweep.schema import Family
 from mlpsweep.settings import (
-    DATASETS,
     AdamSettings,
     DataSettings,
     MomentumSettings,
@@ -102,7 +101,7 @@ def test_settings_are_frozen(values: dict[str, Any]) -> None:
         ({"optimizer": {"name": []}}, r"optimizer.name: \[\] is not known; expected one of adam"),
         ({"schedule": {"name": {"a": 1}}}, r"schedule.name: \{'a': 1\} is not known; expected one of"),
         ({"optimizer": "adam"}, r"optimizer: 'adam' is not a group"),
-        ({"data": {"name": "digits"}}, r"data.scaling: not set; expected one of standardize, unit, none"),
+        ({"data": {"name": "digits"}}, r"data.n_validation: not set; expected an integer, 0"),
         ({"activation": ["relu"]}, r"activation: 1 names for 2 hidden layers"),
         ({"init_std": 0.1}, r"init_std: 0.1 with initializer=he_normal"),
         ({"initializer": "normal"}, r"init_std: None with initializer=normal"),
@@ -121,11 +120,11 @@ def test_a_misfit_names_key_value_and_expectation(values: dict[str, Any], change
 def test_every_fault_is_reported_at_once(values: dict[str, Any]) -> None:
     values |= {"learning_rate": -1, "seed": -1, "lambda": 1}
     values["data"] |= {"n_train": 0}
-    del values["data"]["scaling"]
+    del values["data"]["n_epochs"]
     with pytest.raises(SettingsError, match="learning_rate") as caught:
         TrainSettings.build(values)
     named = {message.split(":")[0] for message in caught.value.messages}
-    assert named == {"learning_rate", "seed", "lambda", "data.n_train", "data.scaling"}
+    assert named == {"learning_rate", "seed", "lambda", "data.n_train", "data.n_epochs"}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def declare(folder: Path, name: str, n_validation: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "conf/data").glob("*.yaml")))
 def test_the_packages_own_data_sets_are_known_in_any_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +193,7 @@ def test_a_name_is_looked_for_in_given_folders_then_in_the_project_then_in_the_p
 
 
 def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
-    known = "expected one of mine, digits, fashion_mnist, mnist"
+    known = "expected one of mine, breast_cancer, digits, fashion_mnist, kmnist, mnist, wine"
     with pytest.raises(SettingsError, match=rf"data: 'mnits' is not known; {known} \(did you mean mnist\?\)"):
         DataSettings.named("mnits", [declare(tmp_path, "mine", 300)])
 
@@ -202,3 +201,40 @@ def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
 def test_a_files_faults_carry_their_path(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="data.n_validation: -1 does not fit"):
         DataSettings.named("digits", [declare(tmp_path, "digits", -1)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"name": "../x"}, "data.name: '../x' does not fit; expected a name of letters, digits and underscores"),
+        ({"name": "1"}, "data.name: '1' does not fit"),
+        ({"format": "cvs"}, r"data.format: 'cvs' does not fit; expected one of idx, .* \(did you mean csv\?\)"),
+        ({"format": "images"}, "data.path: not set; expected the folder of the images"),
+        ({"format": "sklearn", "path": "x.csv"}, "data.path: x.csv with format sklearn"),
+        ({"image_shape": [28]}, r"data.image_shape: \[28\] does not fit; expected height and width"),
+        ({"image_shape": [28, 0]}, r"data.image_shape: \[28, 0\] does not fit"),
+        ({"label": -1}, "data.label: -1 does not fit; expected the name of a column, or its number from 0"),
+        ({"label": True}, "data.label: True does not fit"),
+        ({"class_names": ["a", "b", "a"]}, r"data.class_names: \['a', 'b', 'a'\] has a name twice"),
+        ({"class_names": "abc"}, "data.class_names: 'abc' does not fit; expected a list"),
+        ({"transpose": 1}, "data.transpose: 1 does not fit; expected true or false"),
+    ],
+)
+def test_a_declaration_that_cannot_be_meant_is_refused(
+    changes: dict[str, Any], fault: str, values: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError, match=fault):
+        DataSettings.build(values["data"] | changes, "data.")
+
+
+def test_a_short_declaration_is_enough() -> None:
+    short = DataSettings.build(
+        {"name": "birds", "format": "csv", "path": "birds.csv", "n_epochs": 5, "n_validation": 9}
+    )
+    assert (short.label, short.mirrors, short.files, short.class_names, short.declared) == ("label", (), {}, (), {})
+
+
+def test_what_decides_how_files_are_read_is_declared(values: dict[str, Any]) -> None:
+    assert DataSettings.build(values["data"]).declared == {}
+    own = DataSettings.build(values["data"] | {"label": 0, "image_shape": [2, 3], "transpose": True, "title": "Mine"})
+    assert own.declared == {"label": 0, "image_shape": [2, 3], "transpose": True}

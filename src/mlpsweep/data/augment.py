@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage, sparse
 
+from mlpsweep.errors import SettingsError
 from mlpsweep.types import FloatArray, ImageArray, IndexArray
 
 IMAGES_PER_FIELD: Final = 32
@@ -144,6 +145,14 @@ AUGMENTS: Final[Mapping[str, Callable[..., None] | None]] = MappingProxyType({"n
 
 
 def augment_for(name: str, image_shape: tuple[int, int], **keywords: float) -> Augment | None:
-    """Return what changes the training images before each epoch, or None where nothing does."""
+    """Return what changes the training images before each epoch, or None where nothing does.
+
+    Raises
+    ------
+    SettingsError
+        If the rows are those of a table.
+    """
     change = AUGMENTS[name]
+    if change is not None and image_shape[0] == 1:
+        raise SettingsError(f"augment: {name} moves pixels, and the data are no images; expected augment=none.")
     return None if change is None else functools.partial(change, image_shape=image_shape, **keywords)

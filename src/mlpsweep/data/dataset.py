@@ -1,5 +1,6 @@
 """A prepared folder as splits of memory-mapped rows; batches gathers and scales the pixels."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Split:
     Parameters
     ----------
     images : ndarray of shape (n_rows_of_file, n_features), uint8
-    labels : ndarray of shape (n_rows_of_file,), uint8
+        Pixels; for a table its standardised features, float32.
+    labels : ndarray of shape (n_rows_of_file,), unsigned integers
     rows : ndarray of shape (n_samples,), intp
         Row numbers that belong to this split, ascending: file order.
     """
@@ -83,13 +85,14 @@ def load_dataset(folder: Path, settings: DataSettings, *, with_test: bool = Fals
     Raises
     ------
     DataError
-        If an array is missing, or the folder holds another set than ``settings.name``, as a stand-in is.
+        If an array is missing, or the folder holds another set than ``settings.name``, as a stand-in is, or was
+        prepared from another declaration of it.
     ChecksumError
         If an array or the manifest is damaged.
     SettingsError
         If more rows are asked for than there are.
     """
-    manifest = Manifest.read(folder)
+    manifest = dataclasses.replace(Manifest.read(folder), own_title=settings.title or "")
     _check_name(manifest, settings, folder)
     load = functools.partial(_load, manifest, folder)
     train_rows, validation_rows = _cut(load(SPLIT_NAME), settings)
@@ -111,6 +114,18 @@ def _check_name(manifest: Manifest, settings: DataSettings, folder: Path) -> Non
         raise DataError(
             f"{folder}: holds {held}; expected {settings.name}. "
             f"Connect, or set {settings.name.upper()}_MIRROR, then `dvc repro`."
+        )
+    if manifest.declared != settings.declared or settings.class_names not in ((), manifest.class_names):
+        was, now = (
+            {**declared, "class_names": list(names)}
+            for declared, names in (
+                (manifest.declared, manifest.class_names),
+                (settings.declared, settings.class_names),
+            )
+        )
+        raise DataError(
+            f"{folder}: prepared from {was}; expected {now}, as the file of {settings.name} says now. "
+            f"Run `python -m pipeline.prepare data={settings.name}`."
         )
 
 

@@ -1,19 +1,22 @@
 """The download stage: raw files with the right checksums, or a stand-in, or an error that says why."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from mlpsweep.data.digits import write_digits
+from mlpsweep.data.embedded import write_embedded
+from mlpsweep.data.formats import local_files
 from mlpsweep.data.http import MirrorFault
 from mlpsweep.data.local import take
+from mlpsweep.data.lock import record, recorded
+from mlpsweep.data.manifest import title_of
 from mlpsweep.data.mirrors import TIMEOUT_S, Mirror, Progress, fetch, mirrors_of, named_mirror
-from mlpsweep.data.source import DIGITS_FILES, DataFile, Source, files_of
-from mlpsweep.data.specs import SPECS
+from mlpsweep.data.source import STAND_IN, DataFile, Source, files_of
+from mlpsweep.data.specs import declared
+from mlpsweep.datasets import DataSettings
 from mlpsweep.errors import DataError
 from mlpsweep.files import FOLDER_WANTED, locked, read_json, storage_errors, sweep, write_json
-from mlpsweep.settings import DataSettings
 
 STAND_IN_MESSAGE: Final = (
     "{title} could not be downloaded{failures}. Going on with scikit-learn's digits, 1,797 images of 8x8, so "
@@ -28,11 +31,13 @@ def download(
     *,
     allow_fallback: bool = False,
     progress: Progress | None = None,
+    notify: Callable[[str], object] = lambda sentence: None,
     timeout_s: float = TIMEOUT_S,
 ) -> Source:
     """Fetch the missing raw files of a data set into ``folder`` and verify the SHA-256 of each file.
 
-    Any number of processes may call this at once: one fetches, the others wait and find a valid cache.
+    Files of a ``path`` stay where they are. Any number of processes may call this at once: one fetches, the others
+    wait and find a valid cache.
 
     Parameters
     ----------
@@ -46,6 +51,8 @@ def download(
         and never for a mirror that ``<NAME>_MIRROR`` names.
     progress : callable, optional
         Callback, see :data:`mlpsweep.data.mirrors.Progress`.
+    notify : callable
+        Callback with a sentence for each checksum that is recorded because nobody declared it.
     timeout_s : float
         Longest wait for a mirror's first answer, seconds; later waits may take half of it.
 
@@ -63,26 +70,30 @@ def download(
     StorageError
         If the folder cannot be written.
     """
+    settings = declared(settings)
     check(settings, folder)
     with storage_errors(folder, FOLDER_WANTED), locked(_beside(folder, "lock")):
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        if settings.name == "digits":
-            write_digits(folder)
-            return _settle(folder, Source("digits"))
-        missing = [file for file in files_of(settings).values() if not _is_there(file, folder)]
-        damaged = {file.name for file in missing if (folder / file.name).exists()}
+        if settings.format == "sklearn":
+            write_embedded(settings, folder)
+        is_fetched = settings.format != "sklearn" and settings.path is None
+        files = files_of(settings, recorded(folder)).values() if is_fetched else ()
+        missing = [file for file in files if not _is_there(file, folder)]
+        damaged = {file.name for file in missing if file.sha256 and (folder / file.name).exists()}
         faults = _fetch_all(missing, mirrors_of(settings) if missing else (), folder, progress, timeout_s)
         if faults is None:
+            with _taken_back([folder / file.name for file in missing if file.sha256 is None]):
+                record(settings, folder, notify)
             return _settle(folder, Source(settings.name))
         was_reached = any(fault.was_reached for fault in faults.values()) or any(f.is_valid(folder) for f in missing)
         failures = {mirror.location: fault.reason for mirror, fault in faults.items()}
         is_allowed = allow_fallback and settings.fallback is not None and not named_mirror(settings.name)
         if was_reached or damaged or not is_allowed:
             raise DataError(_failure_message(settings, folder, missing, damaged, failures))
-        write_digits(folder)
+        write_embedded(DataSettings.named(STAND_IN), folder)
         write_json(_beside(folder, "failures.json"), failures)
-        return _settle(folder, Source("digits", stands_in_for=settings.name))
+        return _settle(folder, Source(STAND_IN, stands_in_for=settings.name))
 
 
 def check(settings: DataSettings, folder: Path) -> None:
@@ -90,10 +101,20 @@ def check(settings: DataSettings, folder: Path) -> None:
 
     Raises
     ------
+    DataError
+        If the ``path`` of the settings, or a file below it, is not there.
     SettingsError
         As :func:`download`; a mirror is not looked at where the files are there.
     """
-    if not all(file.is_valid(folder) for file in files_of(settings).values()):
+    settings = declared(settings)
+    files = files_of(settings, recorded(folder))
+    if settings.path is not None:
+        for file in local_files(settings).values():
+            if not file.path.exists():
+                raise DataError(
+                    f"{file.path}: no such file or folder; expected the data. Put it there, or set data.path"
+                )
+    elif not all(file.is_valid(folder) for file in files.values()):
         mirrors_of(settings)
 
 
@@ -111,14 +132,27 @@ def stand_in_message(folder: Path) -> str | None:
     record = _beside(folder, "failures.json")
     failures: dict[str, str] = read_json(record) if record.is_file() else {}
     return STAND_IN_MESSAGE.format(
-        title=SPECS[asked_for].title,
+        title=title_of(asked_for),
         failures=f" ({_listed(failures)})" if failures else "",
         variable=f"{asked_for.upper()}_MIRROR",
     )
 
 
+@contextlib.contextmanager
+def _taken_back(paths: list[Path]) -> Iterator[None]:
+    """Remove files that turn out not to be data; else they would be there, and never be fetched again."""
+    try:
+        yield
+    except DataError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+
+
 def _is_there(file: DataFile, folder: Path) -> bool:
     """Tell whether the folder has a file, after taking it from another name or packing if it is there under one."""
+    if file.sha256 is None:
+        return (folder / file.name).is_file()  # a download is there whole or not at all
     if not file.is_valid(folder):
         with contextlib.suppress(MirrorFault):
             take(file, folder, folder)
@@ -149,8 +183,8 @@ def _fetch_all(
 def _settle(folder: Path, source: Source) -> Source:
     """Record what the folder holds, then remove the files of a former stand-in."""
     source.write(folder)
-    if source.dataset != "digits":
-        for file in DIGITS_FILES.values():
+    if source.dataset != STAND_IN:
+        for file in files_of(DataSettings.named(STAND_IN)).values():
             (folder / file.name).unlink(missing_ok=True)
     if source.stands_in_for is None:
         _beside(folder, "failures.json").unlink(missing_ok=True)
@@ -167,8 +201,9 @@ def _failure_message(
         way = f"The place that {variable} names is not there, or has not these files: mend {variable} or unset it"
     else:
         way = f"Connect, or set {variable} to a URL or folder that has them"
+    title = settings.title or title_of(settings.name)
     return (
-        f"{folder}: {SPECS[settings.name].title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
+        f"{folder}: {title} could not be downloaded ({_listed(failures) or 'no mirror is set'}); "
         f"still to fetch: {state}. {way}, then `dvc repro`."
     )
 

@@ -1,96 +1,94 @@
-"""The IDX format of MNIST: parsing, with every byte of the header checked, and encoding."""
+"""The IDX format of MNIST: every byte of the header is checked before one of the contents is read."""
 
-import gzip
-import math
 import struct
-import zlib
-from pathlib import Path
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mlpsweep.errors import DataError, DataFormatError
+from mlpsweep.data.part import Part, turned
+from mlpsweep.data.raw import RawFile, StoredArray
+from mlpsweep.datasets import DataSettings
+from mlpsweep.errors import DataFormatError, ShapeError
 
-UNSIGNED_BYTE = b"\x00\x00\x08"
-GZIP_MAGIC = b"\x1f\x8b"
-HINT = "Run `dvc repro -f download`; if that changes nothing, data.files in conf/data/ describes another file."
-
-
-def parse_idx(raw: bytes, source: str) -> npt.NDArray[np.uint8]:
-    """Return the array that an uncompressed IDX file of unsigned bytes holds.
-
-    Parameters
-    ----------
-    raw : bytes
-        Content of the whole file.
-    source : str
-        Name of the file, for messages.
-
-    Returns
-    -------
-    ndarray of uint8, of the shape in the header
-        A read-only view of ``raw``.
-
-    Raises
-    ------
-    DataFormatError
-        If the magic number is wrong, or the header promises more or fewer bytes than the file has.
-    """
-    if raw[:3] != UNSIGNED_BYTE:
-        hint = "it is still gzipped" if raw[:2] == GZIP_MAGIC else f"it starts with {raw[:4].hex() or 'nothing'}"
-        raise DataFormatError(f"{source}: {hint}; expected an IDX file of unsigned bytes (000008..). {HINT}")
-    n_dims = raw[3] if len(raw) > 3 else 0
-    header_bytes = 4 + 4 * n_dims
-    if n_dims == 0 or len(raw) < header_bytes:
-        raise DataFormatError(
-            f"{source}: the header ends after {len(raw)} bytes; expected {header_bytes} for {n_dims} dimensions, "
-            f"and one dimension at least. {HINT}"
-        )
-    shape = struct.unpack_from(f">{n_dims}I", raw, offset=4)
-    expected_bytes = header_bytes + math.prod(shape)
-    if len(raw) != expected_bytes:
-        raise DataFormatError(
-            f"{source}: {len(raw)} bytes; expected {expected_bytes}, because the header promises shape {shape}. {HINT}"
-        )
-    return np.frombuffer(raw, np.uint8, offset=header_bytes).reshape(shape)
+HINT: Final = "Run `dvc repro -f download`; if that changes nothing, data.files in conf/data/ describes another file."
+TYPES: Final[Mapping[int, np.dtype[Any]]] = MappingProxyType(
+    {8: np.dtype(np.uint8), 9: np.dtype(np.int8), 11: np.dtype(">i2"), 12: np.dtype(">i4")}
+)
+"""The integers that a file may hold, by the third byte of it."""
 
 
-def encode_idx(array: npt.NDArray[np.uint8]) -> bytes:
-    """Return the bytes of the uncompressed IDX file that holds ``array``."""
-    return UNSIGNED_BYTE + struct.pack(f">B{array.ndim}I", array.ndim, *array.shape) + array.tobytes()
-
-
-def read_idx(path: Path, n_bytes: int) -> npt.NDArray[np.uint8]:
-    """Return the array of an IDX file, gzipped or not; at most ``n_bytes + 1`` bytes are unpacked.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    n_bytes : int
-        Size of its uncompressed contents, bytes.
-
-    Returns
-    -------
-    ndarray of uint8, of the shape in the header
+def open_idx(file: RawFile) -> StoredArray:
+    """Return the array of an IDX file of integers, of which only the header has been read.
 
     Raises
     ------
     DataError
         If the file does not exist.
     DataFormatError
-        If the file is damaged, or its contents have another size.
+        If the header is not one of an IDX file of integers.
     """
-    try:
-        with path.open("rb") as stream:
-            is_gzipped = stream.read(2) == GZIP_MAGIC
-        with gzip.open(path) if is_gzipped else path.open("rb") as stream:
-            raw = stream.read(n_bytes + 1)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. `dvc repro -f download` fetches it.") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataFormatError(f"{path}: damaged gzip data ({error}). {HINT}") from error
-    if len(raw) != n_bytes:
-        amount = f"more than {n_bytes}" if len(raw) > n_bytes else str(len(raw))
-        raise DataFormatError(f"{path}: holds {amount} bytes; expected {n_bytes}. {HINT}")
-    return parse_idx(raw, str(path))
+    with file.open() as stream:
+        head = stream.read(4)
+        dtype = TYPES.get(head[2]) if len(head) > 2 and head[:2] == b"\0\0" else None
+        if dtype is None:
+            raise DataFormatError(
+                f"{file}: it starts with {head.hex() or 'nothing'}; expected an IDX file of unsigned bytes (000008..), "
+                f"or of other integers (000009.., 00000b.., 00000c..). {HINT}"
+            )
+        n_dims = head[3] if len(head) > 3 else 0
+        sizes = stream.read(4 * n_dims)
+        n_bytes = 4 + 4 * n_dims
+        if n_dims == 0 or len(head) + len(sizes) < n_bytes:
+            raise DataFormatError(
+                f"{file}: the header ends after {len(head) + len(sizes)} bytes; expected {n_bytes} for {n_dims} "
+                f"dimensions, and one dimension at least. {HINT}"
+            )
+    return StoredArray(file, n_bytes, dtype, struct.unpack(f">{n_dims}I", sizes), HINT)
+
+
+def encode_idx(array: npt.NDArray[np.uint8]) -> bytes:
+    """Return the bytes of the uncompressed IDX file that holds ``array``."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def read_idx(files: Mapping[str, RawFile], settings: DataSettings) -> dict[str, Part]:
+    """Return the parts of a set in IDX files: see :data:`mlpsweep.data.part.Reader`."""
+    return {
+        split: _part(files[f"{split}_images"], files[f"{split}_labels"], transpose=settings.transpose)
+        for split in ("train", "test")
+        if f"{split}_images" in files
+    }
+
+
+def _part(image_file: RawFile, label_file: RawFile, *, transpose: bool) -> Part:
+    images, labels = open_idx(image_file), _labels(open_idx(label_file))
+    if len(images.shape) != 3 or images.dtype != np.uint8:
+        raise DataFormatError(
+            f"{image_file}: {images.dtype.name} of shape {images.shape}; expected unsigned bytes of shape n_samples x "
+            f"height x width. {HINT}"
+        )
+    if images.shape[0] != len(labels):
+        raise ShapeError(
+            f"{image_file} has shape {images.shape} and {label_file} {labels.shape}; expected one label for each "
+            f"image. {HINT}"
+        )
+    height, width = images.shape[1:]
+    return Part(
+        source=str(image_file),
+        labels=labels,
+        row_shape=(width, height) if transpose else (height, width),
+        pieces=(lambda: turned(images.pieces())) if transpose else images.pieces,
+        place_of=lambda row: f"{label_file}: image {row + 1}",
+    )
+
+
+def _labels(stored: StoredArray) -> npt.NDArray[Any]:
+    """Return the labels; of a table of integers, as QMNIST has it, its first column."""
+    is_table = len(stored.shape) == 2 and stored.dtype.itemsize == 4
+    if len(stored.shape) != 1 and not is_table:
+        raise DataFormatError(f"{stored.file}: shape {stored.shape}; expected n_samples labels. {HINT}")
+    labels = stored.whole()
+    return labels[:, 0] if is_table else labels

@@ -17,7 +17,7 @@ from mlpsweep.data.source import DataFile
 from mlpsweep.files import open_atomic, sha256_file, write_atomic
 
 # How a packed file begins, and what unpacks it.
-PACKINGS: Final[tuple[tuple[bytes, Callable[[Path], Any]], ...]] = (
+PACKINGS: Final[tuple[tuple[bytes, Callable[[Any], Any]], ...]] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
     (b"\xfd7zXZ\x00", lzma.open),
@@ -42,7 +42,7 @@ def take(file: DataFile, place: Path, raw: Path) -> Path:
         raise MirrorFault("no such folder", was_reached=False)
     candidates = _candidates(place, file)
     for path in candidates:
-        if path.stat().st_size <= file.max_bytes and sha256_file(path) == file.sha256:
+        if path.stat().st_size <= file.max_bytes and _is_wanted(path, file):
             with path.open("rb") as stream, open_atomic(raw / file.name) as copy:
                 shutil.copyfileobj(stream, copy)
             return raw / file.name
@@ -51,6 +51,11 @@ def take(file: DataFile, place: Path, raw: Path) -> Path:
             write_atomic(raw / file.unpacked_name, contents)
             return raw / file.unpacked_name
     raise MirrorFault(_reason(file, place / file.name), was_reached=True)
+
+
+def _is_wanted(path: Path, file: DataFile) -> bool:
+    """Tell whether a file is the one that is downloaded; without a checksum it is known by its name."""
+    return path.name == file.name if file.sha256 is None else sha256_file(path) == file.sha256
 
 
 def _candidates(place: Path, file: DataFile) -> list[Path]:
@@ -68,7 +73,7 @@ def _may_be(path: Path, file: DataFile) -> bool:
     with contextlib.suppress(OSError), path.open("rb") as stream:
         head = stream.read(6)
         is_packed = head.startswith(tuple(magic for magic, _ in PACKINGS)) or zipfile.is_zipfile(path)
-        return is_packed or path.stat().st_size == file.n_bytes
+        return is_packed or path.name == file.name or path.stat().st_size == file.n_bytes
     return False
 
 
@@ -78,8 +83,8 @@ def _unpacked(path: Path, file: DataFile) -> Iterator[bytes]:
     with contextlib.suppress(*DAMAGED):
         for stream in _streams(path):
             with stream:
-                contents = stream.read(file.n_bytes + 1)
-            if len(contents) == file.n_bytes:
+                contents = stream.read(file.max_bytes + 1)
+            if file.n_bytes in (None, len(contents)):
                 yield contents
 
 

@@ -1,31 +1,35 @@
 """The prepare stage: from raw files to memory-mappable arrays, one split index and a manifest."""
 
+import contextlib
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mlpsweep.data.idx import HINT, read_idx
-from mlpsweep.data.manifest import SPLIT_NAME, Manifest, array_name
-from mlpsweep.data.source import DIGITS_FILES, Source, files_of
-from mlpsweep.data.specs import SPECS, DatasetSpec
+from mlpsweep.data.columns import Columns
+from mlpsweep.data.formats import read_parts
+from mlpsweep.data.halves import Halves
+from mlpsweep.data.lock import checked
+from mlpsweep.data.manifest import ARRAYS, SPLIT_NAME, Manifest, array_name
+from mlpsweep.data.part import Part
+from mlpsweep.data.source import Source
+from mlpsweep.data.specs import declared
 from mlpsweep.data.split import stratified_order
-from mlpsweep.errors import DataError, DataFormatError, ShapeError
+from mlpsweep.datasets import DataSettings
+from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.files import FOLDER_WANTED, locked, open_atomic, sha256_file, storage_errors
-from mlpsweep.settings import DataSettings
-from mlpsweep.types import ImageArray
 
-SPLITS: Final = ("train", "test")  # the splits with files of their own
 N_VALUES: Final = 256  # values of a byte
-CHUNK_ROWS: Final = 4096
 
 
 def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     """Turn the raw files into arrays of all their rows, in file order; the manifest is written last.
 
-    The bytes written are a function of the raw bytes alone.
+    The bytes written are a function of the raw bytes and of what the settings declare. Rows are read, changed and
+    written some at a time, so memory does not grow with the files.
 
     Parameters
     ----------
@@ -46,35 +50,36 @@ def prepare(settings: DataSettings, raw: Path, prepared: Path) -> Manifest:
     DataError
         If a raw file is missing, or ``raw`` holds another set, or a stand-in where ``settings.fallback`` is null.
     ChecksumError
-        If a raw file is damaged.
+        If a raw file is damaged, or has changed since its checksum was recorded.
     DataFormatError
-        If the contents of a raw file are not this data set's.
+        If the contents of a raw file are not what the settings declare.
     ShapeError
-        If the images and labels of a file differ in number.
+        If the rows and labels of a file differ in number.
     StorageError
         If ``prepared`` cannot be written.
     """
     source = _read_source(settings, raw)
-    files = DIGITS_FILES if source.dataset == "digits" else files_of(settings)
-    spec = SPECS[source.dataset]
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for role, file in files.items():
-        path = file.check(raw)
-        arrays[role] = _checked(role, read_idx(path, file.n_bytes), spec, f"{path}")
-    _check_pairs(arrays, raw)
-    contents = {array_name(role): array for role, array in arrays.items()}
-    contents[SPLIT_NAME] = stratified_order(arrays["train_labels"])
-    with storage_errors(prepared, FOLDER_WANTED), locked(prepared.parent / f".{prepared.name}.lock"):
-        digests = {name: _save(prepared / name, array) for name, array in contents.items()}
+    own = declared(settings) if source.dataset == settings.name else DataSettings.named(source.dataset)
+    files = checked(own, raw)
+    halves = Halves.of(read_parts({role: file for role, (file, _) in files.items()}, own), own)
+    with (
+        storage_errors(prepared, FOLDER_WANTED),
+        locked(prepared.parent / f".{prepared.name}.lock"),
+        _all_or_nothing(prepared),
+    ):
+        figures, names = _write(halves, prepared), halves.classes.names
+        labels = {split: np.bincount(half.labels, minlength=len(names)) for split, half in halves.files.items()}
         manifest = Manifest(
             dataset=source.dataset,
             stands_in_for=source.stands_in_for,
-            sources={role: file.described for role, file in files.items()},
-            arrays=digests,
-            image_shape=spec.image_shape,
-            max_value=spec.max_value,
-            class_names=spec.class_names,
-            **_describe(arrays, len(spec.class_names)),
+            sources={role: described for role, (_, described) in files.items()},
+            arrays={name: sha256_file(prepared / name) for name in ARRAYS},
+            counts={split: int(counts.sum()) for split, counts in labels.items()},
+            class_counts={split: counts.tolist() for split, counts in labels.items()},
+            class_names=names,
+            declared=own.declared,
+            own_title=own.title or "",
+            **figures,
         )
         manifest.write(prepared)
     return manifest
@@ -92,69 +97,76 @@ def _read_source(settings: DataSettings, raw: Path) -> Source:
     return source
 
 
-def _checked(role: str, array: npt.NDArray[np.uint8], spec: DatasetSpec, path: str) -> npt.NDArray[np.uint8]:
-    """Return images as rows of pixels, labels unchanged, after checking shape and range."""
-    is_image = role.endswith("images")
-    shape = spec.image_shape if is_image else ()
-    if array.shape[1:] != shape or len(array) == 0:
-        expected = " x ".join(("n_samples", *map(str, shape)))
-        raise DataFormatError(f"{path}: shape {array.shape}; expected {expected}, one sample at least. {HINT}")
-    highest, limit = int(array.max()), spec.max_value if is_image else len(spec.class_names) - 1
-    if highest > limit:
-        name, hint = ("pixel", HINT) if is_image else ("label", _numbering(array, spec))
-        raise DataFormatError(f"{path}: a {name} is {highest}; expected 0 .. {limit}. {hint}")
-    return array.reshape(len(array), -1) if is_image else array
+@contextlib.contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[None]:
+    """Remove a folder that was made inside the block, if that ends with an exception before anything lies in it."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
-def _numbering(labels: npt.NDArray[np.uint8], spec: DatasetSpec) -> str:
-    """Return how labels above the last class name are put right."""
-    lowest, highest, n_names = int(labels.min()), int(labels.max()), len(spec.class_names)
-    way = f"subtract {lowest} from each" if highest - lowest < n_names else "one for each class name"
-    return (
-        f"The labels are {lowest} .. {highest} and {spec.title} has {n_names} class names: write the labels anew, "
-        f"numbered from 0 ({way})."
-    )
+def _write(halves: Halves, folder: Path) -> dict[str, Any]:
+    """Write all arrays, or none, and return the manifest's figures of their rows."""
+    files, columns = halves.files, halves.columns
+    counts = {split: np.zeros(N_VALUES, np.int64) for split in files}
+    with contextlib.ExitStack() as stack:
+
+        def save(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, pieces: Iterator[npt.NDArray[Any]]) -> None:
+            stream = stack.enter_context(open_atomic(folder / name))
+            header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for piece in pieces:
+                stream.write(np.ascontiguousarray(piece, dtype).tobytes())
+
+        for split, half in files.items():
+            rows = half.rows()
+            shown = _counted(rows, counts[split]) if columns is None else map(columns.standardized, rows)
+            shape = (len(half.labels), math.prod(half.part.row_shape))
+            save(array_name(f"{split}_images"), shape, np.uint8 if columns is None else np.float32, shown)
+            save(array_name(f"{split}_labels"), half.labels.shape, half.labels.dtype, iter([half.labels]))
+        order = stratified_order(files["train"].labels)
+        save(SPLIT_NAME, order.shape, order.dtype, iter([order]))
+        return _of_pixels(counts, files["train"].part) if columns is None else _of_columns(columns)
 
 
-def _check_pairs(arrays: dict[str, npt.NDArray[Any]], raw: Path) -> None:
-    for split in SPLITS:
-        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-        if len(images) != len(labels):
-            raise ShapeError(
-                f"{raw}: {split}_images has shape {images.shape} and {split}_labels {labels.shape}; "
-                f"expected one label for each image. {HINT}"
-            )
-    darkest, brightest = arrays["train_images"].min(), arrays["train_images"].max()
-    if darkest == brightest:
-        raise DataFormatError(f"{raw}: every pixel of the train file is {darkest}; expected pictures. {HINT}")
+def _counted(pieces: Iterator[npt.NDArray[Any]], counts: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
+    """Yield images, and count how often each byte value occurs in them."""
+    for piece in pieces:
+        counts += np.bincount(piece.ravel(), minlength=N_VALUES)
+        yield piece
 
 
-def _save(path: Path, array: npt.NDArray[Any]) -> str:
-    """Write an array file and return its SHA-256."""
-    with open_atomic(path) as stream:
-        np.lib.format.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-    return sha256_file(path)
-
-
-def _describe(arrays: dict[str, npt.NDArray[Any]], n_classes: int) -> dict[str, Any]:
-    """Return the manifest's figures, computed from integer sums, so that they are the same on every machine."""
-    pixels = {split: _count_values(arrays[f"{split}_images"]) for split in SPLITS}
-    labels = {split: np.bincount(arrays[f"{split}_labels"], minlength=n_classes) for split in pixels}
-    n_pixels = sum(pixels["train"])
-    total = sum(value * count for value, count in enumerate(pixels["train"]))
-    total_of_squares = sum(value * value * count for value, count in enumerate(pixels["train"]))
+def _of_pixels(counts: Mapping[str, npt.NDArray[np.int64]], train: Part) -> dict[str, Any]:
+    """Return the figures of images, computed from integer sums, so that they are the same on every machine."""
+    found = [(value, int(count)) for value, count in enumerate(counts["train"]) if count]
+    if len(found) == 1:
+        raise DataFormatError(
+            f"{train.source}: every pixel of the train file is {found[0][0]}; expected pictures. Replace it"
+        )
+    n_pixels = sum(count for _, count in found)
+    total = sum(value * count for value, count in found)
+    total_of_squares = sum(value * value * count for value, count in found)
     return {
-        "counts": {split: int(counts.sum()) for split, counts in labels.items()},
-        "class_counts": {split: counts.tolist() for split, counts in labels.items()},
-        "distinct_pixel_values": {split: sum(count > 0 for count in counts) for split, counts in pixels.items()},
+        "distinct_pixel_values": {split: int((values > 0).sum()) for split, values in counts.items()},
+        "image_shape": train.row_shape,
+        "max_value": found[-1][0],
         "pixel_mean": total / n_pixels,
         "pixel_std": math.sqrt(n_pixels * total_of_squares - total * total) / n_pixels,
     }
 
 
-def _count_values(images: ImageArray) -> list[int]:
-    """Return how often each byte value occurs; in chunks, because bincount copies its input into 8-byte integers."""
-    counts = np.zeros(N_VALUES, np.int64)
-    for start in range(0, len(images), CHUNK_ROWS):
-        counts += np.bincount(images[start : start + CHUNK_ROWS].ravel(), minlength=N_VALUES)
-    return [int(count) for count in counts]
+def _of_columns(columns: Columns) -> dict[str, Any]:
+    """Return the figures of a table, whose rows are stored as a network sees them."""
+    return {
+        "distinct_pixel_values": {},
+        "image_shape": (1, len(columns.features)),
+        "max_value": 1,
+        "pixel_mean": 0.0,
+        "pixel_std": 1.0,
+        "columns": columns.described(),
+    }

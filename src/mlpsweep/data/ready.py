@@ -48,7 +48,9 @@ class DataFolders:
     def download(self, settings: DataSettings) -> None:
         """Fetch the raw files, or verify them; see :func:`mlpsweep.data.download.download`."""
         folder = self.raw / settings.name
-        download.download(settings, folder, allow_fallback=self.allow_fallback, progress=self.progress)
+        download.download(
+            settings, folder, allow_fallback=self.allow_fallback, progress=self.progress, notify=self.notify
+        )
         self._notify_of_stand_in(folder)
 
     def prepare(self, settings: DataSettings) -> None:

@@ -7,12 +7,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from mlpsweep import rules
+from mlpsweep.datasets import DataSettings
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError, SettingsError, quoted
 from mlpsweep.files import read_json, sha256_file, write_json
-from mlpsweep.settings import DATASETS, DataSettings
 
 ROLES: Final = ("train_images", "train_labels", "test_images", "test_labels")
+"""The files of a set in IDX files; those of the test split may be missing, both of them."""
+LARGEST_BYTES: Final = 1 << 36
+"""A file of unknown size ends here."""
 SOURCE_NAME: Final = "source.json"
+STAND_IN: Final = "digits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +28,17 @@ class DataFile:
     ----------
     name : str
         File name, without folder.
-    sha256 : str
-        Checksum of the file as downloaded, 64 hexadecimal digits.
-    n_bytes : int
-        Size of its contents once uncompressed.
+    sha256 : str or None
+        Checksum of the file as downloaded, 64 hexadecimal digits; None where nobody declared or recorded it.
+    n_bytes : int or None
+        Size of its contents once uncompressed, if it is known.
     contents_sha256 : str or None
         Checksum of its contents once uncompressed; None where it is not known.
     """
 
     name: str
-    sha256: str
-    n_bytes: int
+    sha256: str | None
+    n_bytes: int | None
     contents_sha256: str | None = None
 
     @property
@@ -42,14 +47,14 @@ class DataFile:
         return f"{self.name.removesuffix('.gz')}.idx"
 
     @property
-    def described(self) -> dict[str, str | int]:
+    def described(self) -> dict[str, str | int | None]:
         """Name, checksum and size as a manifest has them, whichever way the file came."""
         return {"name": self.name, "sha256": self.sha256, "n_bytes": self.n_bytes}
 
     @property
     def max_bytes(self) -> int:
         """Largest possible size of the file, bytes: gzip adds less than the margin to contents it cannot shrink."""
-        return self.n_bytes + self.n_bytes // 1000 + 1024
+        return LARGEST_BYTES if self.n_bytes is None else self.n_bytes + self.n_bytes // 1000 + 1024
 
     def found(self, folder: Path) -> Path | None:
         """Return the file in ``folder`` that has the right bytes, as downloaded or unpacked; None if neither has."""
@@ -83,47 +88,55 @@ class DataFile:
         )
 
 
-DIGITS_FILES: Final[Mapping[str, DataFile]] = MappingProxyType(
-    {
-        "train_images": DataFile(
-            "digits-train-images-idx3-ubyte", "c867f2a9e7da38cdb9384acdd06dd6ad003cd3ae01f0a256d6df46664c5f3b53", 91984
-        ),
-        "train_labels": DataFile(
-            "digits-train-labels-idx1-ubyte", "70d3877fdad0c5c88bfaf9e4389a56bdd25e75252e8cf49da704d143e2036aee", 1445
-        ),
-        "test_images": DataFile(
-            "digits-test-images-idx3-ubyte", "a1dbb1c8825575bd9f91b6dca5c74329ddf0c97c5e24fc309e793eef0abe49a8", 23056
-        ),
-        "test_labels": DataFile(
-            "digits-test-labels-idx1-ubyte", "bb0a199e9a372fa725c33facae9a8121e62c76431985783502c001b647a3e8ad", 368
-        ),
-    }
-)
-"""The files that hold scikit-learn's digits; their bytes are a function of that package's data alone."""
+def files_of(settings: DataSettings, recorded: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, DataFile]:
+    """Return the raw file of each role as the settings name them.
 
-
-def files_of(settings: DataSettings) -> Mapping[str, DataFile]:
-    """Return the raw file of each of ``ROLES`` as the settings name them.
+    Parameters
+    ----------
+    settings : DataSettings
+        Settings of the data set.
+    recorded : mapping of str to str
+        By role, the SHA-256 of files that the settings give none for.
 
     Raises
     ------
     SettingsError
         If a file is missing in the settings, or its name, checksum or size is malformed.
     """
-    if settings.name == "digits":
-        return DIGITS_FILES
     faults, files = [], {}
-    for role in ROLES:
+    for role in _roles(settings):
         values = settings.files.get(role, {})
         faults += [
             f"data.files.{role}.{key}: {quoted(values.get(key))} does not fit; expected {expected}."
             for key, (expected, fits) in _FILE_KEYS.items()
-            if not fits(values.get(key))
+            if not fits(values.get(key)) and not (key == "name" and _is_member(settings, values.get(key)))
         ]
-        files[role] = DataFile(**{key: values.get(key) for key in _FILE_KEYS})  # type: ignore[arg-type]  # checked above
+        known = {key: values.get(key) for key in _FILE_KEYS}
+        files[role] = DataFile(**(known | {"sha256": known["sha256"] or recorded.get(role)}))
+    faults += [
+        f"data.files.{role}: no such file in a set of this format; expected {', '.join(files)}."
+        for role in settings.files.keys() - files.keys()
+    ]
     if faults:
         raise SettingsError(*faults)
     return files
+
+
+def _roles(settings: DataSettings) -> tuple[str, ...]:
+    """Return the roles that files of a set must have; those of a test file only if there is one."""
+    if settings.path is not None and settings.format != "idx" and not settings.files:
+        return ()  # the path is the file
+    kind = settings.format or "idx"
+    if kind in ("npz", "images"):
+        return ("archive",) if kind == "npz" else ()
+    if kind == "csv" or (kind == "sklearn" and "train" in settings.files):
+        return ("train", "test") if "test" in settings.files else ("train",)
+    return ROLES if not settings.files or {"test_images", "test_labels"} & settings.files.keys() else ROLES[:2]
+
+
+def _is_member(settings: DataSettings, name: object) -> bool:
+    """Tell whether a name is that of a file below the ``path`` of the set."""
+    return settings.path is not None and _is_text(name, r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
 def _is_text(value: object, pattern: str) -> bool:
@@ -133,8 +146,8 @@ def _is_text(value: object, pattern: str) -> bool:
 _FILE_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = MappingProxyType(
     {
         "name": ("a file name without folder", lambda v: _is_text(v, r"\w[\w.-]*")),
-        "sha256": ("64 hexadecimal digits", lambda v: _is_text(v, r"[0-9a-f]{64}")),
-        "n_bytes": ("an integer >= 1", lambda v: isinstance(v, int) and v >= 1),
+        "sha256": ("64 hexadecimal digits, or null", lambda v: v is None or _is_text(v, r"[0-9a-f]{64}")),
+        "n_bytes": ("an integer >= 1, or null", lambda v: v is None or (isinstance(v, int) and v >= 1)),
         "contents_sha256": ("64 hexadecimal digits, or null", lambda v: v is None or _is_text(v, r"[0-9a-f]{64}")),
     }
 )
@@ -179,10 +192,11 @@ class Source:
         if not path.is_file():
             raise DataError(f"{path}: no such file, so nothing was downloaded. Run `dvc repro download`.")
         values = read_json(path)
-        known = [asdict(cls(name)) for name in DATASETS] + [asdict(cls("digits", name)) for name in DATASETS]
-        if values not in known:
+        expected = cls.__dataclass_fields__.keys()
+        names = [values[key] for key in expected] if isinstance(values, dict) and values.keys() == expected else []
+        if not names or not rules.NAME.accepts(names[0]) or not (names[1] is None or rules.NAME.accepts(names[1])):
             raise DataFormatError(
-                f"{path}: {values!r} names no known data set; expected dataset and stands_in_for. "
+                f"{path}: {values!r} names no data set; expected dataset and stands_in_for. "
                 "Delete the file and run `dvc repro -f download`."
             )
         return cls(**values)

@@ -37,3 +37,21 @@ def stratified_order(labels: LabelArray, seed: int = SPLIT_SEED) -> npt.NDArray[
     rank_in_class = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     position = (rank_in_class + 0.5) / sizes
     return by_class[np.lexsort((draws[by_class], position))].astype(np.int32)
+
+
+def cut_test(labels: LabelArray) -> npt.NDArray[np.bool_]:
+    """Return which rows are the test split of a file that has none: a fifth, with the class balance of the whole.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        Not modified.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), bool
+        The same on every machine. The only row of a class stays with the training rows.
+    """
+    is_test = np.zeros(len(labels), bool)
+    is_test[stratified_order(labels)[: -(-len(labels) // 5)]] = True
+    return is_test & (np.bincount(labels)[labels] > 1)

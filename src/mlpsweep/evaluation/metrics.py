@@ -4,7 +4,7 @@ scikit-learn computes the figures, so that they mean what the reader expects.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,23 @@ from mlpsweep.data.dataset import Dataset, Split
 from mlpsweep.errors import DataError
 from mlpsweep.evaluation.statistics import Calibration, calibration, wilson_interval
 from mlpsweep.training.blas import blas_threads
-from mlpsweep.training.measure import Measurer
+from mlpsweep.training.measure import Measurer, class_means
 from mlpsweep.training.model import Model
 from mlpsweep.types import FloatArray, IndexArray, LabelArray
 
 
 @dataclass(frozen=True, slots=True)
 class SplitMetrics:
-    """Accuracy (0 .. 1) and loss (mean cross-entropy without penalty, nats) over the rows of one split."""
+    """Shares (0 .. 1) and loss (mean cross-entropy without penalty, nats) over the rows of one split.
+
+    ``balanced_accuracy`` and ``macro_f1`` are means over the classes that have rows in it.
+    """
 
     n_samples: int
     accuracy: float
     loss: float
+    balanced_accuracy: float
+    macro_f1: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +128,12 @@ class Evaluation:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Return ``<split>/accuracy`` and ``<split>/loss``, and for test also ``roc_auc`` and ``calibration_error``.
+        """Return each split's figures, as ``test/accuracy``, and for test also ``roc_auc`` and ``calibration_error``.
 
         ``test/roc_auc`` is the mean over the classes, absent if the area of one class is None.
         """
-        metrics = {f"{name}/{key}": getattr(m, key) for name, m in self.splits.items() for key in ("accuracy", "loss")}
+        metrics = {f"{name}/{key}": value for name, m in self.splits.items() for key, value in asdict(m).items()}
+        metrics = {name: value for name, value in metrics.items() if not name.endswith("/n_samples")}
         areas = [area for area in self.class_roc_auc if area is not None]
         if len(areas) == len(self.class_names):
             metrics["test/roc_auc"] = float(np.mean(areas))
@@ -146,6 +152,11 @@ class Evaluation:
             f"{name:<10}  accuracy {100 * split.accuracy:6.2f} %  loss {split.loss:.4f}  n = {split.n_samples}"
             for name, split in self.splits.items()
         ]
+        test = self.splits["test"]
+        lines.append(
+            f"test, classes alike: balanced accuracy {100 * test.balanced_accuracy:.2f} %, "
+            f"macro F1 {100 * test.macro_f1:.2f} %"
+        )
         pairs = [f"{pair.first} and {pair.second} ({pair.count})" for pair in self.confused_pairs[:3]]
         return "\n".join([*lines, f"most confused on test: {', '.join(pairs) or 'nothing'}"])
 
@@ -178,10 +189,14 @@ def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
     predicted = log_probabilities.argmax(axis=1)
     learned_from = {"train": dataset.train, "validation": dataset.validation}
     metrics = {name: _measure(model, split) for name, split in learned_from.items() if len(split)}
+    confusion = confusion_matrix(labels, predicted, labels=np.arange(manifest.n_classes))
+    balanced, macro_f1 = class_means(confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal())
     metrics["test"] = SplitMetrics(
         n_samples=len(labels),
         accuracy=float((predicted == labels).mean()),
         loss=-float(log_probabilities[np.arange(len(labels)), labels].mean()),
+        balanced_accuracy=balanced,
+        macro_f1=macro_f1,
     )
     return Evaluation(
         dataset=manifest.dataset,
@@ -194,7 +209,7 @@ def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
         labels=labels,
         predicted_labels=predicted,
         probabilities=np.exp(log_probabilities),
-        confusion=confusion_matrix(labels, predicted, labels=np.arange(manifest.n_classes)),
+        confusion=confusion,
         report_text=_report(labels, predicted, manifest.class_names),
         report=_report(labels, predicted, manifest.class_names, output_dict=True),
     )
@@ -238,8 +253,7 @@ def _measure(model: Model, split: Split) -> SplitMetrics:
     """Return a split's figures as training measures them; one BLAS thread keeps the last digit the same everywhere."""
     with blas_threads(1):
         measurer = Measurer(model.network(), split.images, model.scale, model.shift)
-        loss, accuracy = measurer.loss_and_accuracy(split.labels, split.rows)
-    return SplitMetrics(len(split), accuracy, loss)
+        return SplitMetrics(len(split), **asdict(measurer.measure(split.labels, split.rows)))
 
 
 def _require_same_data(trained_on: str, given: str) -> None:

@@ -33,7 +33,7 @@ def draw_evaluation(evaluation: Evaluation, dataset: Dataset, name: str = "") ->
     evaluation : Evaluation
         Evaluation of a model on ``dataset``.
     dataset : Dataset
-        Data set loaded with its test split, whose pixels the figures show.
+        Data set loaded with its test split, whose images the figures show; a table has no such figures.
     name : str
         The model's name, for the titles; they do without.
 
@@ -46,10 +46,13 @@ def draw_evaluation(evaluation: Evaluation, dataset: Dataset, name: str = "") ->
         raise DataError("evaluate: the test split is not loaded; expected it. Load the data with with_test=True.")
     images, shape = dataset.test.images[dataset.test.rows], dataset.manifest.image_shape
     title = evaluated(evaluation, name)
-    return {
-        "confusion_matrix": confusion_matrix(evaluation.confusion, evaluation.class_names, title),
+    of_images = {} if not dataset.manifest.holds_images else {
         "misclassified": misclassified(images, evaluation, shape, title),
         "confused_pairs": confused_examples(images, evaluation, shape, title),
+    }  # fmt: skip
+    return {
+        "confusion_matrix": confusion_matrix(evaluation.confusion, evaluation.class_names, title),
+        **of_images,
         "reliability": reliability(evaluation.calibration, title),
     }
 

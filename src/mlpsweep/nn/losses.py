@@ -66,6 +66,8 @@ class PieceLoss:
     n_batches : int
     grad : ndarray of shape (n_classes, batch_size)
         Receives the gradient of the batch at hand.
+    class_weights : ndarray of shape (n_classes,), same dtype, or None
+        What each row's gradient is multiplied by, by its class; the losses stay without. None for 1.
 
     Attributes
     ----------
@@ -73,11 +75,12 @@ class PieceLoss:
         To be filled, batch by batch.
     """
 
-    def __init__(self, n_batches: int, grad: FloatArray) -> None:
+    def __init__(self, n_batches: int, grad: FloatArray, class_weights: FloatArray | None = None) -> None:
         (n_classes, n_rows), dtype = grad.shape, grad.dtype
         self.grad, self.logits, self._shares = grad, *np.zeros((2, n_batches, n_classes, n_rows), dtype)
         self._labels = np.empty((n_batches, 1, n_rows), np.intp)
         self._classes, self._one = np.arange(n_classes)[:, np.newaxis], dtype.type(1.0 / n_rows)
+        self._class_weights, self._row_weights = class_weights, np.ones((n_batches, n_rows), dtype)
         self._largest, self._limit = LARGEST[dtype], max_exponent(dtype)
         # A product with ones is a sum that stands in every row, so that nothing is broadcast; of many classes it costs.
         self._totals = np.empty((n_classes if n_classes <= FEW_CLASSES else 1, n_rows), dtype)
@@ -89,9 +92,11 @@ class PieceLoss:
         self._labels[:n] = labels.reshape(n, 1, -1)
         np.equal(self._labels[:n], self._classes, out=self._shares[:n])
         self._shares[:n] *= self._one
+        if self._class_weights is not None:
+            self._row_weights[:n] = self._class_weights[labels].reshape(n, -1)
 
-    def bind(self, batch: int) -> Call:
-        """Return the call that turns the logits of a batch into ``grad``."""
+    def bind(self, batch: int) -> list[Call]:
+        """Return the calls that turn the logits of a batch into ``grad``."""
         logits, share = self.logits[batch], self._shares[batch]
         grad, totals, add_up = self.grad, self._totals, self._add_up
         vector, largest, limit = logits.reshape(-1), self._largest, self._limit
@@ -106,7 +111,8 @@ class PieceLoss:
             np.divide(grad, totals, grad)
             np.subtract(grad, share, grad)
 
-        return turn
+        weigh = functools.partial(np.multiply, grad, self._row_weights[batch], grad)
+        return [turn] if self._class_weights is None else [turn, weigh]
 
     def losses(self, n: int) -> FloatArray:
         """Return the mean loss of each of the first ``n`` batches; not finite exactly where a logit is not."""
@@ -118,7 +124,7 @@ class PieceLoss:
         return means
 
     def n_correct(self, n: int) -> IndexArray:
-        """Return the number of right decisions in each of the first ``n`` batches, as :func:`count_correct` does."""
+        """Return the number of right decisions in each of the first ``n`` batches; the first of equal logits counts."""
         right: IndexArray = np.count_nonzero(self.logits[:n].argmax(axis=1) == self._labels[:n, 0], axis=1)
         return right
 
@@ -173,8 +179,3 @@ def one_vs_rest_cost(logits: FloatArray, labels: LabelArray) -> float:
     log_not_p = log_others - np.log(total)
     own = log_p[rows, labels] - log_not_p[rows, labels]
     return -float((log_not_p.sum(axis=1) + own).mean())
-
-
-def count_correct(logits: FloatArray, labels: LabelArray) -> int:
-    """Return how many rows have their largest logit at their label; the first of equal logits counts."""
-    return int(np.count_nonzero(logits.argmax(axis=1) == labels))

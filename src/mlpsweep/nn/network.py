@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,10 @@ class Params:
     def zeros(cls, layer_sizes: Sequence[int], dtype: npt.DTypeLike = np.float32) -> Self:
         """Return parameters that are all 0."""
         return cls.of(np.zeros(n_parameters(layer_sizes), dtype), layer_sizes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy that came from pickle or deepcopy is views into one vector, too.
+        return Params.of, (self.flat, self.layer_sizes)
 
     @functools.cached_property
     def weights(self) -> tuple[FloatArray, ...]:

@@ -20,14 +20,12 @@ def model_card(evaluation: Evaluation, manifest: Manifest, model: Model) -> str:
     """
     count, percent = FORMATS["count"], FORMATS["percent"]
     test, splits = evaluation.splits["test"], evaluation.splits
-    height, width = manifest.image_shape
     learned = f"{count(splits['train'].n_samples)} training rows"
     chosen = f", {count(splits['validation'].n_samples)} validation rows" if "validation" in splits else ""
     origin = model.metadata.get("origin") or {}
     found = f", found by trial {origin['trial']} of the search {origin['study']}" if origin.get("study") else ""
     facts = {
-        "Takes": f"pixels of {height} x {width} images as stored, 0 to {manifest.max_value}, as an array of shape "
-        f"(n, {model.n_features}); it scales them itself.",
+        "Takes": _taken(manifest),
         "Gives": f"probabilities of shape (n, {model.n_classes}), one column for each class: "
         f"{', '.join(evaluation.class_names)}.",
         "Is right": f"on {percent(test.accuracy)} of {count(test.n_samples)} test rows (95 % interval "
@@ -38,15 +36,34 @@ def model_card(evaluation: Evaluation, manifest: Manifest, model: Model) -> str:
     }
     lines = [f"- **{name}** {text}" for name, text in facts.items()]
     return "\n".join(
-        [f"**{evaluation.title}: {percent(test.accuracy)} of the test rows**", "", *lines, _limits(evaluation)]
+        [
+            f"**{evaluation.title}: {percent(test.accuracy)} of the test rows**",
+            "",
+            *lines,
+            _limits(evaluation, manifest),
+        ]
     )
 
 
-def _limits(evaluation: Evaluation) -> str:
+def _taken(manifest: Manifest) -> str:
+    height, width = manifest.image_shape
+    if not manifest.holds_images:
+        return (
+            f"rows of a table as an array of shape (n, {width}), each number less its column's mean, over its standard "
+            "deviation; the manifest has both, under columns, in order."
+        )
+    return (
+        f"pixels of {height} x {width} images as stored, 0 to {manifest.max_value}, as an array of shape "
+        f"(n, {manifest.n_features}); it scales them itself."
+    )
+
+
+def _limits(evaluation: Evaluation, manifest: Manifest) -> str:
     """Return what the model must not be trusted with."""
+    alike = "images like those" if manifest.holds_images else "rows like those"
+    known = f"{alike} of {evaluation.title}{', of the same size, place and contrast' * manifest.holds_images}."
     most = [f"{pair.first} and {pair.second} ({pair.count} times)" for pair in evaluation.confused_pairs[:3]]
     confused = f" It confuses {', '.join(most)} most." if most else ""
     return (
-        f"- **Knows** only images like those of {evaluation.title}, of the same size, place and contrast. "
-        f"Of anything else it gives one of its classes, too, and may be sure of it.{confused}"
+        f"- **Knows** only {known} Of anything else it gives one of its classes, too, and may be sure of it.{confused}"
     )

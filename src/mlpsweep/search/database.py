@@ -61,8 +61,8 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    # A connection per transaction, and patience for other writers. The journal is SQLite's default, the rollback kind:
-    # its write-ahead log can corrupt a database in versions before 3.51.3.
+    # Connections are kept from one transaction to the next, with patience for other writers. The journal is SQLite's
+    # default, the rollback kind: its write-ahead log can corrupt a database in versions before 3.51.3.
     "sqlite": Kind(
         "sqlite",
         {"poolclass": QueuePool, "connect_args": {"timeout": PATIENCE_S}},

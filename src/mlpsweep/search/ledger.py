@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from optuna.distributions import BaseDistribution
@@ -15,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
-from mlpsweep.search.leases import LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
+from mlpsweep.search.leases import ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.turns import Goal, Standing, next_turn, take_in
 from mlpsweep.search.view import EXCESS, SLOT, STRAY, View, rows_of
@@ -88,18 +89,7 @@ class Ledger:
     def claim(self, owner: str, target: int, limit: int | None = None, ladder: Ladder = NO_LADDER) -> Claim | Standing:
         """Return a slot that ``owner`` has from now on, or the standing if there is none.
 
-        It is an orphan, else a paused trial that is promoted, else a new one, else a paused one that goes to its end.
-
-        Parameters
-        ----------
-        owner : str
-            Name of the worker.
-        target : int
-            Number of trials that shall count in the end.
-        limit : int or None
-            Number of trials that the sampler can propose in all; None if there is no end.
-        ladder : Ladder
-            Where trials pause, and which go on.
+        The order is that of :func:`mlpsweep.search.turns.next_turn`; the others are the values of its ``Goal``.
         """
         foreign = self._foreign()
         got = self.claims.run(lambda leases: next_turn(leases, owner, Goal(target, limit, ladder), foreign))
@@ -220,14 +210,17 @@ class Ledger:
             self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
         elif row.params is not None:
-            number = self._unbound(slot)
-            if number is None:
-                number = self.view.add(row, reports)
+            made = self._unbound(slot)  # it shows the state in which its maker died
+            if made is None and not self.view.can_tell(row):
+                return
+            number = self.view.add(row, reports) if made is None else made
             bound = self.claims.run(lambda leases: _bound(leases, row, number))
             if bound is not None:
                 self._shown[slot] = bound
                 if bound != number:
                     self.view.set_aside(number)
+                elif made is not None or row.state in ENDED:
+                    self.view.bring_up(replace(row, shown=number), reports)
 
     def _unbound(self, slot: int) -> int | None:
         """Return the trial that a worker made for the slot before it died, or None."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mlpsweep.config import flat, plain
+from mlpsweep.schema import Settings
 from mlpsweep.search.grammar import FAMILIES
 from mlpsweep.search.rows import Finalist
 from mlpsweep.search.study import Study
@@ -36,7 +37,8 @@ def fixed_deltas(
     chosen = {
         group: part["name"]
         for group, part in own.items()
-        if isinstance(part, dict) and (group in proposed or part["name"] != usual[group]["name"])
+        if isinstance(getattr(settings, group), Settings)
+        and (group in proposed or part["name"] != usual[group]["name"])
     }
     default, left_out = (
         flat(plain(defaults(chosen))),

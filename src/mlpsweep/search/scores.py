@@ -27,8 +27,37 @@ def _log_likelihood(logits: FloatArray, labels: LabelArray) -> FloatArray:
     return rows.astype(np.float32)
 
 
+def _balanced(logits: FloatArray, labels: LabelArray) -> FloatArray:
+    """Weigh right decisions by the rows of their class: the mean over rows is that over classes of their recall."""
+    counts = np.bincount(labels)
+    worth = len(labels) / (np.count_nonzero(counts) * counts[labels])
+    return (_is_right(logits, labels) * worth).astype(np.float32)
+
+
+def _macro_f1(logits: FloatArray, labels: LabelArray) -> FloatArray:
+    """Macro F1 plus each row's influence on it, which is 0 on average; so errors of differences are those of F1.
+
+    F1 of a class is 2 right / (counts + decided). With one row more, 2 is added above for a right decision, and 1 below
+    for a row of the class and for a row that is taken for it.
+    """
+    decided, n_classes = logits.argmax(axis=1), logits.shape[1]
+    counts, taken = (np.bincount(classes, minlength=n_classes) for classes in (labels, decided))
+    right, present = np.bincount(labels[decided == labels], minlength=n_classes), counts > 0
+    below = np.maximum(counts + taken, 1)
+    f1 = np.where(present, 2 * right / below, 0.0)
+    moved = 2 * (decided == labels) / below[labels] - (f1 / below)[labels] - (f1 / below)[decided]
+    share = 1 / np.count_nonzero(present)
+    rows: FloatArray = (share * (f1.sum() + len(labels) * moved)).astype(np.float32)
+    return rows
+
+
 SCORES: Final[Mapping[str, Callable[[FloatArray, LabelArray], FloatArray]]] = MappingProxyType(
-    {"validation/accuracy": _is_right, "validation/loss": _log_likelihood}
+    {
+        "validation/accuracy": _is_right,
+        "validation/loss": _log_likelihood,
+        "validation/balanced_accuracy": _balanced,
+        "validation/macro_f1": _macro_f1,
+    }
 )
 """Score of each row by metric, higher is better: its mean is the metric, or the metric's negative."""
 

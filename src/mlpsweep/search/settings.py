@@ -14,7 +14,7 @@ from mlpsweep.search.dimensions import Dimension
 from mlpsweep.search.grammar import parse_dimensions
 from mlpsweep.settings import MAX_TRIALS
 
-METRICS = ("validation/accuracy", "validation/loss")
+METRICS = ("validation/accuracy", "validation/loss", "validation/balanced_accuracy", "validation/macro_f1")
 """Metrics that a search can optimise."""
 
 SAMPLER_NAMES = ("tpe", "random", "qmc", "grid")
@@ -118,7 +118,7 @@ class SearchSettings(Settings):
     )
     target: float | None = key(
         rules.optional(rules.real("of the metric", lambda value: True)),
-        "value at which nothing more is started, and the trial that reported it is trained to its end",
+        "value at which nothing more is started; if the trial that reported it ends below it, the search goes on",
         "0.98",
         default=None,
         identity=False,

@@ -15,10 +15,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from mlpsweep.errors import MlpsweepError, NoResultError
+from mlpsweep.search.forks import context
 from mlpsweep.search.interrupt import Interrupt
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
@@ -96,7 +97,7 @@ class _Patience:
 
 @dataclass
 class _Member:
-    process: SpawnProcess
+    process: BaseProcess
     fault: Connection
 
 
@@ -109,10 +110,11 @@ class _Crew:
     members: dict[int, _Member] = field(default_factory=dict)
 
     def start(self, seat: int) -> None:
-        """Start a worker; its process begins anew, so that no thread or lock of this one is copied."""
-        spawn = multiprocessing.get_context("spawn")
-        here, there = spawn.Pipe(duplex=False)
-        process = spawn.Process(target=_enter, args=(there, self.target, self.arguments), name=f"worker {seat}")
+        """Start a worker; no thread or lock of this process is copied."""
+        forks = context()
+        here, there = forks.Pipe(duplex=False)
+        arguments = (there, dict(os.environ), self.target, self.arguments)
+        process = forks.Process(target=_enter, args=arguments, name=f"worker {seat}")
         # Ctrl-C must not end a process that has not yet left the terminal's group; it inherits the mask.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process.start()
@@ -150,8 +152,12 @@ class _Crew:
         self.members.clear()
 
 
-def _enter(fault: Connection, target: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+def _enter(
+    fault: Connection, environment: dict[str, str], target: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
     """Be a worker: outlive neither the parent nor a fault without a word about it."""
+    os.environ.clear()
+    os.environ.update(environment)
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What the parent was told to ignore it hands on; by this signal it stops its workers.

@@ -12,7 +12,7 @@ from mlpsweep.search import winner
 from mlpsweep.search.rows import TrialRow
 from mlpsweep.search.run import services_on
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
-from mlpsweep.search.study import Plan, open_study
+from mlpsweep.search.study import Plan, Study, open_study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.history import EpochRecord
@@ -79,17 +79,36 @@ def run_search(
     NoResultError
         If no trial completed.
     """
+    study = planned(settings, space, dataset, search, max_parameters=max_parameters, folder=folder)
+    return worked(study, dataset, search)
+
+
+def planned(
+    settings: TrainSettings,
+    space: Mapping[str, Any],
+    dataset: Dataset,
+    search: SearchSettings,
+    *,
+    max_parameters: int | None,
+    folder: Path | str | None,
+) -> Study:
+    """Return the study of :func:`run_search`, new or joined; errors as there."""
     _require_one_process(search)
     searched = SpaceSettings(dimensions=dict(space), max_parameters=max_parameters)
     plan = Plan.build(searched, settings, search.metric, dataset.manifest)
-    study = open_study(plan, search, Path(folder or "."))
+    return open_study(plan, search, Path(folder or "."))
 
-    end = work(study, search, services_on(dataset, search.metric, open_trial=_unrecorded, open_finalist=_unrecorded))
+
+def worked(study: Study, dataset: Dataset, search: SearchSettings, **records: Any) -> SearchResult:
+    """Return what :func:`run_search` returns; ``records`` are those of :class:`Services`, kept by nobody if absent."""
+    unrecorded = {"open_trial": _unrecorded, "open_finalist": _unrecorded}
+    end = work(study, search, services_on(dataset, search.metric, **{**unrecorded, **records}))
     if end.signal:
         signal.raise_signal(end.signal)
     best = winner.best_trial(study)
     assert best.value is not None
-    return SearchResult(plan.trial_settings(best.params), best.value, winner.search_of(study).trials, study.name)
+    settings = study.plan.trial_settings(best.params)
+    return SearchResult(settings, best.value, winner.search_of(study).trials, study.name)
 
 
 def _require_one_process(search: SearchSettings) -> None:

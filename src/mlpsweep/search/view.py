@@ -88,8 +88,16 @@ class View:
             intermediate_values=dict(reports),
         )
 
+    def can_tell(self, row: Row) -> bool:
+        """Return whether a slot can be told: who knows no distributions leaves that to the next search."""
+        return (row.params or {}).keys() <= self.kinds.keys()
+
     def add(self, row: Row, reports: Mapping[int, float]) -> int:
-        """Make a trial of a slot, in one transaction, and return its number in Optuna."""
+        """Make a trial of a slot, in one transaction, and return its number in Optuna.
+
+        One that has ended is at work there until it is bound: of two that show a slot, one is set aside.
+        """
+        row = replace(row, state=RUNNING, value=None) if row.state in ENDED else row
         storage, template = self.database.storage, self.frozen(row, reports)
         template.user_attrs = {**_shown(template), SLOT: row.slot}
 
@@ -115,7 +123,7 @@ class View:
         def told() -> None:
             there = storage.get_trial(trial_id)
             for name, value in wanted.params.items():
-                if name not in there.params:
+                if name not in there.params and name in self.kinds:
                     kind = self.kinds[name]
                     storage.set_trial_param(trial_id, name, kind.to_internal_repr(value), kind)
             for epoch, value in wanted.intermediate_values.items():

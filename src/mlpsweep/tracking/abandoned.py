@@ -42,6 +42,16 @@ def is_at_work(run: Any, root: Path) -> bool:
     return is_running(run_id, root) or is_running(run_id, started_in)
 
 
+def is_abandoned(client: "MlflowClient", run: Any, root: Path) -> bool:
+    """Return whether a run of this project on this host, found RUNNING, has lost its process.
+
+    A process tells the store a run's end before it lets go of the run: the store is asked again after the lock.
+    """
+    if is_at_work(run, root):
+        return False
+    return bool(client.get_run(run.info.run_id).info.status == "RUNNING")
+
+
 def close_abandoned(client: "MlflowClient", experiment_ids: Sequence[str], root: Path) -> list[str]:
     """Close this project's runs on this host whose process is gone, and return their ids.
 
@@ -53,7 +63,7 @@ def close_abandoned(client: "MlflowClient", experiment_ids: Sequence[str], root:
             _heed(client, file)
         mine = f"tags.project = '{project_id(root)}'"
         for run in list(running(client, experiment_ids, mine)):
-            if is_of(run, root) and not is_at_work(run, root):
+            if is_of(run, root) and is_abandoned(client, run, root):
                 _close(client, run)
                 closed.append(run.info.run_id)
     return closed

@@ -10,15 +10,19 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from mlpsweep.config import flat, plain
-from mlpsweep.settings import TrainSettings
+from mlpsweep.settings import DataSettings, TrainSettings
 
-# Long values that say where the files came from, and two budgets that "n_epochs" below replaces.
-NOT_PARAMS = ("data.files", "data.mirrors", "data.fallback", "data.n_epochs", "n_epochs")
+NOT_PARAMS: Final = frozenset(
+    {f"data.{name}" for name, field in DataSettings.__dataclass_fields__.items() if not field.metadata["identity"]}
+    | {"n_epochs"}
+)
+"""Long values that say where the files came from, and two budgets that "n_epochs" below replaces."""
 UNLESS_TOLD: Final = MappingProxyType(
     {
         "initializer": "glorot_uniform",
         "init_std": "None",
         "bias_init": "zeros",
+        "class_weight": "None",
         "drop_last": "False",
         "shuffle": "True",
         "dropout": "0.0",

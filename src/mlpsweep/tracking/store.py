@@ -196,6 +196,12 @@ def quoted(value: str) -> str:
     return value.replace("'", "''")
 
 
+def heavy() -> tuple[str, ...]:
+    """Return the modules of other packages that opening a store imports, which are then quiet."""
+    _be_quiet()
+    return ("mlflow", "mlflow.store.tracking.sqlalchemy_store")
+
+
 def _be_quiet() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

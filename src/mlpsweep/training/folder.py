@@ -12,8 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from mlpsweep import config
-from mlpsweep.data.specs import SPECS
+from mlpsweep import config, rules
 from mlpsweep.errors import DataError, DataFormatError, SettingsError, quoted
 from mlpsweep.files import beside, read_json, read_text, write_atomic, write_json
 from mlpsweep.settings import TrainSettings
@@ -24,10 +23,6 @@ from mlpsweep.training.model import Model
 from mlpsweep.training.run import TrainingResult
 
 REMEDY: Final = "Name a folder that `python -m pipeline.train` wrote, or train it again."
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value in SPECS
 
 
 def _is_digest(value: Any) -> bool:
@@ -42,8 +37,8 @@ def _is_origin(value: Any) -> bool:
 
 TOLD: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
     {
-        "dataset": _is_name,
-        "stands_in_for": lambda value: value is None or _is_name(value),
+        "dataset": rules.NAME.accepts,
+        "stands_in_for": rules.optional(rules.NAME).accepts,
         "data_digest": _is_digest,
         "run_key": _is_digest,
         "settings_digest": lambda value: value is None or _is_digest(value),

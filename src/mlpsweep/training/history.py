@@ -8,31 +8,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, overload
 
+MEASURES: Final = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+"""What is measured of the monitored split: the fields of :class:`mlpsweep.training.measure.Measures`."""
 COLUMNS: Final = (
     "train/loss",
     "train/penalty",
     "train/accuracy",
     "train/cost",
-    "validation/loss",
-    "validation/accuracy",
-    "test/loss",
-    "test/accuracy",
+    *(f"{split}/{name}" for split in ("validation", "test") for name in MEASURES),
     "learning_rate",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Loss (mean cross-entropy, nats) and accuracy (0 .. 1) of the monitored split; None for the other split."""
+    """Loss (mean cross-entropy, nats) and shares (0 .. 1) of the monitored split; None for the other split."""
 
     validation_loss: float | None = None
     validation_accuracy: float | None = None
+    validation_balanced_accuracy: float | None = None
+    validation_macro_f1: float | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
 
     def measured(self) -> dict[str, float]:
         """Return the measured values by metric, such as ``validation/loss``."""
-        named = {field.name.replace("_", "/"): getattr(self, field.name) for field in dataclasses.fields(Measured)}
+        named = {field.name.replace("_", "/", 1): getattr(self, field.name) for field in dataclasses.fields(Measured)}
         return {name: value for name, value in named.items() if value is not None}
 
 

@@ -22,6 +22,7 @@ from mlpsweep.training.measure import Measurer
 from mlpsweep.types import FloatArray, ImageArray
 
 FORMAT: Final = 1
+FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Model:
     Parameters
     ----------
     params : Params
-        float32; not to be modified.
+        float32, or float64 where the data were; not to be modified.
     activations : tuple of str
         One name for each hidden layer.
     scale, shift : float
@@ -93,7 +94,7 @@ class Model:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes), float32.
+        ndarray of shape (n_samples, n_classes), of the parameters' type.
 
         Raises
         ------
@@ -175,7 +176,9 @@ class Model:
         names = ["about", *(f"{kind}_{i}" for i in range(len(sizes) - 1) for kind in ("weight", "bias"))]
         if list(arrays) != names or sum(a.size for a in list(arrays.values())[1:]) != n_parameters(sizes):
             raise ValueError(f"arrays {', '.join(arrays)} for layer sizes {sizes}")
-        params = Params.zeros(sizes)
+        if (dtype := arrays["weight_0"].dtype) not in FLOATS:
+            raise ValueError(f"weights of {dtype}")
+        params = Params.zeros(sizes, dtype)
         for i, views in enumerate(zip(params.weights, params.biases, strict=True)):
             for view, stored in zip(views, (arrays[f"weight_{i}"], arrays[f"bias_{i}"]), strict=True):
                 if stored.shape != view.shape or stored.dtype != view.dtype:

@@ -16,7 +16,7 @@ from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.history import EpochRecord, History
 from mlpsweep.training.identity import run_key, settings_digest
 from mlpsweep.training.model import Model
-from mlpsweep.training.setup import make_plan, make_state, monitored_split, restore, to_checkpoint
+from mlpsweep.training.setup import float_type, make_plan, make_state, monitored_split, restore, to_checkpoint
 from mlpsweep.training.trainer import OnProgress, State, Trainer
 
 OnEpoch = Callable[[EpochRecord], object]
@@ -119,7 +119,8 @@ def run_training(
     Raises
     ------
     SettingsError
-        If ``batch_size`` exceeds the training rows, or the monitored split is not there.
+        If ``batch_size`` exceeds the training rows, ``class_weight`` names no class of the set, or the monitored split
+        is not there.
     ShapeError
         If the data set's rows do not fit its arrays.
     DivergenceError
@@ -128,10 +129,11 @@ def run_training(
         If a checkpoint cannot be written.
     """
     check_rows(dataset.train.images, dataset.train.labels, dataset.train.rows)
-    plan = make_plan(settings, len(dataset.train), dataset.manifest.image_shape)
+    plan = make_plan(settings, dataset)
     monitored = monitored_split(settings, dataset)
-    key = run_key(settings, dataset.manifest.digest)
-    state = make_state(settings, dataset.manifest.n_features, dataset.manifest.n_classes)
+    manifest = dataset.manifest
+    key = run_key(settings, manifest.digest)
+    state = make_state(settings, manifest.n_features, manifest.n_classes, float_type(dataset))
     checkpoint, passed_over = checkpoints.load(key) if checkpoints is not None else (None, ())
     if checkpoint is not None:
         restore(state, checkpoint)

@@ -3,25 +3,30 @@
 import dataclasses
 import functools
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 
 from mlpsweep.data.augment import augment_for
 from mlpsweep.data.batches import check_rows
 from mlpsweep.data.dataset import Dataset, Split
-from mlpsweep.errors import SettingsError
+from mlpsweep.errors import SettingsError, quoted
 from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.network import Network, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
 from mlpsweep.nn.products import bind_for
 from mlpsweep.nn.schedules import SCHEDULES
-from mlpsweep.schema import Family
+from mlpsweep.schema import Family, nearest
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import Checkpoint
 from mlpsweep.training.history import EpochRecord
 from mlpsweep.training.trainer import State, TrainingPlan
+from mlpsweep.types import FloatArray
+
+N_NAMED: Final = 10
+"""Classes that a message lists."""
 
 
 def keywords_of(settings: Family) -> dict[str, Any]:
@@ -29,14 +34,20 @@ def keywords_of(settings: Family) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "name"}
 
 
-def make_plan(settings: TrainSettings, n_rows: int, image_shape: tuple[int, int]) -> TrainingPlan:
-    """Return the numbers of a training on ``n_rows`` rows of images.
+def float_type(dataset: Dataset) -> type[np.floating[Any]]:
+    """Return the type of all numbers of a training: float64 on float64 data, else float32."""
+    return np.float64 if dataset.train.images.dtype == np.float64 else np.float32
+
+
+def make_plan(settings: TrainSettings, dataset: Dataset) -> TrainingPlan:
+    """Return the numbers of a training on a data set.
 
     Raises
     ------
     SettingsError
-        If a batch is larger than the split.
+        If a batch is larger than the split, or a class that is weighted is none of the set.
     """
+    n_rows = len(dataset.train)
     if settings.batch_size > n_rows:
         raise SettingsError(
             f"batch_size: {settings.batch_size} with {n_rows} training rows; expected 1 .. {n_rows}. "
@@ -62,11 +73,44 @@ def make_plan(settings: TrainSettings, n_rows: int, image_shape: tuple[int, int]
         patience=settings.patience,
         input_dropout=settings.input_dropout,
         report_cost=settings.report_cost,
-        augment=augment_for(settings.augment.name, image_shape, **keywords_of(settings.augment)),
+        augment=augment_for(settings.augment.name, dataset.manifest.image_shape, **keywords_of(settings.augment)),
+        class_weights=class_weights(settings.class_weight, dataset),
     )
 
 
-def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> State:
+def class_weights(told: str | Mapping[str, float] | None, dataset: Dataset) -> FloatArray | None:
+    """Return what each row's gradient is multiplied by, by its class; None for 1.
+
+    Over the training rows the weights are 1 on average, so that a learning rate means what it does without them:
+    n_rows / (n_classes * rows of the class) for ``balanced``, over the classes that have rows.
+
+    Raises
+    ------
+    SettingsError
+        If a name is no class of the set, or no training row has a weight.
+    """
+    if told is None:
+        return None
+    names = dataset.manifest.class_names
+    counts = np.bincount(dataset.train.labels[dataset.train.rows], minlength=len(names))
+    if isinstance(told, str):
+        weights = 1.0 / np.maximum(counts, 1)
+    else:
+        if unknown := [name for name in told if name not in names]:
+            known = f"{', '.join(names[:N_NAMED])}{', ...' if len(names) > N_NAMED else ''}"
+            raise SettingsError(
+                *(f"class_weight: {quoted(one)} is no class{nearest(one, names)}; expected {known}" for one in unknown)
+            )
+        weights = np.array([told.get(name, 1.0) for name in names])
+    total = float(weights @ counts)
+    if total == 0.0:
+        raise SettingsError("class_weight: no training row has a weight above 0; expected one. Set class_weight=null")
+    return np.where(counts > 0, weights * (counts.sum() / total), 0.0).astype(float_type(dataset))
+
+
+def make_state(
+    settings: TrainSettings, n_features: int, n_classes: int, dtype: type[np.floating[Any]] = np.float32
+) -> State:
     """Return the state before the first update: each kind of draw has its own stream of the seed."""
     streams = np.random.SeedSequence(settings.seed).spawn(4)
     init_rng, batch_rng, dropout_rng, augment_rng = (np.random.default_rng(stream) for stream in streams)
@@ -76,6 +120,7 @@ def make_state(settings: TrainSettings, n_features: int, n_classes: int) -> Stat
         init_rng,
         init_std=settings.init_std,
         bias_init=settings.bias_init,
+        dtype=dtype,
     )
     bind = bind_for(settings.threads)
     activations = tuple(ACTIVATIONS[name] for name in settings.activations)

@@ -1,18 +1,18 @@
 """The updates of a training on a piece of its data, some batches of one size, as calls that are bound once."""
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from mlpsweep.data.batches import Gatherer
 from mlpsweep.nn.dropout import draw_mask
-from mlpsweep.nn.losses import PieceLoss
+from mlpsweep.nn.losses import PieceLoss, one_vs_rest_cost
 from mlpsweep.nn.network import Network
 from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import Call, sum_of_squares
-from mlpsweep.types import FloatArray, LabelArray
+from mlpsweep.types import FloatArray, IndexArray, LabelArray
 
 ROWS: Final = 1024
 """Rows of a piece, about: enough that what is done once for all of them hardly counts, few enough for the memory."""
@@ -21,6 +21,26 @@ ROWS: Final = 1024
 def n_batches(batch_size: int) -> int:
     """Return how many batches make a piece."""
     return max(1, ROWS // batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the batches of a piece, of ``size`` rows each, gave before their updates.
+
+    Parameters
+    ----------
+    size : int
+    losses, penalties, n_correct : ndarray of shape (n_batches,)
+        Mean loss, penalty and number of right decisions.
+    costs : list of float
+        One-vs-rest costs, if they were asked for.
+    """
+
+    size: int
+    losses: FloatArray
+    penalties: FloatArray
+    n_correct: IndexArray
+    costs: list[float]
 
 
 class Steps:
@@ -39,13 +59,8 @@ class Steps:
         Share of each row's inputs that a step drops.
     rng : Generator
         Draws what is dropped.
-
-    Attributes
-    ----------
-    logits : ndarray of shape (n_batches, n_classes, batch_size)
-        Of the batches, each before its update.
-    penalties : ndarray of shape (n_batches,)
-        Likewise.
+    class_weights : ndarray of shape (n_classes,) or None
+        What each row's gradient is multiplied by, by its class.
     """
 
     def __init__(
@@ -57,23 +72,23 @@ class Steps:
         n: int,
         input_dropout: float,
         rng: np.random.Generator,
+        class_weights: FloatArray | None = None,
     ) -> None:
         self._network, self._optimizer, self._batch_size = network, optimizer, batch_size
         cache = network.allocate(batch_size)
         x = gatherer.x[:batch_size]
-        self.loss = PieceLoss(n, cache[-1].grad)
-        self.logits = self.loss.logits
-        self.penalties = np.zeros(n)
+        self._loss = PieceLoss(n, cache[-1].grad, class_weights)
+        self._penalties = np.zeros(n)
         kept = np.empty((batch_size, x.shape[1] - 1), x.dtype) if input_dropout else None
         self._calls: list[list[Call]] = []
         for batch in range(n):
-            layers = (*cache[:-1], replace(cache[-1], a=self.logits[batch]))
+            layers = (*cache[:-1], replace(cache[-1], a=self._loss.logits[batch]))
             self._calls.append(
                 [
                     gatherer.bind(batch * batch_size, batch_size),
                     *([] if kept is None else [functools.partial(_drop, x, kept, input_dropout, rng)]),
                     *network.bind_forward(x, layers, rng),
-                    self.loss.bind(batch),
+                    *self._loss.bind(batch),
                     *network.bind_backward(x, layers, optimizer.bind_gradient),
                     optimizer.finish,
                 ]
@@ -81,17 +96,25 @@ class Steps:
 
     def begin(self, labels: LabelArray) -> int:
         """Take the classes of a piece's rows, and return the number of its batches."""
-        self.loss.begin(labels)
+        self._loss.begin(labels)
         return len(labels) // self._batch_size
 
     def take(self, batch: int, rate: float, l2_lambda: float) -> None:
         """Make the update of one batch."""
         decay = l2_lambda / self._batch_size
         if decay:
-            self.penalties[batch] = 0.5 * decay * sum(map(sum_of_squares, self._network.params.weights))
+            self._penalties[batch] = 0.5 * decay * sum(map(sum_of_squares, self._network.params.weights))
         self._optimizer.begin(rate, decay)
         for call in self._calls[batch]:
             call()
+
+    def told(self, labels: LabelArray, *, with_costs: bool) -> Told:
+        """Return what the batches of the piece gave, whose updates were made, and whose rows are of these classes."""
+        size, loss = self._batch_size, self._loss
+        n = len(labels) // size
+        parts = zip(loss.logits[:n], labels.reshape(n, size), strict=True) if with_costs else ()
+        costs = [one_vs_rest_cost(logits.T, classes) for logits, classes in parts]
+        return Told(size, loss.losses(n), self._penalties[:n], loss.n_correct(n), costs)
 
 
 def _drop(x: FloatArray, kept: FloatArray, dropout: float, rng: np.random.Generator) -> None:

@@ -15,12 +15,11 @@ from mlpsweep.data.batches import Gatherer
 from mlpsweep.data.dataset import Split
 from mlpsweep.errors import DivergenceError
 from mlpsweep.nn.averaging import Average
-from mlpsweep.nn.losses import one_vs_rest_cost
 from mlpsweep.nn.network import Network
 from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.training.history import BatchRecord, EpochRecord
 from mlpsweep.training.measure import Measurer
-from mlpsweep.training.steps import Steps, n_batches
+from mlpsweep.training.steps import Steps, Told, n_batches
 from mlpsweep.types import FloatArray, IndexArray, LabelArray
 
 PROGRESS_EVERY: Final = 50
@@ -50,6 +49,8 @@ class TrainingPlan:
         Whether the one-vs-rest cost is recorded.
     augment : callable or None
         Changes the training images before each epoch.
+    class_weights : ndarray of shape (n_classes,) or None
+        What each row's gradient is multiplied by, by its class; None for 1.
     """
 
     rate: Callable[[int], float]
@@ -65,6 +66,7 @@ class TrainingPlan:
     input_dropout: float = 0.0
     report_cost: bool = False
     augment: Augment | None = None
+    class_weights: FloatArray | None = None
 
 
 @dataclass
@@ -103,18 +105,6 @@ class State:
         return min(losses, key=lambda epoch: losses[epoch], default=0)
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """What the batches of a piece, of ``size`` rows each, gave before their updates; ``first`` is the first update."""
-
-    first: int
-    size: int
-    losses: FloatArray
-    penalties: FloatArray
-    n_correct: IndexArray
-    costs: list[float]
-
-
 @dataclass
 class _Sums:
     """Sums over rows since the epoch began."""
@@ -125,12 +115,12 @@ class _Sums:
     cost: float = 0.0
     n_correct: int = 0
 
-    def add(self, batches: _Batches) -> None:
-        self.n += batches.size * len(batches.losses)
-        self.loss += batches.size * float(batches.losses.sum())
-        self.penalty += batches.size * float(batches.penalties.sum())
-        self.cost += batches.size * sum(batches.costs)
-        self.n_correct += int(batches.n_correct.sum())
+    def add(self, told: Told) -> None:
+        self.n += told.size * len(told.losses)
+        self.loss += told.size * float(told.losses.sum())
+        self.penalty += told.size * float(told.penalties.sum())
+        self.cost += told.size * sum(told.costs)
+        self.n_correct += int(told.n_correct.sum())
 
 
 class Trainer:
@@ -197,10 +187,10 @@ class Trainer:
         sums, batches = _Sums(), list[BatchRecord]()
         for steps, labels in self._iter_pieces():
             self._learn(epoch, steps, labels)
-            piece = self._told(epoch, steps, labels)
-            sums.add(piece)
+            told = self._told(epoch, steps, labels)
+            sums.add(told)
             learnt = time.perf_counter()
-            batches += self._batch_records(epoch, piece)
+            batches += self._batch_records(epoch, told)
             measuring_s += time.perf_counter() - learnt
             self._tell_progress(sums)
         trained_s = time.perf_counter() - start - measuring_s
@@ -242,7 +232,14 @@ class Trainer:
         state, plan = self.state, self.plan
         n = n_batches(plan.batch_size) if batch_size == plan.batch_size else 1
         return Steps(
-            state.network, state.optimizer, self._gatherer, batch_size, n, plan.input_dropout, state.dropout_rng
+            state.network,
+            state.optimizer,
+            self._gatherer,
+            batch_size,
+            n,
+            plan.input_dropout,
+            state.dropout_rng,
+            plan.class_weights,
         )
 
     def _learn(self, epoch: int, steps: Steps, labels: LabelArray) -> None:
@@ -254,33 +251,26 @@ class Trainer:
             if state.average is not None and epoch < plan.n_epochs:
                 state.average.follow(state.update)
 
-    def _told(self, epoch: int, steps: Steps, labels: LabelArray) -> _Batches:
+    def _told(self, epoch: int, steps: Steps, labels: LabelArray) -> Told:
         """Return what the batches of a piece gave; raise DivergenceError for the first that gave no number."""
-        size = steps.loss.grad.shape[1]
-        n = len(labels) // size
-        first, losses, penalties = self.state.update - n + 1, steps.loss.losses(n), steps.penalties[:n]
-        is_finite = np.isfinite(losses + penalties)
-        if not is_finite.all():
-            bad = int(is_finite.argmin())
-            raise DivergenceError(
-                epoch, first + bad, self.plan.rate(first + bad - 1), float(losses[bad] + penalties[bad])
-            )
-        costs = []
-        if self.plan.report_cost:
-            costs = [one_vs_rest_cost(steps.logits[k].T, labels[k * size : (k + 1) * size]) for k in range(n)]
-        return _Batches(first, size, losses, penalties, steps.loss.n_correct(n), costs)
+        told = steps.told(labels, with_costs=self.plan.report_cost)
+        values = told.losses + told.penalties
+        for before, value in enumerate(values, self.state.update - len(values)):
+            if not math.isfinite(value):
+                raise DivergenceError(epoch, before + 1, self.plan.rate(before), float(value))
+        return told
 
-    def _batch_records(self, epoch: int, piece: _Batches) -> list[BatchRecord]:
+    def _batch_records(self, epoch: int, told: Told) -> list[BatchRecord]:
         """Return the records that are due of the batches that were learned from; a measurement ends a piece."""
         records, monitor_every = [], self.plan.monitor_every
-        for k, update in enumerate(range(piece.first, piece.first + len(piece.losses))):
+        for k, update in enumerate(range(self.state.update - len(told.losses) + 1, self.state.update + 1)):
             is_measured = monitor_every is not None and update % monitor_every == 0
             if is_measured or update % self.plan.log_every == 0:
                 metrics = self._measure(epoch) if is_measured else {}
-                cost = piece.costs[k] if piece.costs else None
-                accuracy = int(piece.n_correct[k]) / piece.size
+                cost = told.costs[k] if told.costs else None
+                accuracy = int(told.n_correct[k]) / told.size
                 records.append(
-                    BatchRecord(update=update, loss=float(piece.losses[k]), accuracy=accuracy, cost=cost, **metrics)
+                    BatchRecord(update=update, loss=float(told.losses[k]), accuracy=accuracy, cost=cost, **metrics)
                 )
         return records
 
@@ -290,17 +280,17 @@ class Trainer:
             self._on_progress(self.state.update, n_updates, sums.loss / sums.n, sums.n_correct / sums.n)
 
     def _measure(self, epoch: int) -> dict[str, float]:
-        """Return loss and accuracy of the monitored split as a record's fields; averaged, before the last epoch."""
+        """Return what was measured of the monitored split as a record's fields; averaged, before the last epoch."""
         if self.monitored is None or self._measurer is None:
             return {}
         (name, split), average = self.monitored, self.state.average
         if average is not None:
             params = average.params if epoch < self.plan.n_epochs else self.state.network.params
             self._measurer.network = dataclasses.replace(self.state.network, params=params)
-        loss, accuracy = self._measurer.loss_and_accuracy(split.labels, split.rows)
-        if not math.isfinite(loss):
-            raise self._divergence(epoch, loss)
-        return {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+        measured = self._measurer.measure(split.labels, split.rows)
+        if not math.isfinite(measured.loss):
+            raise self._divergence(epoch, measured.loss)
+        return {f"{name}_{what}": value for what, value in dataclasses.asdict(measured).items()}
 
     def _divergence(self, epoch: int, loss: float) -> DivergenceError:
         """Return the error of an update that was made."""

@@ -1,4 +1,3 @@
-import dataclasses
 import gzip
 import hashlib
 import os
@@ -8,13 +7,13 @@ import numpy as np
 import pytest
 import yaml
 
-from mlpsweep.data import digits, preprocess
-from mlpsweep.data.digits import write_digits
+from mlpsweep.data import embedded
 from mlpsweep.data.download import download
+from mlpsweep.data.embedded import write_embedded
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.data.preprocess import prepare
-from mlpsweep.data.source import DIGITS_FILES, Source
-from mlpsweep.data.specs import SPECS
+from mlpsweep.data.source import Source
+from mlpsweep.data.specs import expected_size
 from mlpsweep.errors import ChecksumError, DataError, DataFormatError, ShapeError, StorageError
 from mlpsweep.settings import DataSettings
 from tests.raw_files import (
@@ -114,16 +113,32 @@ def test_digits_are_scikit_learns(prepared_digits: Path) -> None:
     assert rows == {tuple(map(int, image)): int(label) for image, label in zip(images, labels, strict=True)}
 
 
-def test_digits_of_another_scikit_learn_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    others = {role: dataclasses.replace(file, sha256="0" * 64) for role, file in DIGITS_FILES.items()}
-    monkeypatch.setattr(digits, "DIGITS_FILES", others)
-    with pytest.raises(ChecksumError, match=r"this scikit-learn embeds other digits.*Install .* constraints.txt"):
-        write_digits(tmp_path)
+@pytest.mark.parametrize("name", ["digits", "wine"])
+def test_a_set_of_another_scikit_learn_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = embedded.ENCODERS[name]
+    others = {name: lambda one: {role: contents + b"x" for role, contents in usual(one).items()}}
+    monkeypatch.setattr(embedded, "ENCODERS", others)
+    with pytest.raises(ChecksumError, match=r"this scikit-learn embeds other data.*Install .* constraints.txt"):
+        write_embedded(DataSettings.named(name), tmp_path)
     assert snapshot(tmp_path) == {}
 
 
-def test_facts_count_the_train_file(prepared_digits: Path) -> None:
-    assert SPECS["digits"].n_train == Manifest.read(prepared_digits).counts["train"]
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist", "kmnist"])
+def test_the_size_of_a_set_in_idx_files_is_known_before_they_are_there(name: str) -> None:
+    expected = (1437, 64) if name == "digits" else (60_000, 784)
+    size = expected_size(DataSettings.named(name))
+    assert size is not None
+    assert size[:2] == expected
+
+
+def test_the_size_of_a_prepared_set_is_that_of_its_manifest(tmp_path: Path) -> None:
+    wine = DataSettings.named("wine")
+    assert expected_size(wine, tmp_path / "prepared") is None
+    download(wine, tmp_path / "raw")
+    prepare(wine, tmp_path / "raw", tmp_path / "prepared/wine")
+    assert expected_size(wine, tmp_path / "prepared") == (142, 13, 3)
+    (tmp_path / "prepared/wine/manifest.json").write_text("{")
+    assert expected_size(wine, tmp_path / "prepared") is None
 
 
 def test_digits_have_the_same_digest_on_every_machine(prepared_digits: Path) -> None:
@@ -155,25 +170,18 @@ def _reshaped(role: str, *shape: int) -> bytes:
     return idx(small_arrays()[role].reshape(shape))
 
 
-def _with_label(value: int) -> bytes:
-    labels = small_arrays()["train_labels"]
-    labels[7] = value
-    return idx(labels)
-
-
 MALFORMED: dict[str, tuple[str, bytes, str]] = {
     "magic": ("train_images", zipped(b"\x00\x00\x0d" + small_contents()["train_images"][3:]), "starts with 00000d03"),
     "trailing_bytes": ("test_images", zipped(small_contents()["test_images"] + b"x"), "holds more than"),
     "missing_bytes": ("test_labels", zipped(small_contents()["test_labels"][:-1]), "holds 27 bytes; expected 28"),
-    "other_shape": ("test_images", zipped(_reshaped("test_images", 20, 14, 56)), r"shape \(20, 14, 56\); expected n_"),
-    "other_count": ("train_images", zipped(_reshaped("train_images", 15, 56, 56)), r"shape \(15, 56, 56\)"),
+    "other_shape": ("test_images", zipped(_reshaped("test_images", 20, 14, 56)), r"rows of shape \(14, 56\); expected"),
     "flat_images": ("train_images", zipped(idx(np.zeros(47040 + 8, np.uint8))), r"shape \(47048,\)"),
     "labels_of_two_dimensions": ("train_labels", zipped(idx(np.zeros((1, 56), np.uint8))), r"shape \(1, 56\)"),
-    "label_above_nine": ("train_labels", zipped(_with_label(10)), "a label is 10; expected 0 .. 9"),
-    "gzip_bomb": ("test_labels", gzip.compress(bytes(10_000_000)), "holds more than 28 bytes"),
-    "cut_gzip": ("train_labels", small_files()["train_labels"][:-9], "damaged gzip data"),
-    "html": ("train_images", b"<html>Moved</html>", "holds 18 bytes"),
-    "zipped_twice": ("train_labels", zipped(small_files()["train_labels"]), "holds"),
+    "gzip_bomb": ("test_labels", gzip.compress(small_contents()["test_labels"] + bytes(10**7)), "more than 28 bytes"),
+    "zeros": ("test_labels", gzip.compress(bytes(10_000_000)), "starts with 00000000"),
+    "cut_gzip": ("train_labels", small_files()["train_labels"][:-9], "damaged data"),
+    "html": ("train_images", b"<html>Moved</html>", "starts with 3c68746d"),
+    "zipped_twice": ("train_labels", zipped(small_files()["train_labels"]), "starts with 1f8b"),
     "header_promises_other_rows": (
         "test_labels",
         zipped(small_contents()["test_labels"][:7] + b"\x15" + small_contents()["test_labels"][8:]),
@@ -194,24 +202,16 @@ def test_malformed_contents_are_refused_though_their_checksum_fits(
 
 def test_images_without_labels_are_refused(raw: Path, prepared: Path) -> None:
     files = small_files() | {"train_labels": zipped(idx(np.zeros(59, np.uint8)))}
-    settings = settings_of(files)
-    settings.files["train_labels"]["n_bytes"] = 8 + 59
-    with pytest.raises(ShapeError, match=r"train_images has shape \(60, 784\) and train_labels \(59,\)"):
-        prepare(settings, fill(raw, files), prepared)
-
-
-def test_pixel_brighter_than_can_be_is_refused(raw: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocess, "SPECS", {"mnist": dataclasses.replace(SPECS["mnist"], max_value=254)})
-    with pytest.raises(DataFormatError, match="a pixel is 255; expected 0 .. 254"):
-        prepare(settings_of(small_files()), raw, prepared)
+    with pytest.raises(
+        ShapeError, match=r"train-images.* has shape \(60, 28, 28\) and .*train-labels.* \(59,\); expec"
+    ):
+        prepare(settings_of(files), fill(raw, files), prepared)
 
 
 def test_no_rows_are_refused(raw: Path, prepared: Path) -> None:
     files = small_files() | {"test_labels": zipped(idx(np.zeros(0, np.uint8)))}
-    settings = settings_of(files)
-    settings.files["test_labels"]["n_bytes"] = 8
-    with pytest.raises(DataFormatError, match=r"shape \(0,\); expected n_samples, one sample at least"):
-        prepare(settings, fill(raw, files), prepared)
+    with pytest.raises(DataFormatError, match=r"shape \(0,\); expected one sample at least"):
+        prepare(settings_of(files), fill(raw, files), prepared)
 
 
 def test_images_of_one_gray_are_refused(raw: Path, prepared: Path) -> None:
@@ -221,7 +221,7 @@ def test_images_of_one_gray_are_refused(raw: Path, prepared: Path) -> None:
 
 
 def test_stand_in_is_prepared_as_the_digits(tmp_path: Path, prepared_digits: Path) -> None:
-    write_digits(tmp_path / "raw")
+    write_embedded(DataSettings.named("digits"), tmp_path / "raw")
     Source("digits", "mnist").write(tmp_path / "raw")
     manifest = prepare(settings_of(small_files(), fallback="digits"), tmp_path / "raw", tmp_path / "prepared")
     own = Manifest.read(prepared_digits)
@@ -273,14 +273,26 @@ def test_real_mnist_is_what_its_authors_describe(tmp_path: Path) -> None:
     assert manifest.arrays["split.npy"][:16] == "bf3253bef0985998"
 
 
-def test_labels_that_do_not_start_at_0_are_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    five = dataclasses.replace(SPECS["mnist"], class_names=tuple("abcde"))
-    monkeypatch.setattr(preprocess, "SPECS", {"mnist": five})
+def test_labels_that_do_not_start_at_0_are_numbered_from_0(tmp_path: Path) -> None:
     arrays = small_arrays()
     for role in ("train_labels", "test_labels"):
         arrays[role] = (arrays[role] % 5 + 3).astype(np.uint8)
     files = {role: zipped(idx(array)) for role, array in arrays.items()}
-    with pytest.raises(
-        DataFormatError, match=r"a label is 7; expected 0 .. 4. The labels are 3 .. 7 and MNIST has 5 c"
-    ):
-        prepare(settings_of(files), fill(tmp_path / "raw", files), tmp_path / "prepared")
+    raw = fill(tmp_path / "raw", files)
+    manifest = prepare(settings_of(files), raw, tmp_path / "prepared")
+    assert manifest.class_names == tuple("34567")
+    assert np.array_equal(np.load(tmp_path / "prepared/test_labels.npy"), arrays["test_labels"] - 3)
+    with pytest.raises(DataFormatError, match=r"5 different labels \(3, 4, 5, 6, 7\), and there are 4 class_names"):
+        prepare(settings_of(files, class_names=tuple("abcd")), raw, tmp_path / "prepared")
+    with pytest.raises(DataFormatError, match=r"5 different labels .*; expected 0 \.\. 4, each in one row at least"):
+        prepare(settings_of(files, label_offset=0), raw, tmp_path / "prepared")
+
+
+def test_images_in_columns_are_turned(raw: Path, prepared: Path) -> None:
+    arrays = small_arrays()
+    turned = {r: np.ascontiguousarray(a.swapaxes(1, 2)) if a.ndim == 3 else a for r, a in arrays.items()}
+    files = {role: zipped(idx(array)) for role, array in turned.items()}
+    usual = prepare(settings_of(small_files()), raw, prepared)
+    manifest = prepare(settings_of(files, transpose=True), fill(raw, files), prepared)
+    assert manifest.arrays == usual.arrays
+    assert manifest.digest != usual.digest

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlpsweep.data.dataset import Dataset
+from mlpsweep.data.manifest import Manifest
 from mlpsweep.data.ready import DataFolders, open_dataset
 from mlpsweep.errors import DataError, SettingsError, StorageError
 from mlpsweep.settings import DataSettings
@@ -113,3 +114,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(StorageError, match=f"{tmp_path}/data/prepared: .*expected a folder that can be written"):
         open_dataset("digits", tmp_path)
+
+
+def test_the_digits_of_an_earlier_training_are_those_of_now(folders: DataFolders, prepared_digits: Path) -> None:
+    former = DataSettings(name="digits", n_epochs=100, n_validation=300, n_train=50)  # its files went without saying
+    dataset = folders.open(former)[1]
+    assert (dataset.manifest.digest, len(dataset.train)) == (Manifest.read(prepared_digits).digest, 50)

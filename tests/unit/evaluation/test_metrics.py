@@ -23,6 +23,14 @@ def test_accuracy_is_scikit_learns(evaluation):
     assert 0.8 < expected < 1.0
 
 
+def test_means_over_classes_are_scikit_learns(evaluation, model, tiny_dataset):
+    for name, split in evaluation.splits.items():
+        rows = getattr(tiny_dataset, name)
+        labels, predicted = rows.labels[rows.rows], model.predict_labels(rows.images[rows.rows])
+        assert split.balanced_accuracy == pytest.approx(oracle.balanced_accuracy_score(labels, predicted))
+        assert split.macro_f1 == pytest.approx(oracle.f1_score(labels, predicted, average="macro"))
+
+
 def test_loss_is_scikit_learns_log_loss(evaluation):
     expected = oracle.log_loss(evaluation.labels, evaluation.probabilities, labels=range(10))
     assert evaluation.splits["test"].loss == pytest.approx(expected, rel=1e-12)
@@ -57,6 +65,8 @@ def test_a_class_that_never_occurs_keeps_its_place(model, tiny_dataset):
     assert evaluation.confusion.shape == (10, 10)
     assert evaluation.confusion[9].sum() == 0
     assert evaluation.report["9"]["support"] == 0
+    f1 = [evaluation.report[name]["f1-score"] for name in evaluation.class_names[:9]]
+    assert evaluation.splits["test"].macro_f1 == pytest.approx(np.mean(f1))
     assert evaluation.class_roc_auc[9] is None
     assert "test/roc_auc" not in evaluation.metrics()
 
@@ -85,7 +95,8 @@ def test_calibration_error_weighs_bins_by_their_images(evaluation):
 
 
 def test_metrics_carry_the_names_that_training_uses(evaluation):
-    splits = [f"{split}/{key}" for split in ("train", "validation", "test") for key in ("accuracy", "loss")]
+    keys = ("accuracy", "loss", "balanced_accuracy", "macro_f1")
+    splits = [f"{split}/{key}" for split in ("train", "validation", "test") for key in keys]
     assert list(evaluation.metrics()) == [*splits, "test/roc_auc", "test/calibration_error"]
 
 

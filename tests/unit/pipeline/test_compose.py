@@ -8,7 +8,9 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from mlpsweep.config import read_yaml, to_yaml
 from mlpsweep.errors import SettingsError
+from mlpsweep.settings import TrainSettings
 from pipeline.compose import CONF, check, plan
 from pipeline.settings import SearchJob, TrainJob
 
@@ -170,6 +172,13 @@ def test_folders_of_hydra_are_settled_with_everything_else() -> None:
         check("train", TrainJob, ["hydra.run.dir=${nope}", "seed=-1"], multirun=False)
     with pytest.raises(SettingsError, match="hydra.sweep.dir: "):
         check("train", TrainJob, ["hydra.sweep.dir=???"], multirun=True)
+
+
+def test_weights_of_classes_are_typed_as_a_mapping_and_come_back_from_a_recorded_file() -> None:
+    jobs = check("train", TrainJob, ["class_weight={3:2,7:0.5},balanced,null", "data=digits"], multirun=True)
+    told = [job.settings.training() for job in jobs]
+    assert [one.class_weight for one in told] == [{"3": 2.0, "7": 0.5}, "balanced", None]
+    assert [TrainSettings.build(read_yaml(to_yaml(one), "config.yaml")) for one in told] == told
 
 
 def test_a_hydra_that_runs_goes_on_afterwards() -> None:

@@ -43,6 +43,10 @@ def test_a_searched_group_is_chosen_even_where_a_training_has_the_same() -> None
     }
 
 
+def test_weights_of_classes_are_written_whole() -> None:
+    assert fixed_deltas(base_settings(class_weight={3: 2}), defaults, []) == {**BEGINNING, "class_weight": {"3": 2.0}}
+
+
 @pytest.mark.parametrize("change", [{"n_epochs": 2}, {"averaging": 0.99}, {"learning_rate": 0.5}])
 def test_how_trials_are_judged_and_searched_settings_are_left_out(change: dict[str, Any]) -> None:
     assert fixed_deltas(base_settings(**change), defaults, ["learning_rate"]) == BEGINNING

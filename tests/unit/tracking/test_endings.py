@@ -125,3 +125,19 @@ def test_a_trial_whose_process_died_before_the_end_was_told_gets_what_it_had_ear
     run.handle.lock.release()
     assert close_abandoned(store.client, [store.experiment_id], tmp_path) == [run.run_id]
     assert store.client.get_run(run.run_id).info.status == status
+
+
+def test_a_run_that_ends_while_others_look_for_abandoned_ones_keeps_its_end(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = store.start_run("a training", tags={})
+    ask = store.client.search_runs
+
+    def ask_slowly(*words: object, **more: object) -> object:
+        page = ask(*words, **more)  # type: ignore[arg-type]
+        run.end("FINISHED")
+        return page
+
+    monkeypatch.setattr(store.client, "search_runs", ask_slowly)
+    assert close_abandoned(store.client, [store.experiment_id], tmp_path) == []
+    assert store.client.get_run(run.run_id).info.status == "FINISHED"

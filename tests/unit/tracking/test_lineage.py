@@ -30,17 +30,17 @@ def test_a_usual_training_has_a_dozen_params() -> None:
 
 
 def test_what_is_not_usual_is_told() -> None:
-    told = params(TrainSettings(data=DATA, dropout=0.5, initializer="he_normal", threads=2), 10)
-    assert (told["dropout"], told["initializer"], told["threads"]) == (0.5, "he_normal", 2)
+    told = params(TrainSettings(data=DATA, dropout=0.5, initializer="he_normal", class_weight={"T-shirt.top": 2}), 10)
+    assert (told["dropout"], told["initializer"], told["class_weight"]) == (0.5, "he_normal", {"T-shirt.top": 2.0})
 
 
-@pytest.mark.parametrize("words", [{}, {"dropout": 0.5, "patience": 3}, {"shuffle": False}], ids=str)
+@pytest.mark.parametrize("words", [{}, {"dropout": 0.5, "patience": 3}, {"class_weight": {"3": 2.0}}], ids=str)
 def test_what_was_left_out_is_read_again(words: dict[str, object]) -> None:
     settings = TrainSettings(data=DATA, **words)
     told = {name: str(value) for name, value in params(settings, 10).items()}
     read = all_params(told)
     assert told.items() <= read.items()
-    for name in ("dropout", "patience", "shuffle", "initializer", "monitor"):
+    for name in ("dropout", "patience", "class_weight", "initializer", "monitor"):
         assert read[name] == str(getattr(settings, name))
 
 

@@ -13,14 +13,14 @@ from mlpsweep.nn.optimizers import OPTIMIZERS
 from mlpsweep.nn.schedules import SCHEDULES
 from mlpsweep.settings import TrainSettings
 from mlpsweep.training.checkpoint import CheckpointStore
-from mlpsweep.training.history import EpochRecord
+from mlpsweep.training.history import EpochRecord, Measured
 from mlpsweep.training.identity import run_key
 from mlpsweep.training.measure import Measurer
 from mlpsweep.training.run import TrainingResult, run_training
 from mlpsweep.training.setup import make_state, restore
 
 MakeSettings = Callable[..., TrainSettings]
-MEASURED = ("validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+MEASURED = tuple(field.name for field in dataclasses.fields(Measured))
 
 
 def both(settings: TrainSettings, dataset: Dataset) -> tuple[TrainingResult, TrainingResult]:
@@ -74,7 +74,8 @@ def test_an_epoch_is_measured_with_the_average_that_its_checkpoint_holds(
         checkpoint, _ = store.load(key)
         assert checkpoint is not None
         restore(state, checkpoint)
-        measured.append(measurer.loss_and_accuracy(split.labels, split.rows))
+        one = measurer.measure(split.labels, split.rows)
+        measured.append((one.loss, one.accuracy))
 
     history = run_training(settings, tiny_dataset, checkpoints=store, on_epoch=measure_again).history
     told = [(record.validation_loss, record.validation_accuracy) for record in history]

@@ -28,6 +28,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": "momentum", "learning_rate": 0.01, "schedule": "cosine"},
     "adam": {"optimizer": "adam", "learning_rate": 0.003, "dropout": 0.2, "patience": 2},
     "file order": {"shuffle": False, "initializer": "normal", "init_std": 0.3, "bias_init": "weights"},
+    "class weights": {"class_weight": "balanced", "l2_lambda": 0.5},
     "averaging": {"averaging": 0.9, "optimizer": "momentum", "learning_rate": 0.01},
 }
 each_family = pytest.mark.parametrize("changed", FAMILIES.values(), ids=FAMILIES)

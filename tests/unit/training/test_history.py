@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mlpsweep.training.history import BatchRecord, EpochRecord, History
+from mlpsweep.training.history import COLUMNS, BatchRecord, EpochRecord, History
+from mlpsweep.training.measure import Measures
 
 
 def record(epoch: int, **changed: float) -> EpochRecord:
@@ -32,6 +33,14 @@ def test_metrics_carry_the_split_first() -> None:
         "learning_rate",
     ]
     assert record(1, test_loss=0.5).metrics()["test/loss"] == 0.5
+    assert record(1, validation_macro_f1=0.5).metrics()["validation/macro_f1"] == 0.5
+
+
+def test_what_is_measured_has_its_fields_and_columns() -> None:
+    names = [f"{split}/{field.name}" for split in ("validation", "test") for field in dataclasses.fields(Measures)]
+    told = BatchRecord(update=1, loss=0.1, accuracy=1.0, **{name.replace("/", "_"): 0.5 for name in names})
+    assert list(told.measured()) == names
+    assert [name for name in COLUMNS if name in names] == names
 
 
 def test_metrics_of_a_batch() -> None:

@@ -22,6 +22,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "bias_init": {"bias_init": "weights"},
     "learning_rate": {"learning_rate": 0.0500001},
     "l2_lambda": {"l2_lambda": 0.1},
+    "class_weight": {"class_weight": "balanced"},
     "batch_size": {"batch_size": 63},
     "drop_last": {"drop_last": True},
     "shuffle": {"shuffle": False},
@@ -63,9 +64,17 @@ def test_every_key_of_the_identity_has_its_case(make_settings: MakeSettings) -> 
     assert identity_of(make_settings()).keys() - CHANGES.keys() == {"data"}
 
 
-def test_a_setting_that_came_later_leaves_older_digests_as_they_were(make_settings: MakeSettings) -> None:
-    assert "averaging" not in identity_of(make_settings())
-    assert identity_of(make_settings(averaging=0.9))["averaging"] == 0.9
+@pytest.mark.parametrize(("name", "value"), [("averaging", 0.9), ("class_weight", {"3": 2.0})])
+def test_a_setting_that_came_later_leaves_older_digests_as_they_were(
+    name: str, value: object, make_settings: MakeSettings
+) -> None:
+    assert name not in identity_of(make_settings())
+    assert identity_of(make_settings(**{name: value}))[name] == value
+
+
+def test_the_order_of_weights_does_not_change_the_key(make_settings: MakeSettings) -> None:
+    one, other = ({"3": 2.0, "7": 0.5}, {7: 0.5, 3: 2})
+    assert run_key(make_settings(class_weight=one), DIGEST) == run_key(make_settings(class_weight=other), DIGEST)
 
 
 def test_other_data_is_another_key(make_settings: MakeSettings) -> None:

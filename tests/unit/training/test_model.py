@@ -1,7 +1,9 @@
 """The model's file, hash and predictions."""
 
+import copy
 import dataclasses
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,23 @@ def test_no_images_give_no_rows(model: Model) -> None:
 def test_images_of_another_shape_are_refused(model: Model, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"images: shape .*; expected \(n_samples, 6\)"):
         model.predict_labels(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("copied", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy], ids=["pickle", "deepcopy"])
+def test_the_views_of_a_copy_are_views_into_its_own_vector(model: Model, copied: Any) -> None:
+    other = copied(model)
+    other.params.flat[:] = 0.0
+    assert not any(weight.any() for weight in other.params.weights + other.params.biases)
+    assert model.params.flat.any()
+
+
+def test_a_model_in_double_precision_comes_back_with_every_digit(tmp_path: Path) -> None:
+    params = init_params(SIZES, "he_normal", np.random.default_rng(0), dtype=np.float64)
+    model = Model(params, ("relu", "tanh"), 1.0, 0.0, {"dataset": "arrays"})
+    model.save(tmp_path / "model.npz")
+    loaded = Model.load(tmp_path / "model.npz")
+    assert loaded.params.flat.dtype == np.float64
+    assert loaded.weights_hash == model.weights_hash
 
 
 def test_a_saved_model_comes_back_whole(model: Model, tmp_path: Path) -> None:
