@@ -176,6 +176,15 @@ def test_divergence_at_the_last_update_does_not_pass(
         run_training(settings, twenty_rows)
 
 
+def test_divergence_names_the_epoch_and_the_update_that_was_not_made(
+    make_settings: MakeSettings, twenty_rows: Dataset
+) -> None:
+    settings = make_settings(monitor="none", learning_rate=1e30, batch_size=20, n_epochs=3)
+    with pytest.raises(DivergenceError) as caught:
+        run_training(settings, twenty_rows)
+    assert (caught.value.epoch, caught.value.update) == (2, 2)
+
+
 def test_a_batch_larger_than_the_split_is_refused(make_settings: MakeSettings, twenty_rows: Dataset) -> None:
     with pytest.raises(SettingsError, match=r"batch_size: 21 with 20 training rows; expected 1 \.\. 20"):
         run_training(make_settings(batch_size=21), twenty_rows)
