@@ -42,6 +42,7 @@ class Gatherer:
         self.images, self.scale, self.shift = images, scale, shift
         self._pixels = np.empty((max_rows, images.shape[1]), images.dtype)
         self.x = np.empty((max_scaled or max_rows, images.shape[1] + 1), dtype)
+        self.x[:, -1] = 1.0
 
     def take(self, rows: IndexArray) -> None:
         """Take the images of ``rows``."""

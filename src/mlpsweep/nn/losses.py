@@ -78,8 +78,9 @@ class PieceLoss:
     def __init__(self, n_batches: int, grad: FloatArray, class_weights: FloatArray | None = None) -> None:
         (n_classes, n_rows), dtype = grad.shape, grad.dtype
         self.grad, self.logits, self._shares = grad, *np.zeros((2, n_batches, n_classes, n_rows), dtype)
-        self._labels = np.empty((n_batches, 1, n_rows), np.intp)
-        self._classes, self._one = np.arange(n_classes)[:, np.newaxis], dtype.type(1.0 / n_rows)
+        # Where in `logits` each row's first class and its own stand.
+        self._firsts = np.arange(n_batches)[:, np.newaxis] * grad.size + np.arange(n_rows)
+        self._places = np.empty_like(self._firsts)
         self._class_weights, self._row_weights = class_weights, np.ones((n_batches, n_rows), dtype)
         self._largest, self._limit = LARGEST[dtype], max_exponent(dtype)
         # A product with ones is a sum that stands in every row, so that nothing is broadcast; of many classes it costs.
@@ -89,11 +90,12 @@ class PieceLoss:
     def begin(self, labels: LabelArray) -> None:
         """Take the classes of some batches' rows, at most as many as there is room for."""
         n = len(labels) // self.grad.shape[1]
-        self._labels[:n] = labels.reshape(n, 1, -1)
-        np.equal(self._labels[:n], self._classes, out=self._shares[:n])
-        self._shares[:n] *= self._one
+        labels, places = labels.reshape(n, -1), self._places[:n]
+        np.add(self._firsts[:n], labels * self.grad.shape[1], out=places)
+        self._shares[:n] = 0.0
+        self._shares.put(places, 1.0 / self.grad.shape[1])
         if self._class_weights is not None:
-            self._row_weights[:n] = self._class_weights[labels].reshape(n, -1)
+            self._row_weights[:n] = self._class_weights[labels]
 
     def bind(self, batch: int) -> list[Call]:
         """Return the calls that turn the logits of a batch into ``grad``."""
@@ -114,19 +116,21 @@ class PieceLoss:
         weigh = functools.partial(np.multiply, grad, self._row_weights[batch], grad)
         return [turn] if self._class_weights is None else [turn, weigh]
 
-    def losses(self, n: int) -> FloatArray:
-        """Return the mean loss of each of the first ``n`` batches; not finite exactly where a logit is not."""
-        logits = self.logits[:n]
-        below = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-        own = np.take_along_axis(below, self._labels[:n], axis=1)
-        totals = np.add.reduce(np.exp(np.maximum(below, -self._limit)), axis=1, keepdims=True)
-        means: FloatArray = (np.log(totals) - own).mean(axis=(1, 2), dtype=np.float64)
-        return means
+    def told(self, n: int) -> tuple[FloatArray, IndexArray]:
+        """Return the mean loss and the number of right decisions of each of the first ``n`` batches.
 
-    def n_correct(self, n: int) -> IndexArray:
-        """Return the number of right decisions in each of the first ``n`` batches; the first of equal logits counts."""
-        right: IndexArray = np.count_nonzero(self.logits[:n].argmax(axis=1) == self._labels[:n, 0], axis=1)
-        return right
+        A loss is not finite exactly where the largest logit or the label's is not. The first of equal logits decides.
+        """
+        logits, places, n_rows = self.logits[:n], self._places[:n], self.grad.shape[1]
+        below = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+        own = below.take(places)
+        totals = np.add.reduce(np.exp(below), axis=1)
+        losses: FloatArray = np.add.reduce(np.log(totals) - own, axis=1, dtype=np.float64) / n_rows
+        is_right = own == 0
+        if np.count_nonzero(below == 0) > is_right.size:  # equal logits
+            is_right = below.argmax(axis=1) * n_rows + self._firsts[:n] == places
+        right: IndexArray = np.count_nonzero(is_right, axis=1)
+        return losses, right
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
@@ -12,15 +11,17 @@ from mlpsweep.nn.losses import PieceLoss, one_vs_rest_cost
 from mlpsweep.nn.network import Network
 from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import Call, sum_of_squares
-from mlpsweep.types import FloatArray, IndexArray, LabelArray
+from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
 
-ROWS: Final = 1024
-"""Rows of a piece, about: enough that what is done once for all of them hardly counts, few enough for the memory."""
+ROWS, BYTES = 2048, 2**21
+"""Rows of a piece and bytes of them, at most: enough that what is done once for all of them hardly counts."""
 
 
-def n_batches(batch_size: int) -> int:
-    """Return how many batches make a piece."""
-    return max(1, ROWS // batch_size)
+def n_batches(batch_size: int, network: Network, images: ImageArray | FloatArray) -> int:
+    """Return how many batches make a piece: a row's image as it is stored, and four numbers for each class."""
+    sizes, flat = network.params.layer_sizes, network.params.flat
+    row_bytes = sizes[0] * images.itemsize + 4 * sizes[-1] * flat.itemsize
+    return max(1, min(ROWS, BYTES // row_bytes) // batch_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ class Steps:
         n = len(labels) // size
         parts = zip(loss.logits[:n], labels.reshape(n, size), strict=True) if with_costs else ()
         costs = [one_vs_rest_cost(logits.T, classes) for logits, classes in parts]
-        return Told(size, loss.losses(n), self._penalties[:n], loss.n_correct(n), costs)
+        losses, n_correct = loss.told(n)
+        return Told(size, losses, self._penalties[:n], n_correct, costs)
 
 
 def _drop(x: FloatArray, kept: FloatArray, dropout: float, rng: np.random.Generator) -> None:

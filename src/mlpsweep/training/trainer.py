@@ -150,11 +150,10 @@ class Trainer:
     ) -> None:
         self.state, self.plan, self.split, self.monitored = state, plan, split, monitored
         self._on_progress = on_progress
-        network, dtype = state.network, state.network.params.flat.dtype
+        network, size = state.network, plan.batch_size
         self._images = split.images if plan.augment is None else np.empty_like(split.images)
-        self._gatherer = Gatherer(
-            self._images, *scaling, plan.batch_size * n_batches(plan.batch_size), dtype, plan.batch_size
-        )
+        self._n_batches = n_batches(size, network, split.images)
+        self._gatherer = Gatherer(self._images, *scaling, size * self._n_batches, network.params.flat.dtype, size)
         self._steps = functools.cache(self._bind_steps)
         stops = (plan.monitor_every, PROGRESS_EVERY if on_progress else None)
         self._stops = [every for every in stops if every is not None]
@@ -222,7 +221,7 @@ class Trainer:
         while first < len(order) - (len(order) % size if plan.drop_last else 0):
             left = (len(order) - first) // size
             until = (every - self.state.update % every for every in self._stops)
-            n_rows = min(n_batches(size), left, *until) * size or len(order) - first
+            n_rows = min(self._n_batches, left, *until) * size or len(order) - first
             piece = slice(first, first + n_rows)
             self._gatherer.take(order[piece])
             yield self._steps(min(size, n_rows)), labels[piece]
@@ -230,7 +229,7 @@ class Trainer:
 
     def _bind_steps(self, batch_size: int) -> Steps:
         state, plan = self.state, self.plan
-        n = n_batches(plan.batch_size) if batch_size == plan.batch_size else 1
+        n = self._n_batches if batch_size == plan.batch_size else 1
         return Steps(
             state.network,
             state.optimizer,

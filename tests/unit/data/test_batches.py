@@ -25,6 +25,11 @@ def test_floats_are_gathered_as_they_are() -> None:
     assert np.array_equal(Gatherer(images, 1.0, 0.0, 2, np.float64).gather(np.array([2, 0]))[:, :-1], images[[2, 0]])
 
 
+def test_the_inputs_of_the_biases_are_ones_from_the_start_on() -> None:
+    # They are scaled with the rest, which would warn of whatever number the memory held.
+    assert (Gatherer(IMAGES, 0.5, -1.0, 1000).x[:, -1] == 1).all()
+
+
 def test_nothing_is_allocated_after_the_first_batch() -> None:
     gatherer = Gatherer(IMAGES, 1.0, 0.0, 3)
     first = gatherer.gather(np.array([0, 1, 2]))

@@ -113,7 +113,7 @@ def test_the_first_of_equal_logits_decides() -> None:
     piece = PieceLoss(1, np.empty((2, 3)))
     piece.begin(np.array([0, 1, 1]))
     piece.logits[0] = [[1.0, 1.0, 0.0], [1.0, 1.0, 2.0]]
-    assert piece.n_correct(1).tolist() == [2]
+    assert piece.told(1)[1].tolist() == [2]
 
 
 @given(logits_and_labels(min_rows=2))
@@ -129,5 +129,6 @@ def test_a_piece_gives_each_batch_what_the_rows_give_alone(labelled: Labelled) -
             call()
         loss, grad = loss_and_grad(logits[rows], labels[rows])
         assert_allclose(piece.grad.T, grad, atol=1e-12)
-        assert piece.losses(batch + 1)[batch] == pytest.approx(loss, rel=1e-9, abs=1e-12)
-        assert piece.n_correct(batch + 1)[batch] == (logits[rows].argmax(axis=1) == labels[rows]).sum()
+        losses, n_correct = piece.told(batch + 1)
+        assert losses[batch] == pytest.approx(loss, rel=1e-9, abs=1e-12)
+        assert n_correct[batch] == (logits[rows].argmax(axis=1) == labels[rows]).sum()
