@@ -1,7 +1,7 @@
 """Elementwise activation functions with their derivatives, in place.
 
 Each function takes ``z`` and turns it into the activation ``a``; it writes the derivative da/dz, of which backward
-needs nothing else, into ``slope``, and may use ``scratch``. The three are of one shape (b, n_units) and one dtype,
+needs nothing else, into ``slope``, and may use ``scratch``. The three are of one shape, (n_units, b), and one dtype,
 which is kept; nothing is allocated. Arguments of exp are cut off where the result has long been flat, so that large
 scores neither overflow nor underflow.
 """

@@ -13,15 +13,15 @@ from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import Call, sum_of_squares
 from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
 
-ROWS, BYTES = 2048, 2**21
-"""Rows of a piece and bytes of them, at most: enough that what is done once for all of them hardly counts."""
+BATCHES, BYTES = 64, 2**21
+"""Batches of a piece and bytes of its rows, at most: enough that what is done once for all of them hardly counts."""
 
 
 def n_batches(batch_size: int, network: Network, images: ImageArray | FloatArray) -> int:
     """Return how many batches make a piece: a row's image as it is stored, and four numbers for each class."""
     sizes, flat = network.params.layer_sizes, network.params.flat
     row_bytes = sizes[0] * images.itemsize + 4 * sizes[-1] * flat.itemsize
-    return max(1, min(ROWS, BYTES // row_bytes) // batch_size)
+    return max(1, min(BATCHES, BYTES // (row_bytes * batch_size)))
 
 
 @dataclass(frozen=True, slots=True)
