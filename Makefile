@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big
+.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,7 +51,7 @@ postgres: setup ## what needs a PostgreSQL server: Debian's, started for the tes
 	pg_virtualenv -o fsync=off python -m pytest -q -m postgres
 
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
-	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network and not postgres'
+	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network and not postgres and not long'
 
 mutations: setup ## 500 damaged command lines for each command, 500 damaged files; N=100 and SEED=1 change that
 	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)
@@ -88,6 +88,10 @@ ui: setup ## MLflow's pages on http://127.0.0.1:5000
 
 bench: setup ## training speed beside scikit-learn, and PyTorch and JAX if installed
 	python -m benchmarks.training
+
+own-data: setup ## the pipeline on files in four formats, and its networks beside scikit-learn's
+	python -m pytest -q tests/pipeline/test_own_pipeline.py
+	python -m benchmarks.own_data
 
 clean: ## remove what can be made again, except data, runs and studies
 	rm -rf artifacts outputs multirun build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -39,6 +39,7 @@ import numpy as np
 import yaml
 
 from benchmarks.peers import N_WORKERS, ROOT, card, peer_python, sweeper_space, write_rows
+from mlpsweep.settings import DataSettings
 
 # Programs run in a folder of their own, with this checkout's modules.
 CHECKOUT: Final = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -280,6 +281,7 @@ def ratios(rows: Sequence[Row]) -> list[str]:
 
 def main() -> None:
     search = yaml.safe_load((ROOT / "conf/search.yaml").read_text())
+    n_epochs = -(-DataSettings.named("mnist").n_epochs // 2)  # as the search has it
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--seeds", default="0,1,2")
@@ -290,7 +292,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="further settings of ours, such as search.sampler=random")
     args = parser.parse_args()
     if not args.table:
-        given = (args.seconds, args.whole, search["search"]["n_trials"], search["n_epochs"], tuple(args.words))
+        given = (args.seconds, args.whole, search["search"]["n_trials"], n_epochs, tuple(args.words))
         compete(args.file, args.only.split(","), (Budget(int(seed), *given) for seed in args.seeds.split(",")))
     print(table(read(args.file)))
 

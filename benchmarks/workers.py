@@ -26,6 +26,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 WIDTH: Final = "space.dimensions.hidden_sizes.width"
 COMMON: Final = (
     "search.sampler=random", "search.pruner=none", "search.reuse=false", "winner.top_k=1", "winner.n_seeds=1",
+    "output_dir=found",
 )  # fmt: skip
 # Random proposals do not depend on who is done first: one and two workers train the same networks.
 LONG: Final = (
@@ -46,7 +47,7 @@ def search(words: tuple[str, ...], n_trials: int, n_workers: int) -> tuple[Trial
         )  # fmt: skip
         if done.returncode:
             sys.exit(done.stderr)
-        return SearchFolder(Path(folder) / "artifacts/search").trials()
+        return SearchFolder(Path(folder) / "found").trials()
 
 
 def span(trials: tuple[TrialRow, ...]) -> float:

@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -31,8 +31,9 @@ from pipeline.code import refuse_code
 from pipeline.folders import unusable
 from pipeline.limits import impossible
 from pipeline.secrets import refuse_secrets
+from pipeline.settings import TrainJob
 from pipeline.spaces import fill_choices, has_groups
-from pipeline.words import DELTAS, length, parse, refused, set_value
+from pipeline.words import DELTAS, length, named, no_such, parse, refused, set_value
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MAX_JOBS = 1000
@@ -127,11 +128,6 @@ def _composed(composer: "_Composer", combinations: Sequence[tuple[str, ...]], ki
     return jobs
 
 
-def named(number: int, words: Sequence[str]) -> str:
-    """Return what a message about one job of several begins with."""
-    return f"job {number} ({' '.join(words)}): "
-
-
 def filled(config_name: str, config: DictConfig, facts: Any) -> DictConfig:
     """Return the configuration of a job that Hydra runs as :func:`plan` checked it; ``facts`` are Hydra's own."""
     if not has_groups(config):
@@ -185,9 +181,9 @@ class _Composer:
         """Return one job, composed and checked."""
         overrides = OverridesParser.create().parse_overrides(list(words))
         groups = [o for o in overrides if "/" in o.key_or_group or self.options(o.key_or_group)]
-        unknown = {o.key_or_group: fault for o in groups for fault in self._unfit_choice(o)}
+        unknown = {o.key_or_group: fault for o in groups for fault in self._unfit_choice(o, kind)}
         chosen = [o for o in groups if o.key_or_group not in unknown]
-        config = self._compose(tuple(str(o.input_line) for o in chosen)).copy()
+        config = _narrowed(self._compose(tuple(str(o.input_line) for o in chosen)), kind)
         faults = [*unknown.values(), *(fault for o in overrides if o not in groups for fault in set_value(config, o))]
         place = "hydra.sweep.dir" if self._multirun else "hydra.run.dir"
         folder = ""
@@ -241,8 +237,12 @@ class _Composer:
         count = length(value) if isinstance(value, RangeSweep) else 1
         return len(self._values(override)) if 0 < count <= MAX_JOBS else count
 
-    def _unfit_choice(self, override: Override) -> Iterator[str]:
+    def _unfit_choice(self, override: Override, kind: type[Settings]) -> Iterator[str]:
         group, value = override.key_or_group, override.value()
+        mine = {*kind.__dataclass_fields__, "hydra", *(DELTAS if issubclass(kind, TrainJob) else ())}
+        if group.partition("/")[0] not in mine:
+            yield no_such(group, sorted(mine))
+            return
         options = self.options(group)
         choices: Sequence[Any] = value if isinstance(value, list) and group in DELTAS else [value]
         for choice in choices:
@@ -275,6 +275,18 @@ class _Composer:
                 refuse_secrets(config)
             self._composed[groups] = config
         return self._composed[groups]
+
+
+def _narrowed(config: DictConfig, kind: type[Settings]) -> DictConfig:
+    """Return a copy without those settings of a training that the door has not.
+
+    ``download``, ``prepare`` and ``report`` start from conf/train.yaml: one entry says there which data set it is.
+    """
+    config = config.copy()
+    with open_dict(config):
+        for name in TrainJob.__dataclass_fields__.keys() - kind.__dataclass_fields__.keys():
+            config.pop(name, None)
+    return config
 
 
 def quoted(text: str) -> str:

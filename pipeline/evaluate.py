@@ -88,7 +88,7 @@ DOOR = Door(
     run=run,
     writes_folder=True,
     examples=(
-        "model_dir=artifacts/train/relu  # a model of the pipeline",
+        "model_dir=artifacts/mnist/train/relu  # a model of the pipeline",
         "model_dir=outputs/mine output_dir=outputs/mine.figures  # into a folder of your own",
         "model_dir=outputs/mine register=true  # make it the champion",
     ),

@@ -17,12 +17,13 @@ from omegaconf import DictConfig
 from mlpsweep.config import load
 from mlpsweep.errors import MlpsweepError, SettingsError
 from mlpsweep.files import write_json
-from pipeline.compose import CONF, NONE_OF_A_GROUP, Plan, filled, named, quoted
+from pipeline.compose import CONF, NONE_OF_A_GROUP, Plan, filled, quoted
 from pipeline.door import OUTCOME, Context, Door, Sweep
 from pipeline.flags import passed_on
 from pipeline.folders import new_folder
 from pipeline.outcome import ASKED, ERROR, FULL_ERROR, INTERRUPTED, NO_ROOM, TERMINATED, guarded
 from pipeline.process import Terminated, end_in_order
+from pipeline.words import named
 
 
 def launch(door: Door, planned: Plan, args: Namespace) -> None:

@@ -18,7 +18,7 @@ DOOR = Door(
     module="pipeline.prepare",
     text=__doc__,
     settings=DataJob,
-    config="prepare",
+    config="train",
     run=run,
     examples=(
         "  # MNIST",

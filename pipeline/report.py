@@ -1,7 +1,7 @@
 """Write one page that compares baselines and winner.
 
-Reads artifacts/{train,evaluate,search}; writes artifacts/report/index.html, unless it shows all of that already. Exit
-code 3 if no model was evaluated.
+Reads artifacts/<data>/{train,evaluate,search}; writes artifacts/<data>/report/index.html, unless it shows all of that
+already. Exit code 3 if no model was evaluated.
 """
 
 import os
@@ -12,15 +12,6 @@ from pathlib import Path
 from pipeline.door import Context, Door, enter
 from pipeline.settings import ReportJob
 
-COMMANDS = (
-    ("everything", "dvc repro"),
-    ("a sweep of your own", "python -m pipeline.train -m activation=sigmoid,tanh,relu"),
-    ("the winner", "python -m pipeline.train --config-dir artifacts/search recipe=winner"),
-    ("the winner's proof, bit for bit", "python -m pipeline.verify model_dir=artifacts/train/winner"),
-    ("two runs or more, compared", "python -m pipeline.compare sweep=<name or run id>"),
-)
-
-
 UI = "http://127.0.0.1:5000"
 """Where `make ui` shows MLflow's pages."""
 
@@ -30,9 +21,9 @@ def run(settings: ReportJob, context: Context) -> None:
     from mlpsweep.report.unchanged import digest_of, remember, unchanged
     from pipeline.inputs import say_if_standing_in
 
-    artifacts = Path(settings.paths.artifacts)
+    artifacts = artifacts_of(settings)
     page, ui = artifacts / "report" / "index.html", pages_address(os.environ.get("MLFLOW_TRACKING_URI", ""))
-    digest = digest_of(artifacts, ui, repr(COMMANDS))
+    digest = digest_of(artifacts, ui, repr(commands(artifacts)))
     record = unchanged(page, digest)
     if record is None:
         record = remember(page, digest, write_page(page, artifacts, ui))
@@ -43,6 +34,24 @@ def run(settings: ReportJob, context: Context) -> None:
         say_if_standing_in(Path(settings.paths.raw) / record.stands_in_for)
 
 
+def artifacts_of(settings: ReportJob) -> Path:
+    """Return the folder of the data set's models; before there was one for each set, all lay in that above."""
+    every = Path(settings.paths.artifacts)
+    mine = every / settings.data.name
+    return every if (every / "evaluate").is_dir() and not mine.exists() else mine
+
+
+def commands(artifacts: Path) -> tuple[tuple[str, str], ...]:
+    """Return what makes the page's contents again, and what each command is for."""
+    return (
+        ("everything", "dvc repro"),
+        ("a sweep of your own", "python -m pipeline.train -m activation=sigmoid,tanh,relu"),
+        ("the winner", f"python -m pipeline.train --config-dir {artifacts}/search recipe=winner"),
+        ("the winner's proof, bit for bit", f"python -m pipeline.verify model_dir={artifacts}/train/winner"),
+        ("two runs or more, compared", "python -m pipeline.compare sweep=<name or run id>"),
+    )
+
+
 def write_page(page: Path, artifacts: Path, ui: str) -> str | None:
     """Write the page; return for which data set another one stands in."""
     from mlpsweep.files import write_atomic
@@ -50,7 +59,7 @@ def write_page(page: Path, artifacts: Path, ui: str) -> str | None:
     from mlpsweep.report.report import render_report
 
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    data = load_report_data(artifacts, commands=COMMANDS, made=made, ui=ui)
+    data = load_report_data(artifacts, commands=commands(artifacts), made=made, ui=ui)
     write_atomic(page, render_report(data).encode())
     return data.stands_in_for
 
@@ -68,12 +77,12 @@ DOOR = Door(
     module="pipeline.report",
     text=__doc__,
     settings=ReportJob,
-    config="report",
+    config="train",
     run=run,
     examples=(
         "  # the page of this project",
         "paths.artifacts=other/artifacts  # that of another folder",
-        "paths.prepared=/data/prepared  # with data that lie elsewhere",
+        "data=digits  # of another data set",
     ),
 )
 

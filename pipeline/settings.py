@@ -8,7 +8,7 @@ from mlpsweep.rules import key
 from mlpsweep.schema import Settings
 from mlpsweep.search.corners import unfit
 from mlpsweep.search.settings import STORAGE, SearchSettings, SpaceSettings, WinnerSettings
-from mlpsweep.settings import MAX_SEED, DataSettings, OriginSettings, TrainSettings
+from mlpsweep.settings import MAX_EPOCHS, MAX_SEED, DataSettings, OriginSettings, TrainSettings
 from mlpsweep.tracking.settings import TrackingSettings
 
 RUN_ID = rules.matching("[0-9a-f]{32}", "a run id of 32 hexadecimal digits")
@@ -28,7 +28,13 @@ class PathSettings(Settings):
         default="data/prepared",
         identity=False,
     )
-    artifacts: str = key(rules.TEXT, "what the DVC pipeline makes", "artifacts", default="artifacts", identity=False)
+    artifacts: str = key(
+        rules.TEXT,
+        "what the DVC pipeline makes, one folder per data set",
+        "artifacts",
+        default="artifacts",
+        identity=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,7 @@ class TrainJob(TrainSettings):
     output_dir: str | None = key(
         rules.optional(rules.TEXT),
         "folder to write; null: a new one",
-        "artifacts/train/relu",
+        "artifacts/mnist/train/relu",
         default=None,
         identity=False,
     )
@@ -78,6 +84,12 @@ class TrainJob(TrainSettings):
 class SearchJob(TrainJob):
     """Settings of ``search``: those of a training, and what is searched in which way."""
 
+    n_epochs: int | None = key(
+        rules.optional(rules.integer(0, MAX_EPOCHS)),
+        "epochs of each trial; null: half of the data set's own budget, rounded up",
+        "8",
+        default=None,
+    )
     worker: int | None = key(
         rules.optional(rules.integer(0, 1000)),
         "worker number, set by a launcher: -m worker=range(4) starts four",
@@ -88,6 +100,11 @@ class SearchJob(TrainJob):
     search: SearchSettings = SearchSettings()
     winner: WinnerSettings = WinnerSettings()
     space: SpaceSettings
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of each trial."""
+        return -(-self.data.n_epochs // 2) if self.n_epochs is None else self.n_epochs
 
     def conflicts(self) -> Iterable[str]:
         """Yield a message for each conflict between fields."""
@@ -102,11 +119,11 @@ class SearchJob(TrainJob):
 class EvaluateJob(Settings):
     """Settings of ``evaluate``."""
 
-    model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/train/relu")
+    model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/mnist/train/relu")
     output_dir: str | None = key(
         rules.optional(rules.TEXT),
         "folder to write; null: model_dir with .evaluation behind it",
-        "artifacts/evaluate/relu",
+        "artifacts/mnist/evaluate/relu",
         default=None,
     )
     register: bool = key(rules.BOOLEAN, "make the model the champion of MLflow's model registry", "true", default=False)
@@ -118,7 +135,7 @@ class EvaluateJob(Settings):
 class VerifyJob(Settings):
     """Settings of ``verify``."""
 
-    model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/train/relu")
+    model_dir: str = key(rules.TEXT, "folder that train wrote", "artifacts/mnist/train/relu")
     paths: PathSettings = PathSettings()
     tracking: TrackingSettings = TrackingSettings()
 
@@ -156,8 +173,9 @@ class CompareJob(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportJob(Settings):
-    """Settings of ``report``."""
+    """Settings of ``report``: which data set's models it shows."""
 
+    data: DataSettings
     paths: PathSettings = PathSettings()
 
 

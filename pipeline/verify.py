@@ -55,7 +55,7 @@ DOOR = Door(
     config="verify",
     run=run,
     examples=(
-        "model_dir=artifacts/train/relu  # a model of the pipeline",
+        "model_dir=artifacts/mnist/train/relu  # a model of the pipeline",
         "model_dir=outputs/mine  # a model of your own",
         "model_dir=outputs/mine tracking.uri=http://127.0.0.1:5000  # tag its run on a server",
     ),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Final
@@ -92,6 +92,11 @@ def _refused_of_hydra(override: Override) -> Iterator[str]:
             yield f"{name}: {quoted(value)} does not fit; expected {rule.expected}"
 
 
+def named(number: int, words: Sequence[str]) -> str:
+    """Return what a message about one job of several begins with."""
+    return f"job {number} ({' '.join(words)}): "
+
+
 def length(values: RangeSweep) -> float:
     """Return how many values a range has; infinity where it has no end, 0 where it takes no steps."""
     try:
@@ -106,11 +111,16 @@ def set_value(config: DictConfig, override: Override) -> Iterator[str]:
     name = override.key_or_group
     try:
         if OmegaConf.select(config, name, default=_MISSING) is _MISSING:
-            yield f"{name}: no such setting{nearest(name, _names(config))}. `--help` lists them all"
+            yield no_such(name, _names(config))
             return
         OmegaConf.update(config, name, override.value(), merge=False)
     except OmegaConfBaseException as error:
         yield f"{name}: {str(error).splitlines()[0]}"
+
+
+def no_such(name: str, known: Iterable[str]) -> str:
+    """Return the message about a key that is no setting."""
+    return f"{name}: no such setting{nearest(name, known)}. `--help` lists them all"
 
 
 _MISSING: Any = object()

@@ -5,8 +5,9 @@ import gzip
 import io
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -142,3 +143,71 @@ def write_qmnist(folder: Path) -> DataSettings:
         for kind, form in (("images", "images-idx3-ubyte"), ("labels", "labels-idx2-int"))
     }
     return described("qmnist", format="idx", path=str(folder), files=files)
+
+
+def hard(
+    shape: tuple[int, ...], n_rows: int, shares: Sequence[float], seed: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return rows of five classes, 3 to 7, that overlap, in shares, and their classes; the same for each seed."""
+    centres = np.random.default_rng(0).normal(0, 1, (5, *shape))
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(5), [round(n_rows * share) for share in shares])
+    rng.shuffle(labels)
+    spread = 0.35 * np.sqrt(centres[0].size)
+    return centres[labels] + rng.normal(0, spread, (len(labels), *shape)), labels + 3
+
+
+EQUAL, UNEQUAL = (0.2,) * 5, (0.5, 0.25, 0.15, 0.06, 0.04)
+N_HARD: Final = {"train": 1000, "test": 500}
+
+
+def hard_pixels(shape: tuple[int, int], shares: Sequence[float]) -> dict[str, tuple[Images, npt.NDArray[Any]]]:
+    """Return both halves of overlapping images."""
+    both = {split: hard(shape, n_rows, shares, seed) for seed, (split, n_rows) in enumerate(N_HARD.items(), 1)}
+    return {split: (np.clip(rows * 8 + 128, 0, 255).astype(np.uint8), labels) for split, (rows, labels) in both.items()}
+
+
+def hard_csv(folder: Path) -> dict[str, Any]:
+    """Write train.csv and test.csv: eight measurements on scales of their own, a colour, unequal classes."""
+    folder.mkdir(parents=True)
+    scales, shifts = 10.0 ** np.arange(-3, 5), np.arange(8) * 1e3
+    for seed, (split, n_rows) in enumerate(N_HARD.items(), 1):
+        rows, labels = hard((8,), n_rows, UNEQUAL, seed)
+        colours = np.where(np.random.default_rng(seed).random(len(rows)) < 0.1 * labels, "red", "blue")
+        with (folder / f"{split}.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow([*(f"m{i}" for i in range(8)), "colour", "kind"])
+            for row, colour, label in zip(rows * scales + shifts, colours, labels, strict=True):
+                writer.writerow([*map(repr, map(float, row)), colour, label])
+    files = {split: {"name": f"{split}.csv"} for split in N_HARD}
+    return {"name": "hard_csv", "format": "csv", "label": "kind", "files": files}
+
+
+def hard_pictures(folder: Path) -> dict[str, Any]:
+    """Write a PNG of 12 x 20 pixels for each image, into train/<class> and test/<class>."""
+    for split, (images, labels) in hard_pixels(SHAPE, EQUAL).items():
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            place = folder / split / str(label)
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(place / f"{number:04}.png")
+    return {"name": "hard_pictures", "format": "images"}
+
+
+def hard_npz(folder: Path) -> dict[str, Any]:
+    """Write Keras' four arrays of images of 28 x 28."""
+    folder.mkdir(parents=True)
+    halves_ = hard_pixels((28, 28), EQUAL)
+    arrays = {
+        f"{axis}_{split}": array for split, pair in halves_.items() for axis, array in zip("xy", pair, strict=True)
+    }
+    (folder / "hard.npz").write_bytes(npz_bytes(**arrays))
+    return {"name": "hard_npz", "format": "npz", "files": {"archive": {"name": "hard.npz"}}}
+
+
+def hard_idx(folder: Path) -> dict[str, Any]:
+    """Write four IDX files of images of 28 x 28, of unequal classes."""
+    folder.mkdir(parents=True)
+    for split, (images, labels) in hard_pixels((28, 28), UNEQUAL).items():
+        (folder / f"{split}_images").write_bytes(idx(images))
+        (folder / f"{split}_labels").write_bytes(idx(labels.astype(np.uint8)))
+    return {"name": "hard_idx", "format": "idx", "files": {role: {"name": role} for role in ROLES}}

@@ -52,14 +52,14 @@ def project(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def report_page(project: Path) -> Path:
-    return project / "artifacts/report/index.html"
+    return project / "artifacts/digits/report/index.html"
 
 
 @pytest.fixture(scope="session")
 def hostile_page(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report with 5,000 trials, under names that are HTML and would run a script."""
     path = tmp_path_factory.mktemp("hostile") / "index.html"
-    path.write_text(render_report(hostile(load_report_data(project / "artifacts"), 5_000)))
+    path.write_text(render_report(hostile(load_report_data(project / "artifacts/digits"), 5_000)))
     return path
 
 

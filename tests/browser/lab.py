@@ -52,19 +52,21 @@ def fill(folder: Path, *words: str, search: tuple[str, ...] = (), baselines: tup
     """
     run(folder, "train", "-m", *words, f"activation={','.join(ACTIVATIONS)}")
     (first,) = folder.glob("multirun/*/*/0")
-    train = folder / "artifacts/train"
+    data = next((word for word in words if word.startswith("data=")), "data=mnist")
+    artifacts = f"artifacts/{data.partition('=')[2]}"
+    train = folder / artifacts / "train"
     train.mkdir(parents=True)
     for number, name in enumerate(ACTIVATIONS):
         job = first.with_name(str(number))
         shutil.copytree(job, train / name)
         shutil.copy(f"{job}.run.json", train / f"{name}.run.json")
     run(folder, "search", *words, *search)
-    winner = ("--config-dir", "artifacts/search", "recipe=winner", "output_dir=artifacts/train/winner")
+    winner = ("--config-dir", f"{artifacts}/search", "recipe=winner", f"output_dir={artifacts}/train/winner")
     # The search chose the other settings.
     run(folder, "train", *(word for word in words if word.startswith(("data=", "n_epochs="))), *winner)
     for name in (*baselines, "winner"):
-        run(folder, "evaluate", f"model_dir=artifacts/train/{name}", f"output_dir=artifacts/evaluate/{name}")
-    run(folder, "report")
+        run(folder, "evaluate", f"model_dir={artifacts}/train/{name}", f"output_dir={artifacts}/evaluate/{name}")
+    run(folder, "report", data)
 
 
 def family(folder: Path, prefix: str) -> tuple[str, tuple[str, ...]]:

@@ -12,13 +12,14 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from mlpsweep.report.data import load_report_data
 from mlpsweep.report.report import render_report
-from pipeline.report import COMMANDS
+from pipeline.report import commands
 from tests.browser import lab
 from tests.browser.mlflow_pages import choose_columns, compare, open_experiment, unfold
 from tests.pipeline.doors import ROOT, mlflow_ui, tracked
 
 IMAGES = ROOT / "docs/images"
 WORDS = ("hidden_sizes=[64,32]", "learning_rate=0.05", "n_epochs=4")
+MNIST = Path("artifacts/mnist")
 SEARCH = ("search.n_trials=8", "winner.top_k=2", "winner.n_seeds=2")
 HIDDEN = ("Dataset", "Source", "Models")
 SHOWN = (
@@ -77,7 +78,7 @@ def main(folder: Path | None) -> None:
             lab.fill(scratch, *WORDS, search=SEARCH)
         else:  # the server may change the store: it gets a copy
             shutil.copy(folder / "mlflow.db", scratch)
-        data = load_report_data((folder or scratch) / "artifacts", commands=COMMANDS)
+        data = load_report_data((folder or scratch) / MNIST, commands=commands(MNIST))
         (scratch / "report.html").write_text(render_report(data))
         report(browser, scratch / "report.html")
         mlflow_pages(browser, scratch)

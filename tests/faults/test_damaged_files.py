@@ -22,8 +22,8 @@ from tests.mutations.project import SEARCH, Project, run
 pytestmark = pytest.mark.fault
 CONFIG, MODEL, HISTORY = (f"{RELU}/{name}" for name in ("config.yaml", "model.npz", "history.csv"))
 RECORD = f"{RELU}.run.json"
-SUMMARY, TRIALS = "artifacts/search/summary.json", "artifacts/search/trials.csv"
-PREDICTIONS = "artifacts/evaluate/relu/predictions.csv"
+SUMMARY, TRIALS = "artifacts/digits/search/summary.json", "artifacts/digits/search/trials.csv"
+PREDICTIONS = "artifacts/digits/evaluate/relu/predictions.csv"
 MANIFEST, MLFLOW, OPTUNA = "data/prepared/digits/manifest.json", "mlflow.db", "mlruns/optuna.db"
 REMEDY = re.compile(r"[Tt]rain|dvc repro|Delete it|Evaluate|[Rr]estore|backup|[Mm]ove")
 PIXEL = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0"

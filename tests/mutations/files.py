@@ -16,8 +16,8 @@ from pathlib import Path
 from tests.mutations.damage import KINDS
 from tests.mutations.project import SEARCH, TINY, Ended, Project, run
 
-RELU = "artifacts/train/relu"
-EVALUATE, VERIFY, REPORT = f"evaluate model_dir={RELU}", f"verify model_dir={RELU}", "report"
+RELU = "artifacts/digits/train/relu"
+EVALUATE, VERIFY, REPORT = f"evaluate model_dir={RELU}", f"verify model_dir={RELU}", "report data=digits"
 TRAIN = f"train {TINY} output_dir=again"
 COMPARE = "compare sweep=small output_dir=compared"
 READERS: dict[str, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ READERS: dict[str, tuple[str, ...]] = {
     f"{RELU}/history.csv": (VERIFY, REPORT),
     f"{RELU}.run.json": (EVALUATE, REPORT),
     **{
-        f"artifacts/evaluate/relu/{name}": (REPORT,)
+        f"artifacts/digits/evaluate/relu/{name}": (REPORT,)
         for name in (
             "metrics.json",
             "lineage.json",
@@ -36,7 +36,10 @@ READERS: dict[str, tuple[str, ...]] = {
             "misclassified.png",
         )
     },
-    **{f"artifacts/{name}": (REPORT,) for name in ("search/summary.json", "search/trials.csv", "search.times.csv")},
+    **{
+        f"artifacts/digits/{name}": (REPORT,)
+        for name in ("search/summary.json", "search/trials.csv", "search.times.csv")
+    },
     "data/prepared/digits/manifest.json": (TRAIN, EVALUATE),
     "data/prepared/digits/split.npy": (TRAIN,),
     "data/prepared/digits/train_images.npy": (TRAIN,),

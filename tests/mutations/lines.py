@@ -44,7 +44,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "evaluate": ("model_dir=m", "output_dir=out", "register=true", "paths.prepared=p", "tracking.experiment=mine"),
     "verify": ("model_dir=m", "paths.prepared=p", "tracking.uri=sqlite:///x.db"),
     "compare": ("sweep=multirun/x", f"run_ids=[{'0a' * 16}]", "metric=test/accuracy", "output_dir=out"),
-    "report": ("paths.artifacts=artifacts", "paths.raw=data/raw"),
+    "report": ("data=digits", "paths.artifacts=artifacts", "paths.raw=data/raw"),
     "recipes": ("names=[manual_tanh]", "seeds=[0,1]", "n_workers=2", "page=x.md", "output_dir=out", "reuse=false"),
     "doctor": ("fix=true", "paths.artifacts=artifacts", "tracking.uri=sqlite:///x.db", "search.storage=sqlite:///y.db"),
 }

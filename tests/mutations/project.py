@@ -21,13 +21,13 @@ from pipeline.outcome import guarded
 TINY = "data=digits n_epochs=2 hidden_sizes=[8]"
 SEARCH = (
     "search data=digits n_epochs=1 search.study=small search.n_trials=3 search.n_workers=1 "
-    "winner.top_k=2 winner.n_seeds=2 output_dir=artifacts/search"
+    "winner.top_k=2 winner.n_seeds=2 output_dir=artifacts/digits/search"
 )
 MADE_BY = (
-    f"train {TINY} output_dir=artifacts/train/relu",
-    f"train {TINY} seed=1 data.scaling=unit output_dir=artifacts/train/winner",
-    "evaluate model_dir=artifacts/train/relu output_dir=artifacts/evaluate/relu",
-    "evaluate model_dir=artifacts/train/winner output_dir=artifacts/evaluate/winner",
+    f"train {TINY} output_dir=artifacts/digits/train/relu",
+    f"train {TINY} seed=1 data.scaling=unit output_dir=artifacts/digits/train/winner",
+    "evaluate model_dir=artifacts/digits/train/relu output_dir=artifacts/digits/evaluate/relu",
+    "evaluate model_dir=artifacts/digits/train/winner output_dir=artifacts/digits/evaluate/winner",
     SEARCH,
 )
 HANGS_S = 60

@@ -169,7 +169,7 @@ def n_runs(clone: Clone) -> int:
 
 def accuracy(clone: Clone, model: str) -> float:
     """Return the test accuracy that a clone's evaluation has written."""
-    return float(clone.json(f"artifacts/evaluate/{model}/metrics.json")["test"]["accuracy"])
+    return float(clone.json(f"artifacts/mnist/evaluate/{model}/metrics.json")["test"]["accuracy"])
 
 
 def shown(clone: Clone) -> dict[str, dict[str, Any]]:

@@ -69,6 +69,32 @@ def wait_until(holds: Callable[[], bool], process: Running | None = None) -> Non
         time.sleep(0.05)
 
 
+@contextmanager
+def serving(model: str, folder: Path, log: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
+    """Serve a model with MLflow's own command, typed in ``folder``, and yield the address to ask."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    words = ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", "--port", port]
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            words,
+            cwd=folder,
+            env=environment or environment_of(**store),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        ) as server,
+    ):
+        try:
+            wait_until(lambda: is_answering(f"http://127.0.0.1:{port}/ping"))
+            yield f"http://127.0.0.1:{port}/invocations"
+        finally:
+            end(server)
+
+
 def count(folder: Path, query: str) -> int:
     """Return the number that a query on the folder's MLflow store gives; 0 while there is no store yet."""
     try:

@@ -46,7 +46,7 @@ CASES: list[tuple[str, list[str]]] = [
     ("train optimizer.beta_1=0.5", ["optimizer.beta_1: no such setting"]),
     ("train --config-name nope", ["--config-dir"]),
     ("train --config-dir nowhere", ["--config-dir: nowhere"]),
-    ("evaluate", ["model_dir: None", "model_dir=artifacts/train/relu"]),
+    ("evaluate", ["model_dir: None", "model_dir=artifacts/mnist/train/relu"]),
     ("train learning_rate", ["learning_rate: not understood", "key=value"]),
     ("train hidden_sizes=[1,2", ["hidden_sizes=[1,2: not understood", "quotes"]),
     ("train --config-dir tab recipe=mine", ["mine.yaml"]),

@@ -17,10 +17,10 @@ def test_an_experiment_with_another_value_gives_other_metrics(clone: Clone) -> N
     assert accuracy(clone, "relu") != before[0]
     assert n_runs(clone) == before[1] + 1
     assert tracked(clone.folder, EXPERIMENT_RUNS) == [("faster",)]
-    assert "learning_rate: 0.05" in (clone.folder / "artifacts/train/relu/config.yaml").read_text()
+    assert "learning_rate: 0.05" in (clone.folder / "artifacts/mnist/train/relu/config.yaml").read_text()
     differing = json.loads(clone.ok("dvc params diff --json"))["conf/train.yaml"]
     assert differing == {"learning_rate": {"old": 0.03, "new": 0.05, "diff": pytest.approx(0.02)}}
-    changed = json.loads(clone.ok("dvc metrics diff --json"))["artifacts/evaluate/relu/metrics.json"]
+    changed = json.loads(clone.ok("dvc metrics diff --json"))["artifacts/mnist/evaluate/relu/metrics.json"]
     assert changed["test.accuracy"]["old"] == before[0]
     # The comments of the file that holds the values survive the experiment.
     assert "learning_rate: 0.05" in (clone.folder / "conf/train.yaml").read_text()

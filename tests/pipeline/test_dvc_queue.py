@@ -18,7 +18,7 @@ def test_queued_experiments_land_in_the_main_store(clone: Clone, starting: str) 
     # Whether a worker is at it, a later change of the work tree must not reach what is queued.
     clone.ok(starting)
     wait_until(lambda: set(shown(clone)) == {"slow", "fast"} and "Running" not in clone.ok("dvc queue status"))
-    file = "artifacts/evaluate/relu/metrics.json"
+    file = "artifacts/mnist/evaluate/relu/metrics.json"
     figures = {name: metrics[file]["data"]["test"]["accuracy"] for name, metrics in shown(clone).items()}
     assert len({*figures.values(), kept}) == 3
     assert n_runs(clone) == before + 2

@@ -47,14 +47,14 @@ def test_training_again_gives_the_same_lock(clone: Clone) -> None:
 
 def test_metrics_and_plots_are_shown(clone: Clone) -> None:
     metrics = json.loads(clone.ok("dvc metrics show --json"))[""]["data"]
-    models = {file.split("/")[2]: found["data"] for file, found in metrics.items()}
+    models = {file.split("/")[3]: found["data"] for file, found in metrics.items()}
     assert set(models) == {"sigmoid", "tanh", "relu", "winner"}
     numbers = [value for found in models.values() for split in found.values() for value in split.values()]
     assert {type(value) for value in numbers} <= {int, float}
     assert models["relu"]["test"]["accuracy"] == accuracy(clone, "relu")
     clone.ok("dvc plots show --out shown")
     page = (clone.folder / "shown/index.html").read_text()
-    titles = ("Training accuracy per epoch", "Validation accuracy per epoch", "Test images by label and prediction")
+    titles = ("Training accuracy per epoch", "Validation accuracy per epoch", "Test rows by label and prediction")
     for word in ("validation/accuracy", *titles):
         assert word in page
     curves = json.loads(clone.ok("dvc plots show --json training"))["data"]["training"][0]["content"]

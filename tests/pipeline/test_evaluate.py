@@ -115,7 +115,7 @@ def test_searching_without_the_test_split_gives_the_same_weights(
     for folder in (repoint(shutil.copytree(evaluated, tmp_path / "copy")), without_test_split):
         done = door(folder, "search", *SEARCH)
         assert done.returncode == 0, done.stderr
-        trials = list(csv.DictReader((folder / "artifacts/search/trials.csv").read_text().splitlines()))
+        trials = list(csv.DictReader((folder / "artifacts/digits/search/trials.csv").read_text().splitlines()))
         hashes.append([trial["weights_hash"] for trial in trials])
     assert hashes[0] == hashes[1]
     assert all(hashes[0])

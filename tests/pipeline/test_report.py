@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     for words in (
-        ("train", *TINY, "output_dir=artifacts/train/relu"),
-        ("evaluate", "model_dir=artifacts/train/relu", "output_dir=artifacts/evaluate/relu"),
-        ("report",),
+        ("train", *TINY, "output_dir=artifacts/digits/train/relu"),
+        ("evaluate", "model_dir=artifacts/digits/train/relu", "output_dir=artifacts/digits/evaluate/relu"),
+        ("report", "data=digits"),
     ):
         done = door(folder, *words)
         assert done.returncode == 0, done.stderr
@@ -25,24 +25,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_report_that_shows_the_same_is_left_as_it_is(made: Path) -> None:
-    page = made / "artifacts/report/index.html"
+    page = made / "artifacts/digits/report/index.html"
     before = page.stat().st_mtime_ns
-    done = door(made, "report")
-    assert (done.returncode, done.stdout) == (0, "artifacts/report/index.html (unchanged)\n")
+    done = door(made, "report", "data=digits")
+    assert (done.returncode, done.stdout) == (0, "artifacts/digits/report/index.html (unchanged)\n")
     assert page.stat().st_mtime_ns == before
 
 
 def test_a_report_on_other_results_is_made_again(made: Path) -> None:
-    page, history = made / "artifacts/report/index.html", made / "artifacts/train/relu/history.csv"
+    page, history = made / "artifacts/digits/report/index.html", made / "artifacts/digits/train/relu/history.csv"
     rows = history.read_text().splitlines()
     history.write_text("\n".join([*rows, rows[-1]]) + "\n")
     before = page.stat().st_mtime_ns
-    assert door(made, "report").stdout == "artifacts/report/index.html\n"
+    assert door(made, "report", "data=digits").stdout == "artifacts/digits/report/index.html\n"
     assert page.stat().st_mtime_ns > before
 
 
 def test_a_report_says_when_it_was_made_and_links_its_run(made: Path) -> None:
-    text = (made / "artifacts/report/index.html").read_text()
+    text = (made / "artifacts/digits/report/index.html").read_text()
     assert re.search(r"Page made 20\d\d-\d\d-\d\d \d\d:\d\d UTC", text)
     assert re.search(rf'href="{UI}/#/runs/[0-9a-f]{{32}}"', text)
 

@@ -44,11 +44,11 @@ def test_the_study_says_what_it_searched_and_what_it_found(searched: Path) -> No
     best = tracked(searched, f"select step {of_parent.format('metrics')} and key = 'best/validation/accuracy'")
     assert sorted(best) == [(1,), (2,), (3,), (4,)]
     figures = dict(tracked(searched, f"select key, value {of_parent.format('latest_metrics')}"))
-    summary = json.loads((searched / "artifacts/search/summary.json").read_text())
+    summary = json.loads((searched / "artifacts/digits/search/summary.json").read_text())
     assert figures["winner/mean"] == pytest.approx(summary["winner"]["mean"])
     assert figures["ended/complete"] == 4
     note = dict(tracked(searched, f"select key, value {of_parent.format('tags')}"))["mlflow.note.content"]
-    assert "python -m pipeline.train --config-dir artifacts/search recipe=winner" in note
+    assert "python -m pipeline.train --config-dir artifacts/digits/search recipe=winner" in note
     assert (searched / "mlruns/digits" / parent / "artifacts/report.html").exists()
 
 
@@ -71,7 +71,7 @@ def test_trials_have_equal_weights_however_many_workers_there_are(tmp_path: Path
         words = ("search.sampler=random", "search.n_trials=8", f"search.n_workers={n_workers}")
         done = door(folder, "search", *SEARCH, *words)
         assert done.returncode == 0, done.stderr
-        tables.append((folder / "artifacts/search/trials.csv").read_bytes())
+        tables.append((folder / "artifacts/digits/search/trials.csv").read_bytes())
     assert b"weights_hash" in tables[0]
     assert tables[1:] == tables[:1] * 2
 
@@ -84,10 +84,10 @@ def test_the_first_trial_is_the_published_baseline(searched: Path) -> None:
 
 def test_the_same_command_runs_nothing_and_a_higher_target_the_difference(searched: Path, tmp_path: Path) -> None:
     searched = repoint(shutil.copytree(searched, tmp_path / "copy"))
-    before = (searched / "artifacts/search/summary.json").read_bytes()
+    before = (searched / "artifacts/digits/search/summary.json").read_bytes()
     assert door(searched, "search", *SEARCH, "search.n_trials=4").returncode == 0
     assert tracked(searched, CHILDREN) == [(4,)]
-    assert (searched / "artifacts/search/summary.json").read_bytes() == before
+    assert (searched / "artifacts/digits/search/summary.json").read_bytes() == before
     assert door(searched, "search", *SEARCH, "search.n_trials=5", "output_dir=more").returncode == 0
     assert tracked(searched, CHILDREN) == [(5,)]
     assert tracked(searched, "select count(*) from runs where name like 'search%'") == [(1,)]
@@ -97,17 +97,17 @@ def test_the_same_command_runs_nothing_and_a_higher_target_the_difference(search
 
 
 def test_the_winner_is_rebuilt_by_the_command_that_is_printed(searched: Path) -> None:
-    words = ("--config-dir", "artifacts/search", "recipe=winner", "n_epochs=2", "output_dir=winner")
+    words = ("--config-dir", "artifacts/digits/search", "recipe=winner", "n_epochs=2", "output_dir=winner")
     done = door(searched, "train", *words)
     assert done.returncode == 0, done.stderr
-    summary = json.loads((searched / "artifacts/search/summary.json").read_text())
+    summary = json.loads((searched / "artifacts/digits/search/summary.json").read_text())
     chosen = summary["winner"]["settings"]
     assert summary["log_scaled"] == ["learning_rate", *(f"hidden_sizes.{k}" for k in (1, 2, 3))]
     config = (searched / "winner/config.yaml").read_text()
     assert f"activation: {chosen['activation']}" in config
     assert "n_validation: 0" in config
     assert "name: digits" in config
-    recipe = yaml.safe_load((searched / "artifacts/search/recipe/winner.yaml").read_text())
+    recipe = yaml.safe_load((searched / "artifacts/digits/search/recipe/winner.yaml").read_text())
     assert recipe["origin"] == {"study": summary["study"], "trial": summary["winner"]["trial"]}
     assert "origin" not in config
 
@@ -126,11 +126,11 @@ def test_a_group_is_searched_and_its_winner_rebuilt_bit_by_bit(tmp_path: Path) -
     )
     done = door(tmp_path, "search", *words, space, "search.n_trials=2")
     assert done.returncode == 0, done.stderr
-    summary = json.loads((tmp_path / "artifacts/search/summary.json").read_text())
+    summary = json.loads((tmp_path / "artifacts/digits/search/summary.json").read_text())
     won, chosen = summary["winner"], summary["winner"]["settings"]
     assert chosen["optimizer"] == "momentum"
     assert all(f"wider: {one['override']}" in done.stdout for one in summary["edges"])
-    header, *rows = (tmp_path / "artifacts/search/trials.csv").read_text().splitlines()
+    header, *rows = (tmp_path / "artifacts/digits/search/trials.csv").read_text().splitlines()
     assert {"params.optimizer", "params.optimizer.momentum@momentum"} <= set(header.split(","))
     ((parent,),) = tracked(tmp_path, "select run_uuid from runs where name like 'search%'")
     params = dict(tracked(tmp_path, f"select key, value from params where run_uuid = '{parent}'"))
@@ -139,7 +139,7 @@ def test_a_group_is_searched_and_its_winner_rebuilt_bit_by_bit(tmp_path: Path) -
     # The trial's rows, budget and seed give the trial's weights.
     seed = dict(zip(header.split(","), rows[won["trial"]].split(","), strict=True))["seed"]
     trial = ("monitor=validation", "data.n_validation=300", "n_epochs=2", f"seed={seed}", "output_dir=again")
-    done = door(tmp_path, "train", "--config-dir", "artifacts/search", "recipe=winner", *trial, "reuse=false")
+    done = door(tmp_path, "train", "--config-dir", "artifacts/digits/search", "recipe=winner", *trial, "reuse=false")
     assert done.returncode == 0, done.stderr
     assert Model.load(tmp_path / "again/model.npz").weights_hash == won["weights_hash"]
 
@@ -197,7 +197,7 @@ def test_a_study_made_again_after_it_was_deleted_has_its_own_runs(searched: Path
     (searched / "mlruns/optuna.db").unlink()
     done = door(searched, "search", *SEARCH, "search.n_trials=3")
     assert done.returncode == 0, done.stderr
-    study = json.loads((searched / "artifacts/search/summary.json").read_text())["study"]
+    study = json.loads((searched / "artifacts/digits/search/summary.json").read_text())["study"]
     compared = door(searched, "compare", f"sweep={study}", "output_dir=compared")
     assert compared.returncode == 0, compared.stderr
     assert len((searched / "compared/comparison.csv").read_text().splitlines()) == 1 + 3

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.doors import TINY, door
-from tests.pipeline.processes import end, environment_of, is_answering, wait_until
+from tests.pipeline.processes import environment_of, serving
 
 pytestmark = pytest.mark.slow
 CHAMPION = "models:/digits-mlp@champion"
@@ -86,21 +85,8 @@ def check(answer: Any, home: Path, elsewhere: Elsewhere) -> None:
 
 @pytest.fixture
 def served(elsewhere: Elsewhere) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    words = ["mlflow", "models", "serve", "-m", CHAMPION, "--env-manager", "local", "--port", port]
-    with (
-        (elsewhere.folder.parent / "log").open("wb") as log,
-        subprocess.Popen(
-            words, cwd=elsewhere.folder, env=elsewhere.environment, stdout=log, stderr=log, start_new_session=True
-        ) as server,
-    ):
-        try:
-            wait_until(lambda: is_answering(f"http://127.0.0.1:{port}/ping"))
-            yield f"http://127.0.0.1:{port}/invocations"
-        finally:
-            end(server)
+    with serving(CHAMPION, elsewhere.folder, elsewhere.folder.parent / "log", elsewhere.environment) as address:
+        yield address
 
 
 def test_the_served_champion_gives_the_digits_that_evaluate_gives(

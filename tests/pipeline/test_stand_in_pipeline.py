@@ -34,15 +34,15 @@ def test_it_ends_and_says_first_and_last_what_it_is(stand_in: tuple[Clone, str])
 
 @pytest.mark.parametrize("model", ["tanh", "relu"])
 def test_the_networks_learn(stand_in: tuple[Clone, str], model: str) -> None:
-    assert stand_in[0].json(f"artifacts/evaluate/{model}/metrics.json")["test"]["accuracy"] >= LEAST
+    assert stand_in[0].json(f"artifacts/mnist/evaluate/{model}/metrics.json")["test"]["accuracy"] >= LEAST
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_metrics_and_model_say_digits(stand_in: tuple[Clone, str], model: str) -> None:
     clone = stand_in[0]
-    lineage = clone.json(f"artifacts/evaluate/{model}/lineage.json")
+    lineage = clone.json(f"artifacts/mnist/evaluate/{model}/lineage.json")
     assert (lineage["dataset"], lineage["stands_in_for"]) == ("digits", "mnist")
-    assert "name: digits" in (clone.folder / f"artifacts/train/{model}/config.yaml").read_text()
+    assert "name: digits" in (clone.folder / f"artifacts/mnist/train/{model}/config.yaml").read_text()
 
 
 def test_the_manifest_says_digits(stand_in: tuple[Clone, str]) -> None:
@@ -55,11 +55,11 @@ def test_experiment_and_study_say_digits(stand_in: tuple[Clone, str]) -> None:
     query = "select distinct experiments.name from runs join experiments using (experiment_id)"
     assert tracked(clone.folder, query) == [("digits",)]
     assert tracked(clone.folder, "select distinct name from datasets") == [("digits",)]
-    assert clone.json("artifacts/search/summary.json")["study"].startswith("digits-")
+    assert clone.json("artifacts/mnist/search/summary.json")["study"].startswith("digits-")
 
 
 def test_the_report_says_digits(stand_in: tuple[Clone, str]) -> None:
-    page = (stand_in[0].folder / "artifacts/report/index.html").read_text()
+    page = (stand_in[0].folder / "artifacts/mnist/report/index.html").read_text()
     (title,) = re.findall("<h1>(.*?)</h1>", page)
     assert "digits" in title
     assert "stands in for MNIST" in page
@@ -98,19 +98,19 @@ def test_with_a_mirror_back_the_next_repro_is_mnist_again(tmp_path: Path) -> Non
         pytest.skip("MNIST_MIRROR names no folder with the files")
     clone = quick(tmp_path / "clone")
     clone.ok("dvc repro")
-    assert clone.json("artifacts/evaluate/relu/lineage.json")["dataset"] == "digits"
+    assert clone.json("artifacts/mnist/evaluate/relu/lineage.json")["dataset"] == "digits"
     said = clone.ok("dvc repro", MNIST_MIRROR=mirror)
     assert "could not be downloaded" not in said
     for model in MODELS:
-        lineage = clone.json(f"artifacts/evaluate/{model}/lineage.json")
+        lineage = clone.json(f"artifacts/mnist/evaluate/{model}/lineage.json")
         assert (lineage["dataset"], lineage["stands_in_for"]) == ("mnist", None)
-        assert clone.json(f"artifacts/evaluate/{model}/metrics.json")["test"]["n_samples"] == 10000
-    assert "stands in for" not in (clone.folder / "artifacts/report/index.html").read_text()
+        assert clone.json(f"artifacts/mnist/evaluate/{model}/metrics.json")["test"]["n_samples"] == 10000
+    assert "stands in for" not in (clone.folder / "artifacts/mnist/report/index.html").read_text()
     query = "select experiments.name, count(*) > 4 from runs join experiments using (experiment_id) group by 1"
     assert tracked(clone.folder, query) == [("digits", 1), ("mnist", 1)]
     # Of the two winners the one that was found on MNIST is the champion, and it knows its study.
     assert tracked(clone.folder, "select name, alias from registered_model_aliases") == [("mnist-mlp", "champion")]
-    study = clone.json("artifacts/search/summary.json")["study"]
+    study = clone.json("artifacts/mnist/search/summary.json")["study"]
     assert tracked(clone.folder, "select value from model_version_tags where key = 'study'") == [(study,)]
     # And it stays so when the mirror is gone: a valid cache needs no connection.
     again = clone.ok("dvc repro", MNIST_MIRROR=NOBODY)

@@ -207,5 +207,5 @@ def test_a_server_that_goes_away_stops_no_search(tmp_path: Path) -> None:
     # The search says it of its own run, and the worker of its trials'.
     assert 1 <= ended.stderr.count("does not answer") <= 2, ended.stderr
     assert "Traceback" not in ended.stderr
-    trials = csv.DictReader((tmp_path / "artifacts/search/trials.csv").read_text().splitlines())
+    trials = csv.DictReader((tmp_path / "artifacts/digits/search/trials.csv").read_text().splitlines())
     assert [trial["state"] for trial in trials] == ["complete"] * 3

@@ -86,13 +86,13 @@ def test_a_table_of_ones_own_is_searched(project: Path) -> None:
     )
     done = door(project, "search", *words)
     assert done.returncode == 0, done.stderr
-    assert json.loads((project / "artifacts/search/summary.json").read_text())["study"].startswith("birds-")
+    assert json.loads((project / "artifacts/birds/search/summary.json").read_text())["study"].startswith("birds-")
     # The set is no file of conf/, so it comes with the winner.
     shutil.rmtree(project / "mine")
-    done = door(project, "train", "--config-dir", "artifacts/search", "recipe=winner", "output_dir=w")
+    done = door(project, "train", "--config-dir", "artifacts/birds/search", "recipe=winner", "output_dir=w")
     assert done.returncode == 0, done.stderr
     assert "name: birds" in (project / "w/config.yaml").read_text()
-    done = door(project, "search", "--config-dir", "artifacts/search", "data=birds", *words[3:])
+    done = door(project, "search", "--config-dir", "artifacts/birds/search", "data=birds", *words[3:])
     assert done.returncode == 0, done.stderr
 
 

@@ -17,9 +17,7 @@ ROOTS: dict[str, type[Settings]] = {
     "compare": jobs.CompareJob,
     "doctor": jobs.DoctorJob,
     "evaluate": jobs.EvaluateJob,
-    "prepare": jobs.DataJob,
     "recipes": jobs.RecipesJob,
-    "report": jobs.ReportJob,
     "search": jobs.SearchJob,
     "train": jobs.TrainJob,
     "verify": jobs.VerifyJob,
@@ -31,14 +29,13 @@ GROUPS: dict[str, type[Family]] = {
 }
 # What must be given: a choice of a file, or null where the command line has to say it.
 GIVEN = {"data", "space", "model_dir"}
-# The search's own budget: it begins with short trials, for which a falling rate is worth most (docs/adr/0007), judges
-# them by averaged weights (docs/adr/0015), and goes on in the same folder each time.
+# The search begins with short trials, for which a falling rate is worth most (docs/adr/0007), judges them by averaged
+# weights (docs/adr/0015), and goes on in the same folder each time.
 OWN = {
     "search": {
-        "n_epochs": 8,
         "averaging": 0.99,
         "schedule": plain(ScheduleSettings.members["cosine"]()),
-        "output_dir": "artifacts/search",
+        "output_dir": "${paths.artifacts}/${data.name}/search",
     }
 }
 FILES = sorted(file for file in CONF.rglob("*.yaml") if file.parent.name != "recipe")

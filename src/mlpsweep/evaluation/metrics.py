@@ -203,7 +203,8 @@ def evaluate_model(model: Model, dataset: Dataset) -> Evaluation:
         stands_in_for=manifest.stands_in_for,
         title=manifest.title,
         class_names=manifest.class_names,
-        model={**model.metadata, "weights_hash": model.weights_hash},
+        model={name: value for name, value in model.metadata.items() if name != "columns"}
+        | {"weights_hash": model.weights_hash},
         splits=metrics,
         rows=dataset.test.rows,
         labels=labels,

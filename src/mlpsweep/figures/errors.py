@@ -178,7 +178,7 @@ def reliability(calibration: Calibration, title: str) -> Figure:
         headline(figure, title)
         widths = np.diff(calibration.edges)
         lower.bar(calibration.edges[:-1], calibration.counts, widths, align="edge", color=SERIES[0], linewidth=0)
-        lower.set(xlabel="probability of the predicted class", ylabel="images", yscale="symlog")
+        lower.set(xlabel="probability of the predicted class", ylabel="samples", yscale="symlog")
         lower.yaxis.set_major_locator(FixedLocator([0, *(10**k for k in range(1, 8) if 10**k <= counts.max())]))
         lower.yaxis.set_major_formatter("{x:.0f}")
         percent_ticks(lower.xaxis)

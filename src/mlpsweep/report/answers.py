@@ -50,11 +50,13 @@ def architecture(model: ModelResult) -> str:
 
 
 def trained_on(model: ModelResult) -> str:
-    """Return on which images a model was trained."""
+    """Return on what a model was trained."""
     n_train = count(model.metrics["train"]["n_samples"])
     if "validation" in model.metrics:
-        return f"{n_train} training images; {count(model.metrics['validation']['n_samples'])} more for validation"
-    return f"{n_train} images, those for validation among them, so that no validation accuracy can be measured"
+        return (
+            f"{n_train} training {model.samples}; {count(model.metrics['validation']['n_samples'])} more for validation"
+        )
+    return f"{n_train} {model.samples}, those for validation among them, so that no validation accuracy can be measured"
 
 
 def _which(data: ReportData) -> str:
@@ -74,7 +76,7 @@ def _which(data: ReportData) -> str:
 def _how_much(data: ReportData) -> str:
     shown, others = data.shown, data.others
     n = count(len(shown.predictions.labels))
-    text = f"It classifies {percent(shown.accuracy)} of {n} test images correctly"
+    text = f"It classifies {percent(shown.accuracy)} of {n} test {shown.samples} correctly"
     if not others:
         return f"{text}; there is no other model to compare it with."
     gain = FORMATS["points"](shown.accuracy - others[0].accuracy)
@@ -83,16 +85,16 @@ def _how_much(data: ReportData) -> str:
 
 
 def _luck(data: ReportData) -> Iterator[str]:
-    low, high = data.shown.interval
+    (low, high), what = data.shown.interval, data.shown.samples
     n = count(len(data.shown.predictions.labels))
-    yield f"Counted on {n} images only, the accuracy is known to within {interval_text((low, high))} (95 % interval)"
+    yield f"Counted on {n} {what} only, the accuracy is known to within {interval_text((low, high))} (95 % interval)"
     if not data.others:
         yield "."
         return
     best = data.others[0]
     found = compare(data.shown, best)
     low, high = found["interval"]  # type: ignore[misc]
-    verdict = "luck with the images may explain it" if low <= 0 <= high else "luck with the images does not explain it"
+    verdict = f"luck with the {what} {'may' if low <= 0 <= high else 'does not'} explain it"
     yield f"and the difference from {best.name} to within {FORMATS['points range']((low, high))} points:"
     yield f"{verdict} (p {_p(found['p'])}, McNemar's test)."
     spreads = [one for one in (data.search.finalists if data.search else ()) if one.is_winner and one.spread]
@@ -118,7 +120,7 @@ EARLY: Final = {PRUNED: "stopped early as hopeless", PAUSED: "paused early, beca
 
 def _how_found(data: ReportData) -> str:
     shown, search = data.shown, data.search
-    end = f"It learned from {trained_on(shown)}. No choice was made on the test images."
+    end = f"It learned from {trained_on(shown)}. No choice was made on the test {shown.samples}."
     if search is None or not data.winner:
         return f"It is a baseline, with settings that were given. {end}"
     counts = search.counts()

@@ -1,5 +1,6 @@
 """The card of a model, in Markdown: what goes in and comes out, how good it is and on what, and where that ends."""
 
+from mlpsweep.data.features import columns_text
 from mlpsweep.data.manifest import Manifest
 from mlpsweep.evaluation.metrics import Evaluation
 from mlpsweep.tables import FORMATS
@@ -48,10 +49,8 @@ def model_card(evaluation: Evaluation, manifest: Manifest, model: Model) -> str:
 def _taken(manifest: Manifest) -> str:
     height, width = manifest.image_shape
     if not manifest.holds_images:
-        return (
-            f"rows of a table as an array of shape (n, {width}), each number less its column's mean, over its standard "
-            "deviation; the manifest has both, under columns, in order."
-        )
+        columns = columns_text(manifest.columns)
+        return f"rows of a table as their file has them, with the columns {columns}; it standardises them itself."
     return (
         f"pixels of {height} x {width} images as stored, 0 to {manifest.max_value}, as an array of shape "
         f"(n, {manifest.n_features}); it scales them itself."

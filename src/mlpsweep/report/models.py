@@ -33,16 +33,16 @@ def models_section(data: ReportData) -> Section:
             Column("name", "other model"),
             Column("difference", "difference in accuracy, points", "points"),
             Column("interval", "95 % interval", "points range"),
-            Column("only_shown", f"correct for {shown.name} only, images", "count"),
-            Column("only_other", "correct for the other only, images", "count"),
+            Column("only_shown", f"correct for {shown.name} only, {shown.samples}", "count"),
+            Column("only_other", f"correct for the other only, {shown.samples}", "count"),
             Column("p", "p (McNemar, mid-p)", "probability"),
         )
-        tables.append(Table(f"{shown.name} vs each other model, on the same test images", columns, compared))
+        tables.append(Table(f"{shown.name} vs each other model, on the same test {shown.samples}", columns, compared))
     paragraphs = (
         f"{'The winner' if data.winner else shown.name} learned from {trained_on(shown)}.",
-        "An interval says how far off the figure may be because only so many images were counted: Wilson's for an "
-        "accuracy, a paired bootstrap's for a difference. A small p means that chance alone would rarely make such a "
-        "difference.",
+        f"An interval says how far off the figure may be because only so many {shown.samples} were counted: "
+        "Wilson's for an accuracy, a paired bootstrap's for a difference. A small p means that chance alone would "
+        "rarely make such a difference.",
     )
     return Section("models", "Models", paragraphs, tuple(tables))
 
@@ -98,11 +98,11 @@ def errors_section(data: ReportData) -> Section:
 
 def calibration_section(data: ReportData) -> Section:
     """Return the reliability diagram of each model."""
-    pictures = [_reliability_picture(model) for model in (data.shown, *data.others)]
+    pictures, what = [_reliability_picture(model) for model in (data.shown, *data.others)], data.shown.samples
     return Section(
         "calibration",
         "Calibration",
-        ("A calibrated model is right on 80 % of the images to whose class it gives a probability of 80 %.",),
+        (f"A calibrated model is right on 80 % of the {what} to whose class it gives a probability of 80 %.",),
         pictures=tuple(pictures[:2]),
         folded_title="Calibration of the other models",
         folded=tuple(pictures[2:]),
@@ -147,7 +147,8 @@ def _confusion_picture(model: ModelResult) -> Picture:
 
 def _difference_picture(shown: ModelResult, other: ModelResult) -> Picture:
     more = int(np.trace(shown.confusion) - np.trace(other.confusion))
-    correct = f"{abs(more)} {'fewer' if more < 0 else 'more'} test {'image' if abs(more) == 1 else 'images'} correct"
+    what = shown.samples.removesuffix("s") if abs(more) == 1 else shown.samples
+    correct = f"{abs(more)} {'fewer' if more < 0 else 'more'} test {what} correct"
     points = FORMATS["points"](shown.accuracy - other.accuracy)
     title, names = f"{shown.name} minus {other.name}: {points} points", (shown.name, other.name)
     return picture(

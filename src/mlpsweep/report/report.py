@@ -79,7 +79,7 @@ def _lead(data: ReportData) -> str:
     who = "The winner of the search" if data.winner else f"The best model, {shown.name},"
     n_samples, interval = FORMATS["count"](len(shown.predictions.labels)), FORMATS["range"](shown.interval)
     accuracy = FORMATS["percent"](shown.accuracy)
-    return f"{who} classifies {accuracy} of {n_samples} test images correctly (95 % interval {interval})."
+    return f"{who} classifies {accuracy} of {n_samples} test {shown.samples} correctly (95 % interval {interval})."
 
 
 def _made(data: ReportData) -> str:

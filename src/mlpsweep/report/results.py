@@ -72,6 +72,11 @@ class ModelResult:
         return wilson_interval(int(correct.sum()), len(correct))
 
     @property
+    def samples(self) -> str:
+        """What a row of the data is to a reader: of a table there is no grid of errors."""
+        return "images" if "misclassified" in self.images else "rows"
+
+    @property
     def label(self) -> str:
         """Name and accuracy, for titles."""
         return f"{self.name}: {FORMATS['percent'](self.accuracy)} right"

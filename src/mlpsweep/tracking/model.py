@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mlpsweep.data.features import columns_text, kinds_of, table_of
 from mlpsweep.tracking.lineage import NOTE
 from mlpsweep.tracking.run import Run
 from mlpsweep.training.model import Model
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[1]
 # What mlpsweep.training.model imports; the whole package would be several times as many files in each run.
 CODE = (
-    *("__init__.py", "types.py", "errors.py", "files.py", "nn/*.py", "data/__init__.py", "data/batches.py"),
+    *(
+        "__init__.py",
+        "types.py",
+        "errors.py",
+        "files.py",
+        "nn/*.py",
+        "data/__init__.py",
+        "data/batches.py",
+        "data/features.py",
+    ),
     *(f"training/{name}.py" for name in ("__init__", "arrays", "blas", "measure", "model")),
 )
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "threadpoolctl")
@@ -46,9 +56,9 @@ def model_name(model: Model) -> str:
 def log_model(run: Run, weights: Path, model: Model, example: ImageArray | None = None) -> None:
     """Have a model stored with a run.
 
-    It holds the weights, the code that reads them, exact requirements and an example of its input, pixels of shape
-    (n_samples, n_features); its output is probabilities of shape (n_samples, n_classes). The run's params are the
-    model's, too.
+    It holds the weights, the code that reads them, exact requirements and an example of its input: pixels of shape
+    (n_samples, n_features), or rows of a table as the file of the training has them. Its output is probabilities of
+    shape (n_samples, n_classes). The run's params are the model's, too.
 
     Parameters
     ----------
@@ -58,7 +68,7 @@ def log_model(run: Run, weights: Path, model: Model, example: ImageArray | None 
         The file of ``model``.
     model : Model
     example : ndarray of shape (n_samples, n_features) or None
-        Pixels; None: a blank image.
+        Pixels, or features of a table; None: a blank image, or a row of means.
     """
     run.queue.put(run.handle, lambda: send_model(run, weights, model, example))
 
@@ -123,6 +133,7 @@ def store_model(
 ) -> None:
     """Store the files of the model that a run names, or of a new one."""
     import numpy as np
+    import pandas as pd
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model as Description
@@ -131,7 +142,8 @@ def store_model(
     model_id = known or _created(client, run, model)
     # It says that it checks the example.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    pixels = np.zeros((1, model.n_features), np.float32) if example is None else example.astype(np.float32)
+    rows = np.zeros((1, model.n_features), np.float32) if example is None else example.astype(np.float32)
+    columns = model.metadata.get("columns")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         pyfunc.save_model(
@@ -140,7 +152,7 @@ def store_model(
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"weights": str(weights)},
             signature=_signature(model),
-            input_example=pixels,
+            input_example=pd.DataFrame(table_of(columns, rows)) if columns else rows,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             code_paths=[str(copy_code(Path(folder)))],
         )
@@ -175,8 +187,11 @@ def copy_code(folder: Path) -> Path:
 
 def _note(model: Model) -> str:
     """Return a logged model's description."""
+    columns = columns_text(model.metadata.get("columns") or ())
+    pixels = f"pixels as stored, of shape (n, {model.n_features})"
+    takes = f"rows of a table with the columns {columns}" if columns else pixels
     return (
-        f"Takes pixels as stored, of shape (n, {model.n_features}); gives probabilities of shape (n, "
+        f"Takes {takes}; gives probabilities of shape (n, "
         f"{model.n_classes}). {model.n_parameters:,} weights and biases."
     )
 
@@ -192,9 +207,13 @@ def _at(client: "MlflowClient", run_id: str, latest: "Metric", epoch: float | No
 def _signature(model: Model) -> "ModelSignature":
     import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
+    kinds = kinds_of(model.metadata.get("columns") or ()).items()
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec("double" if categories is None else "string", name) for name, categories in kinds
+    ]
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, model.n_features))]),
+        inputs=Schema(columns or [TensorSpec(np.dtype(np.float32), (-1, model.n_features))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, model.n_classes))]),
     )

@@ -161,7 +161,7 @@ def _result(settings: TrainSettings, dataset: Dataset, state: State, key: str, *
     epoch = len(history)
     if state.best is not None:
         params, epoch = Params.of(state.best, params.layer_sizes), state.best_epoch
-    metadata = {
+    metadata: dict[str, Any] = {
         "dataset": manifest.dataset,
         "stands_in_for": manifest.stands_in_for,
         "data_digest": manifest.digest,
@@ -169,6 +169,8 @@ def _result(settings: TrainSettings, dataset: Dataset, state: State, key: str, *
         "settings_digest": settings_digest(settings),
         "epoch_of_weights": epoch,
     }
+    if manifest.columns:  # a served model gets rows as the file has them
+        metadata["columns"] = list(manifest.columns)
     trained_s = sum(1.0 / record.samples_per_s for record in history)
     return TrainingResult(
         model=Model(params, settings.activations, dataset.scale, dataset.shift, metadata),

@@ -12,7 +12,7 @@ from mlpsweep.search.rows import Finalist
 from mlpsweep.tables import FORMATS
 from mlpsweep.training.folder import RunRecord
 
-COMMAND = "python -m pipeline.train --config-dir artifacts/search recipe=winner"
+COMMAND = "python -m pipeline.train --config-dir artifacts/digits/search recipe=winner"
 
 
 @pytest.fixture
