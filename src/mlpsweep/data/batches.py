@@ -1,12 +1,19 @@
 """From stored pixels to rows of scaled floats, in arrays allocated once; the trainer shuffles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import blas
 
 from mlpsweep.errors import ShapeError
 from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
+
+_SCAL: Final[Mapping[np.dtype[Any], Callable[..., Any]]] = MappingProxyType(
+    {np.dtype(np.float32): blas.sscal, np.dtype(np.float64): blas.dscal}
+)
 
 
 class Gatherer:
@@ -52,11 +59,11 @@ class Gatherer:
     def bind(self, first: int, n: int) -> Callable[[], object]:
         """Return the call that scales ``n`` of the rows taken, from ``first`` on, into the first rows of ``x``."""
         pixels, x, scale, shift = self._pixels[first : first + n], self.x[:n], self.scale, self.shift
-        features, ones = x[:, :-1], x[:, -1]
+        features, ones, numbers, multiply = x[:, :-1], x[:, -1], x.reshape(-1), _SCAL[x.dtype]
 
         def scaled() -> None:
-            np.copyto(features, pixels, casting="unsafe")
-            np.multiply(x, scale, out=x)  # with the column of ones: whole rows go faster than most of each
+            features[...] = pixels
+            multiply(scale, numbers)  # with the column of ones: whole rows go faster than most of each
             if shift:
                 np.add(x, shift, out=x)
             ones.fill(1.0)

@@ -78,9 +78,8 @@ class PieceLoss:
     def __init__(self, n_batches: int, grad: FloatArray, class_weights: FloatArray | None = None) -> None:
         (n_classes, n_rows), dtype = grad.shape, grad.dtype
         self.grad, self.logits, self._shares = grad, *np.zeros((2, n_batches, n_classes, n_rows), dtype)
-        # Where in `logits` each row's first class and its own stand.
-        self._firsts = np.arange(n_batches)[:, np.newaxis] * grad.size + np.arange(n_rows)
-        self._places = np.empty_like(self._firsts)
+        self._firsts = np.arange(n_batches)[:, np.newaxis] * grad.size + np.arange(n_rows)  # of each row in `logits`
+        self._labels = np.empty_like(self._firsts)
         self._class_weights, self._row_weights = class_weights, np.ones((n_batches, n_rows), dtype)
         self._largest, self._limit = LARGEST[dtype], max_exponent(dtype)
         # A product with ones is a sum that stands in every row, so that nothing is broadcast; of many classes it costs.
@@ -90,10 +89,9 @@ class PieceLoss:
     def begin(self, labels: LabelArray) -> None:
         """Take the classes of some batches' rows, at most as many as there is room for."""
         n = len(labels) // self.grad.shape[1]
-        labels, places = labels.reshape(n, -1), self._places[:n]
-        np.add(self._firsts[:n], labels * self.grad.shape[1], out=places)
+        self._labels[:n] = labels = labels.reshape(n, -1)
         self._shares[:n] = 0.0
-        self._shares.put(places, 1.0 / self.grad.shape[1])
+        self._shares.put(self._firsts[:n] + labels * self.grad.shape[1], 1.0 / self.grad.shape[1])
         if self._class_weights is not None:
             self._row_weights[:n] = self._class_weights[labels]
 
@@ -102,9 +100,10 @@ class PieceLoss:
         logits, share = self.logits[batch], self._shares[batch]
         grad, totals, add_up = self.grad, self._totals, self._add_up
         vector, largest, limit = logits.reshape(-1), self._largest, self._limit
+        number = vector.item
 
         def turn() -> None:
-            if -limit < vector[largest(vector)] < limit:  # no exponential leaves the range of the dtype
+            if abs(number(largest(vector))) < limit:  # no exponential leaves the range of the dtype
                 np.exp(logits, grad)
             else:
                 np.subtract(logits, np.maximum.reduce(logits, axis=0, keepdims=True), grad)
@@ -121,16 +120,16 @@ class PieceLoss:
 
         A loss is not finite exactly where the largest logit or the label's is not. The first of equal logits decides.
         """
-        logits, places, n_rows = self.logits[:n], self._places[:n], self.grad.shape[1]
-        below = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-        own = below.take(places)
-        totals = np.add.reduce(np.exp(below), axis=1)
-        losses: FloatArray = np.add.reduce(np.log(totals) - own, axis=1, dtype=np.float64) / n_rows
+        labels, (n_classes, n_rows) = self._labels[:n].reshape(-1), self.grad.shape
+        logits = self.logits[:n].transpose(1, 0, 2).reshape(n_classes, -1)
+        below = logits - np.maximum.reduce(logits, axis=0)
+        own = below.take(labels * len(labels) + np.arange(len(labels)))
+        losses = np.log(np.add.reduce(np.exp(below), axis=0)) - own
         is_right = own == 0
-        if np.count_nonzero(below == 0) > is_right.size:  # equal logits
-            is_right = below.argmax(axis=1) * n_rows + self._firsts[:n] == places
-        right: IndexArray = np.count_nonzero(is_right, axis=1)
-        return losses, right
+        if np.count_nonzero(below == 0) > len(labels):  # equal logits
+            is_right = below.argmax(axis=0) == labels
+        means: FloatArray = np.add.reduce(losses.reshape(n, n_rows), axis=1, dtype=np.float64) / n_rows
+        return means, np.count_nonzero(is_right.reshape(n, n_rows), axis=1)
 
 
 @functools.cache

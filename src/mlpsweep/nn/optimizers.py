@@ -9,14 +9,14 @@ import functools
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
 import numpy as np
 
 from mlpsweep.nn.network import Params
-from mlpsweep.nn.products import Bind, Call, add_scaled, bind_sum
+from mlpsweep.nn.products import Bind, Call, add_scaled, bind_add, bind_sum
 from mlpsweep.types import FloatArray
 
 BLOCK: Final = 16_384
@@ -79,7 +79,7 @@ class Sgd(Optimizer):
     def __init__(self, params: Params, bind: Bind) -> None:
         super().__init__(params, bind)
         self._gradients: dict[int, FloatArray] = {}  # of the small layers
-        self._runs: list[tuple[FloatArray, FloatArray]] = []  # of small neighbours: all gradients, all parameters
+        self._adds: list[Callable[[float], object]] = []  # of small neighbours: all gradients to all parameters
         starts = list(itertools.accumulate((block.size for block in params.blocks), initial=0))
         layers = range(len(params.blocks))
         for is_small, run in itertools.groupby(layers, lambda layer: params.blocks[layer].size <= SMALL):
@@ -87,7 +87,7 @@ class Sgd(Optimizer):
             if is_small:
                 flat = params.flat[starts[first] : starts[first + len(others) + 1]]
                 gradient = np.zeros_like(flat)
-                self._runs.append((gradient, flat))
+                self._adds.append(bind_add(gradient, flat))
                 for layer in (first, *others):
                     view = gradient[starts[layer] - starts[first] : starts[layer + 1] - starts[first]]
                     self._gradients[layer] = view.reshape(params.blocks[layer].shape)
@@ -110,8 +110,8 @@ class Sgd(Optimizer):
         if self.decay:
             for layer in self._gradients:
                 self._shrink(layer)
-        for gradient, flat in self._runs:
-            add_scaled(gradient, -self.learning_rate, flat)
+        for add in self._adds:
+            add(-self.learning_rate)
 
     def _shrink(self, layer: int) -> None:
         self.params.weights[layer][...] *= 1.0 - self.learning_rate * self.decay

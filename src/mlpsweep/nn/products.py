@@ -74,6 +74,12 @@ def bind_sum(left: FloatArray, right: FloatArray, out: FloatArray) -> Callable[[
     return add
 
 
+def bind_add(values: FloatArray, out: FloatArray) -> Callable[[float], object]:
+    """Return a call of ``scale`` that adds ``scale * values`` to ``out``, as :func:`add_scaled` does."""
+    axpy, n = _AXPY[out.dtype], out.size
+    return lambda scale: axpy(values, out, n, scale)
+
+
 def add_scaled(values: FloatArray, scale: float, out: FloatArray) -> None:
     """Add ``scale * values`` to ``out``, both vectors of one dtype, in place, with SciPy's BLAS."""
     _AXPY[out.dtype](values, out, a=scale)

@@ -13,7 +13,7 @@ from mlpsweep.nn.optimizers import Optimizer
 from mlpsweep.nn.products import Call, sum_of_squares
 from mlpsweep.types import FloatArray, ImageArray, IndexArray, LabelArray
 
-BATCHES, BYTES = 64, 2**21
+BATCHES, BYTES = 32, 2**20
 """Batches of a piece and bytes of its rows, at most: enough that what is done once for all of them hardly counts."""
 
 
