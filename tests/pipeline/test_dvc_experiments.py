@@ -41,3 +41,15 @@ def test_a_temporary_experiment_leaves_the_work_tree_alone(clone: Clone) -> None
     assert clone.ok("git status --porcelain") == ""
     assert (accuracy(clone, "tanh"), n_runs(clone)) == (before[0], before[1] + 1)
     assert list(shown(clone)) == ["aside"]
+
+
+def test_another_data_set_is_one_key_away_and_lies_beside(clone: Clone) -> None:
+    before = (clone.folder / "artifacts/mnist/evaluate/relu/metrics.json").read_bytes()
+    clone.ok("dvc exp run -S conf/train.yaml:defaults.0.data=wine -n wine evaluate@relu")
+    assert "- data: wine" in (clone.folder / "conf/train.yaml").read_text()
+    lineage = clone.json("artifacts/wine/evaluate/relu/lineage.json")
+    assert (lineage["dataset"], lineage["stands_in_for"]) == ("wine", None)
+    assert (clone.folder / "artifacts/mnist/evaluate/relu/metrics.json").read_bytes() == before
+    assert "artifacts/wine/evaluate/relu/metrics.json" in json.loads(clone.ok("dvc metrics diff --json"))
+    clone.ok("git checkout --quiet conf/train.yaml dvc.lock")
+    assert clone.ok("dvc status evaluate@relu").count("changed") <= 1  # the download, which always runs

@@ -108,3 +108,8 @@ def test_every_value_has_a_comment(file: Path) -> None:
     lines = [line for line in file.read_text().splitlines() if ": " in line and not line.startswith(("#", "  - "))]
     plain = ("name:", "title:", "source:", "licence:", "class_names:", "  train", "  test")
     assert [line for line in lines if "#" not in line and not line.startswith(plain)] == []
+
+
+def test_the_first_entry_is_the_data_set_for_dvc_reads_it_by_its_place() -> None:
+    assert list(read("train")["defaults"][0]) == ["data"]
+    assert "${defaults[0].data}" in (CONF.parent / "dvc.yaml").read_text()

@@ -34,7 +34,7 @@ PREDICTED: Final = "predicted "
 
 PER_CLASS: Final = (
     Column("class", "class"),
-    Column("support", "images", "count"),
+    Column("support", "rows", "count"),
     Column("precision", "precision", "percent"),
     Column("recall", "recall", "percent"),
     Column("f1-score", "F1", "percent"),

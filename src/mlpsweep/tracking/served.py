@@ -19,7 +19,8 @@ class Classifier(PythonModel):
         """Read the weights."""
         self.model = Model.load(Path(context.artifacts["weights"]))
 
-    def predict(self, model_input: Any) -> npt.NDArray[np.float32]:  # type: ignore[override]
+    # MLflow warns of any other hint for what it hands over, which of a table is a DataFrame.
+    def predict(self, model_input: np.ndarray) -> npt.NDArray[np.float32]:  # type: ignore[override]
         """Return probabilities of shape (n_samples, n_classes).
 
         Parameters
@@ -28,9 +29,8 @@ class Classifier(PythonModel):
             Pixels as stored; or, for a model of tables, rows as the file of the training had them.
         """
         columns = self.model.metadata.get("columns")
-        return self.model.predict_probabilities(
-            features_of(columns, model_input) if columns else np.asarray(model_input)
-        )
+        rows: Any = model_input
+        return self.model.predict_probabilities(features_of(columns, rows) if columns else np.asarray(rows))
 
 
 mlflow.models.set_model(Classifier())
