@@ -165,8 +165,8 @@ class Trainer:
         Raises
         ------
         DivergenceError
-            For the first batch whose loss or penalty is not finite, when the piece is over to which it belongs; or after
-            an update, if the monitored split's loss, or at the end of an epoch a parameter, is not finite.
+            For the first batch whose loss or penalty is not finite, at the end of its piece; or after an update, if the
+            monitored split's loss, or at the end of an epoch a parameter, is not finite.
         """
         while not self._is_finished():
             with np.errstate(all="ignore"):  # a loss that is not finite says what warnings would
