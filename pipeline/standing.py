@@ -25,8 +25,8 @@ MIRROR: Final = re.compile(r"[A-Z0-9_]+_MIRROR")
 
 
 PACKAGES: Final = frozenset(
-    {"PIL", "hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "rich", "scipy",
-     "sklearn", "sqlalchemy", "threadpoolctl", "yaml"}
+    {"PIL", "hydra", "jinja2", "markupsafe", "matplotlib", "mlflow", "numpy", "omegaconf", "optuna", "pandas", "rich",
+     "scipy", "sklearn", "sqlalchemy", "threadpoolctl", "yaml"}
 )  # fmt: skip
 """Packages of other people that ``src/`` and ``pipeline/`` import."""
 

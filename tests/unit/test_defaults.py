@@ -35,7 +35,7 @@ OWN = {
     "search": {
         "averaging": 0.99,
         "schedule": plain(ScheduleSettings.members["cosine"]()),
-        "output_dir": "${paths.artifacts}/${data.name}/search",
+        "output_dir": "artifacts/${data.name}/search",
     }
 }
 FILES = sorted(file for file in CONF.rglob("*.yaml") if file.parent.name != "recipe")
