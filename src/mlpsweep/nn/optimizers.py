@@ -21,7 +21,7 @@ from mlpsweep.types import FloatArray
 
 BLOCK: Final = 16_384
 """Parameters handled at a time by elementwise updates: what they touch stays in a core's own cache."""
-SMALL: Final = 200_000
+SMALL: Final = 100_000
 """Parameters of a layer up to which a product and a sum of vectors are faster than a product that adds."""
 
 
