@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data
+.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ faults: setup ## kills, damage, full disks, outages, and the pipeline through DV
 mutations: setup ## 500 damaged command lines for each command, 500 damaged files; N=100 and SEED=1 change that
 	python -m tests.mutations.lines --n $(or $(N),500) --seed $(or $(SEED),0)
 	python -m tests.mutations.files --n $(or $(N),500) --seed $(or $(SEED),0)
+
+mutants: setup ## 30 changes of the library, each of which a test shall notice; N=100 and SEED=1 change that
+	python -m tests.mutations.code --n $(or $(N),30) --seed $(or $(SEED),0)
 
 screenshots: setup ## docs/images/*.png from a small run, or from FOLDER=<a folder with runs and a report>
 	python -m tests.browser.screenshots $(FOLDER)

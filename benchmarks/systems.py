@@ -4,10 +4,14 @@ Every factory takes a :class:`Case` and the data and returns a function without 
 Imports of the systems stay inside the factories: a worker process loads only what it measures.
 """
 
+import importlib.util
 import itertools
+import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 LEARNING_RATE: Final = 0.01
+PREPARED: Final = Path(__file__).resolve().parents[1] / "data/prepared/mnist"
+BEFORE: Final = "MLPSWEEP_BEFORE"
+"""Variable that names another checkout, to be compared with this one."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Data:
-    """Random pixels, four fifths of them 0 as in handwriting, and labels that a linear rule gives."""
+    """Pixels and labels of some rows."""
 
     images: npt.NDArray[np.uint8]  # (n_rows, n_features)
     labels: npt.NDArray[np.uint8]  # (n_rows,)
 
     @classmethod
+    def get(cls, n_rows: int, n_features: int, n_classes: int) -> "Data":
+        """Return the first rows of MNIST if they are of that kind and prepared here, else random ones."""
+        if (n_features, n_classes) != (784, 10) or not PREPARED.exists() or n_rows > 60_000:
+            return cls.draw(n_rows, n_features, n_classes)
+        return cls(
+            _first(PREPARED / "train_images.npy", n_rows * n_features).reshape(n_rows, -1),
+            _first(PREPARED / "train_labels.npy", n_rows),
+        )
+
+    @classmethod
     def draw(cls, n_rows: int, n_features: int, n_classes: int) -> "Data":
+        """Return random pixels, four fifths of them 0 as in handwriting, and labels that a linear rule gives."""
         rng = np.random.default_rng(0)
         rule = rng.normal(size=(n_features, n_classes)).astype(np.float32)
         images, labels = np.empty((n_rows, n_features), np.uint8), np.empty(n_rows, np.uint8)
@@ -59,6 +77,11 @@ class Data:
         return self.images * np.float32(1 / 255)
 
 
+def _first(file: Path, n: int) -> npt.NDArray[np.uint8]:
+    """Read the first numbers of a stored array; pages of a mapped file would count as memory of an epoch."""
+    return np.fromfile(file, np.uint8, n, offset=np.load(file, mmap_mode="r").offset)
+
+
 Epoch = Callable[[], object]
 
 
@@ -67,14 +90,14 @@ def ours(case: Case, data: Data) -> Epoch:
     from mlpsweep.nn.activations import ACTIVATIONS
     from mlpsweep.nn.network import Network, init_params
     from mlpsweep.nn.optimizers import Sgd
-    from mlpsweep.nn.products import multiply_for
+    from mlpsweep.nn.products import bind_for
     from mlpsweep.training.blas import blas_threads
     from mlpsweep.training.trainer import State, Trainer, TrainingPlan
 
-    multiply = multiply_for(case.threads)
+    bind = bind_for(case.threads)
     params = init_params(case.layer_sizes, "glorot_uniform", np.random.default_rng(0))
-    network = Network(params, (ACTIVATIONS[case.activation],) * (len(case.layer_sizes) - 2), 0.0, multiply)
-    state = State(network, Sgd(params, multiply), np.random.default_rng(1), np.random.default_rng(2), 0, [])
+    network = Network(params, (ACTIVATIONS[case.activation],) * (len(case.layer_sizes) - 2), 0.0, bind)
+    state = State(network, Sgd(params, bind), np.random.default_rng(1), np.random.default_rng(2), 0, [])
     updates = -(-len(data.labels) // case.batch_size)
     plan = TrainingPlan(
         lambda update: LEARNING_RATE, 0.0, case.batch_size, updates, 10**9, True, False, 200, None, None
@@ -86,6 +109,18 @@ def ours(case: Case, data: Data) -> Epoch:
         with blas_threads(case.threads):
             next(fitted)
 
+    return epoch
+
+
+def before(case: Case, data: Data) -> Epoch:
+    """What the checkout in ``BEFORE`` does; this process has imported nothing of ours but from there."""
+    file = Path(os.environ[BEFORE]) / "benchmarks/systems.py"
+    spec = importlib.util.spec_from_file_location("systems_before", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    epoch: Epoch = module.ours(case, data)
     return epoch
 
 
@@ -197,6 +232,7 @@ def jax(case: Case, data: Data) -> Epoch:
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ours": "mlpsweep.training.trainer",
+        "before": "mlpsweep.training.trainer",
         "products": "benchmarks.layouts",
         "sklearn": "sklearn.neural_network",
         "torch": "torch",
@@ -205,5 +241,5 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What each system loads before its memory is watched."""
 SYSTEMS: Final[Mapping[str, Callable[[Case, Data], Epoch]]] = MappingProxyType(
-    {"ours": ours, "products": products, "sklearn": sklearn, "torch": torch, "jax": jax}
+    {"ours": ours, "before": before, "products": products, "sklearn": sklearn, "torch": torch, "jax": jax}
 )

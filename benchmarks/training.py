@@ -6,6 +6,9 @@ a busy machine distorts least and which is the fairer number at one thread. ``pe
 imports and the pixels, copies of the data included.
 
     python -m benchmarks.training [--growth | --pair | --averaging] [--json FILE] [--rows N] [--rounds N] [--only TEXT]
+        [--before CHECKOUT] [--systems ours,before]
+
+Shapes with 784 inputs are trained on the first rows of data/prepared/mnist if they are there (`dvc repro prepare`).
 """
 
 import argparse
@@ -23,10 +26,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.systems import MODULES, SYSTEMS, Case, Data
+from benchmarks.systems import BEFORE, MODULES, PREPARED, SYSTEMS, Case, Data
 
 FIRST: Final = (784, 500, 250, 100, 10)
-SHAPES: Final = ((FIRST, 64), ((784, 512, 10), 64), ((784, 128, 10), 128), ((784, 32, 32, 10), 32))
+SHAPES: Final = ((FIRST, 64), ((784, 512, 10), 64), ((784, 128, 10), 128), ((784, 32, 32, 10), 32), ((64, 32, 10), 64))
 ACTIVATIONS: Final = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "silu")
 WIDTHS: Final = (32, 64, 128, 256, 512, 1024, 2048)
 DEPTHS: Final = (0, 1, 2, 4, 8)
@@ -55,9 +58,11 @@ def growth(n_rows: int) -> Iterator[tuple[Case, int]]:
 
 def work(connection: Connection, system: str, case: Case, n_rows: int) -> None:
     """Train an epoch each time the parent says so; answer with its time, processor time and the peak of memory."""
+    if system == "before":
+        sys.path.insert(0, str(Path(os.environ[BEFORE], "src")))
     try:
         importlib.import_module(MODULES[system])
-        data = Data.draw(n_rows, case.layer_sizes[0], case.layer_sizes[-1])
+        data = Data.get(n_rows, case.layer_sizes[0], case.layer_sizes[-1])
         before = resident_mb()
         epoch = SYSTEMS[system](case, data)
     except ImportError as error:
@@ -179,15 +184,19 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """Return a line for each case: our speed, what multiple of each other system's that is, and our peak of memory."""
+    """Return a line for each case: our speed, what multiple of each other system's that is, and our peak of memory.
+
+    At one thread speeds are by processor time, at more by the clock.
+    """
     systems = [name for name in SYSTEMS if name != "ours" and any(row["system"] == name for row in rows)]
     heads = ["shape", "batch", "activation", "threads", "rows", "samples/s", *(f"ours / {name}" for name in systems)]
     lines = [f"| {' | '.join([*heads, 'peak'])} |", "|---" * (len(heads) + 1) + "|"]
     for ours in (row for row in rows if row["system"] == "ours"):
         case = {name: ours[name] for name in ("shape", "batch", "activation", "threads", "n_rows")}
-        speeds = {row["system"]: row["samples_per_s"] for row in rows if case.items() <= row.items()}
-        ratios = [f"{ours['samples_per_s'] / speeds[name]:.2f}" if name in speeds else "" for name in systems]
-        cells = [*map(str, case.values()), f"{ours['samples_per_s']:,}", *ratios, f"{ours['peak_mb']:.0f} MB"]
+        rate = "samples_per_cpu_s" if ours["threads"] == 1 else "samples_per_s"
+        speeds = {row["system"]: row[rate] for row in rows if case.items() <= row.items()}
+        ratios = [f"{ours[rate] / speeds[name]:.2f}" if name in speeds else "" for name in systems]
+        cells = [*map(str, case.values()), f"{ours[rate]:,}", *ratios, f"{ours['peak_mb']:.1f} MB"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -200,16 +209,22 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000, help="rows of an epoch")
     parser.add_argument("--rounds", type=int, default=9, help="epochs of each system")
     parser.add_argument("--only", default="", help="only cases whose description holds this text")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="only these")
     parser.add_argument("--pair", action="store_true", help="one process against two at once")
     parser.add_argument("--averaging", action="store_true", help="an epoch on MNIST with averaged weights and without")
+    parser.add_argument("--before", type=Path, help="a checkout with other code of ours, to be compared with")
     arguments = parser.parse_args()
+    if arguments.before:
+        os.environ[BEFORE] = str(arguments.before.resolve())
     if arguments.averaging:
         measure_averaging(arguments.rounds)
         return
     if arguments.pair:
         measure_pair(arguments.rows, arguments.rounds)
         return
-    cases, systems = (growth, ["ours", "products"]) if arguments.growth else (comparison, list(SYSTEMS))
+    cases, systems = (growth, ["ours", "products"]) if arguments.growth else (comparison, arguments.systems.split(","))
+    systems = [name for name in systems if name != "before" or arguments.before]
+    print(f"784 inputs: {'MNIST' if PREPARED.exists() else 'random pixels'}; 64: random pixels", flush=True)
     rows: list[dict[str, Any]] = []
     for case, n_rows in cases(arguments.rows):
         title = f"{case.shape} batch {case.batch_size} {case.activation}, {case.threads} thread(s), {n_rows} rows"

@@ -36,3 +36,8 @@ def batches(n_features: int, *, max_rows: int = 8) -> st.SearchStrategy[npt.NDAr
     return st.integers(1, max_rows).flatmap(
         lambda rows: hnp.arrays(np.float64, (rows, n_features), elements=floats(3.0))
     )
+
+
+def with_ones(x: Array) -> Array:
+    """Rows with the column of ones that a network's first biases meet."""
+    return np.column_stack([x, np.ones(len(x), x.dtype)])

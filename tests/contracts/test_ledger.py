@@ -227,6 +227,38 @@ def test_values_of_an_epoch_come_from_every_trial_that_reached_it(ledger: Ledger
     assert ledger.values_at(2) == {1: 0.3}
 
 
+def test_a_study_sees_nothing_of_another_in_its_database(ledger: Ledger, tmp_path: Path, storage: str | None) -> None:
+    beside = new_study(tmp_path, study="beside", storage=storage).ledger
+    assert ledger.database.url == beside.database.url
+    for value in (0.7, 0.8):
+        claim = take(beside)
+        beside.propose(claim, PARAMS)
+        beside.report(claim, 1, value)
+    beside.tell(claim, COMPLETE, 0.8, {})
+    paused(beside, {2: 0.95})
+    mine, ladder = take(ledger), Ladder(rungs=(1,), n_complete=3, goal=0.9)
+    ledger.propose(mine, PARAMS)
+    ledger.report(mine, 1, 0.1)
+    assert (mine.number, ledger.values_at(1), beside.values_at(1)) == (0, {0: 0.1}, {0: 0.7, 1: 0.8, 2: 0.95})
+    assert (states(ledger), states(beside)) == (["RUNNING"], ["RUNNING", "COMPLETE", "WAITING"])
+    assert ledger.claim(an_owner("a"), 1, None, ladder) == Standing(n_counted=0, n_running=1)
+    ledger.release(mine)
+    assert beside.claim(an_owner("b"), 3) == Standing(n_counted=2, n_running=1)
+    assert take(ledger, target=1).number == 0
+
+
+def test_an_added_trial_is_seen_though_another_study_shows_one_of_its_number(
+    ledger: Ledger, tmp_path: Path, storage: str | None
+) -> None:
+    beside = new_study(tmp_path, study="beside", storage=storage).ledger
+    beside.propose(take(beside), PARAMS)
+    assert [trial.number for trial in shown(beside)] == [0]
+    study = optuna.load_study(study_name=ledger.name, storage=ledger.database.storage)
+    kinds = {name: ledger.view.kinds[name] for name in PARAMS}
+    study.add_trial(create_trial(params=PARAMS, distributions=kinds, value=0.9))
+    assert (states(ledger), take(ledger).number) == (["COMPLETE"], 1)
+
+
 @pytest.mark.parametrize(
     "write",
     [

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose
 
 from mlpsweep.nn.network import Params, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS, Optimizer
-from mlpsweep.nn.products import Multiply, multiply_numpy, multiply_scipy
+from mlpsweep.nn.products import Bind, bind_numpy, bind_scipy
 from mlpsweep.settings import OptimizerSettings
-from tests.strategies import Array, Dtype
+from tests.strategies import Array, Dtype, with_ones
 
 SIZES = (200, 90, 3)  # more weights than one block of elementwise updates
 KEYWORDS: dict[str, dict[str, Any]] = {
@@ -65,9 +65,9 @@ FORMULAS: dict[str, Callable[..., Step]] = {
 each_optimizer = pytest.mark.parametrize("name", sorted(KEYWORDS))
 
 
-def make(name: str, dtype: Dtype = np.float64, multiply: Multiply = multiply_numpy) -> tuple[Params, Optimizer]:
+def make(name: str, dtype: Dtype = np.float64, bind: Bind = bind_numpy) -> tuple[Params, Optimizer]:
     params = init_params(SIZES, "glorot_uniform", np.random.default_rng(0), bias_init="weights", dtype=dtype)
-    return params, OPTIMIZERS[name.split()[0]](params, multiply, **KEYWORDS[name])
+    return params, OPTIMIZERS[name.split()[0]](params, bind, **KEYWORDS[name])
 
 
 def gradients(seed: int, dtype: Dtype = np.float64) -> list[tuple[Array, Array]]:
@@ -77,10 +77,16 @@ def gradients(seed: int, dtype: Dtype = np.float64) -> list[tuple[Array, Array]]
     return [(rng.normal(size=(7, n)).astype(dtype), rng.normal(size=(7, m)).astype(dtype)) for n, m in ends]
 
 
+def feature_major(x: Array, grad_z: Array) -> tuple[Array, Array]:
+    """The same with a unit as a row, and a row of ones for the biases."""
+    return np.ascontiguousarray(with_ones(x).T), np.ascontiguousarray(grad_z.T)
+
+
 def take_step(optimizer: Optimizer, seed: int, rate: float = 0.1, decay: float = 0.0, factor: float = 1.0) -> None:
     optimizer.begin(rate, decay)
     for layer, (x, grad_z) in reversed(list(enumerate(gradients(seed, optimizer.params.flat.dtype.type)))):
-        optimizer.accept(layer, x, grad_z * optimizer.params.flat.dtype.type(factor))
+        grad_z *= optimizer.params.flat.dtype.type(factor)
+        optimizer.bind_gradient(layer, *feature_major(x, grad_z))()
     optimizer.finish()
 
 
@@ -94,9 +100,13 @@ def test_the_settings_know_the_same_names_and_keywords() -> None:
 
 @each_optimizer
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-@pytest.mark.parametrize("multiply", [multiply_numpy, multiply_scipy])
-def test_three_steps_follow_the_formula(name: str, decay: float, multiply: Multiply) -> None:
-    params, optimizer = make(name, multiply=multiply)
+@pytest.mark.parametrize("bind", [bind_numpy, bind_scipy])
+@pytest.mark.parametrize("small", [0, 300, 100_000])
+def test_three_steps_follow_the_formula(
+    name: str, decay: float, bind: Bind, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.nn.optimizers.SMALL", small)
+    params, optimizer = make(name, bind=bind)
     expected = Params.of(params.flat.copy(), SIZES)
     step = FORMULAS[name](0.1, **KEYWORDS[name])
     for seed in range(3):
@@ -122,7 +132,8 @@ def test_the_penalty_shrinks_weights_and_not_biases(name: str) -> None:
     params, optimizer = make(name)
     before = Params.of(params.flat.copy(), SIZES)
     take_step(optimizer, seed=0, rate=1e-3, decay=0.5, factor=0.0)
-    assert np.linalg.norm(params.all_weights) < np.linalg.norm(before.all_weights)
+    layers = zip(params.weights, before.weights, strict=True)
+    assert all(np.linalg.norm(now) < np.linalg.norm(then) for now, then in layers)
     assert all(np.array_equal(now, then) for now, then in zip(params.biases, before.biases, strict=True))
 
 
@@ -150,10 +161,10 @@ def test_restored_state_goes_on_with_equal_bits(name: str) -> None:
 @each_optimizer
 def test_the_gradients_handed_over_are_not_modified(name: str) -> None:
     _, optimizer = make(name)
-    (x, grad_z), *_ = gradients(0)
+    x, grad_z = feature_major(*gradients(0)[0])
     x_before, grad_before = x.copy(), grad_z.copy()
     optimizer.begin(0.1, 0.2)
-    optimizer.accept(0, x, grad_z)
+    optimizer.bind_gradient(0, x, grad_z)()
     optimizer.finish()
     assert np.array_equal(x, x_before)
     assert np.array_equal(grad_z, grad_before)

@@ -64,7 +64,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights_in_the_same_run(
 ) -> None:
     said = stop(project, after=after, number=number)
     epochs = kept(project)
-    assert (len(epochs) <= 2, epochs[-1] >= after) == (True, True)
+    # A signal may come when the newest is written and the oldest still there.
+    assert (len(epochs) <= 3, epochs[-1] >= after) == (True, True)
     ctrl_c = f"{CHECKPOINTS} keeps it up to epoch {epochs[-1]} of 12: the same command with resume=true goes on"
     assert (ctrl_c in said) == (number is signal.SIGINT)
     done = door(project, "train", *WORDS, "output_dir=model", "resume=true")

@@ -1,7 +1,7 @@
 """Elementwise activation functions with their derivatives, in place.
 
 Each function takes ``z`` and turns it into the activation ``a``; it writes the derivative da/dz, of which backward
-needs nothing else, into ``slope``, and may use ``scratch``. The three are of one shape (b, n_units) and one dtype,
+needs nothing else, into ``slope``, and may use ``scratch``. The three are of one shape, (n_units, b), and one dtype,
 which is kept; nothing is allocated. Arguments of exp are cut off where the result has long been flat, so that large
 scores neither overflow nor underflow.
 """
@@ -19,6 +19,7 @@ from mlpsweep.types import FloatArray
 LEAKY_SLOPE: Final = 0.01
 GELU_CUBIC: Final = 0.044715
 GELU_SCALE: Final = math.sqrt(8.0 / math.pi)
+_ZERO: Final = np.zeros((), np.float32)  # a number of Python's would be made an array at each call
 
 Activation = Callable[[FloatArray, FloatArray, FloatArray], None]
 """Called as ``activation(z, slope, scratch)``."""
@@ -43,13 +44,13 @@ def tanh(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
 
 def relu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
     """Keep ``z`` where it is positive, and make ``slope`` 1 there; both are 0 elsewhere, at the kink too."""
-    np.greater(z, 0.0, out=slope)
-    z *= slope
+    np.greater(z, _ZERO, out=slope)
+    np.multiply(z, slope, z)
 
 
 def leaky_relu(z: FloatArray, slope: FloatArray, scratch: FloatArray) -> None:
     """Multiply ``z`` by ``slope``: 1 where it is positive and 0.01 elsewhere (Maas et al., 2013)."""
-    np.greater(z, 0.0, out=slope)
+    np.greater(z, _ZERO, out=slope)
     slope *= 1.0 - LEAKY_SLOPE
     slope += LEAKY_SLOPE
     z *= slope

@@ -1,12 +1,16 @@
 """The losses of logits, and the count of right decisions; ``optimizers`` defines the penalty on the weights."""
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from mlpsweep.nn.limits import max_exponent
-from mlpsweep.types import FloatArray, LabelArray
+from mlpsweep.nn.products import LARGEST, Call
+from mlpsweep.types import FloatArray, IndexArray, LabelArray
+
+FEW_CLASSES: Final = 32
+"""Classes up to which a sum over them is a product with ones."""
 
 
 def softmax_cross_entropy(logits: FloatArray, labels: LabelArray, grad: FloatArray) -> float:
@@ -52,18 +56,80 @@ def softmax_cross_entropy(logits: FloatArray, labels: LabelArray, grad: FloatArr
     return (loss_sum + float(np.log(totals).sum())) / n
 
 
-def weigh_rows(grad: FloatArray, labels: LabelArray, class_weights: FloatArray) -> None:
-    """Multiply each row of the gradient of :func:`softmax_cross_entropy` by the weight of its class, in place.
+class PieceLoss:
+    """The softmax cross-entropy of some batches of one size: a gradient for each in turn, then all losses at once.
 
-    It becomes the gradient of the mean over rows of weight_label * loss; the loss that is reported stays without.
+    It does what :func:`softmax_cross_entropy` does, with a class as a row and a row of the batch as a column.
 
     Parameters
     ----------
-    grad : ndarray of shape (b, n_classes)
-    labels : ndarray of shape (b,), integers
-    class_weights : ndarray of shape (n_classes,)
+    n_batches : int
+    grad : ndarray of shape (n_classes, batch_size)
+        Receives the gradient of the batch at hand.
+    class_weights : ndarray of shape (n_classes,), same dtype, or None
+        What each row's gradient is multiplied by, by its class; the losses stay without. None for 1.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (n_batches, n_classes, batch_size)
+        To be filled, batch by batch.
     """
-    grad *= class_weights.take(labels)[:, np.newaxis]
+
+    def __init__(self, n_batches: int, grad: FloatArray, class_weights: FloatArray | None = None) -> None:
+        (n_classes, n_rows), dtype = grad.shape, grad.dtype
+        self.grad, self.logits, self._shares = grad, *np.zeros((2, n_batches, n_classes, n_rows), dtype)
+        self._firsts = np.arange(n_batches)[:, np.newaxis] * grad.size + np.arange(n_rows)  # of each row in `logits`
+        self._labels = np.empty_like(self._firsts)
+        self._class_weights, self._row_weights = class_weights, np.ones((n_batches, n_rows), dtype)
+        self._largest, self._limit = LARGEST[dtype], max_exponent(dtype)
+        # A product with ones is a sum that stands in every row, so that nothing is broadcast; of many classes it costs.
+        self._totals = np.empty((n_classes if n_classes <= FEW_CLASSES else 1, n_rows), dtype)
+        self._add_up = functools.partial(np.full((len(self._totals), n_classes), n_rows, dtype).dot, grad, self._totals)
+
+    def begin(self, labels: LabelArray) -> None:
+        """Take the classes of some batches' rows, at most as many as there is room for."""
+        n = len(labels) // self.grad.shape[1]
+        self._labels[:n] = labels = labels.reshape(n, -1)
+        self._shares[:n] = 0.0
+        self._shares.put(self._firsts[:n] + labels * self.grad.shape[1], 1.0 / self.grad.shape[1])
+        if self._class_weights is not None:
+            self._row_weights[:n] = self._class_weights[labels]
+
+    def bind(self, batch: int) -> list[Call]:
+        """Return the calls that turn the logits of a batch into ``grad``."""
+        logits, share = self.logits[batch], self._shares[batch]
+        grad, totals, add_up = self.grad, self._totals, self._add_up
+        vector, largest, limit = logits.reshape(-1), self._largest, self._limit
+        number = vector.item
+
+        def turn() -> None:
+            if abs(number(largest(vector))) < limit:  # no exponential leaves the range of the dtype
+                np.exp(logits, grad)
+            else:
+                np.subtract(logits, np.maximum.reduce(logits, axis=0, keepdims=True), grad)
+                np.exp(np.maximum(grad, -limit, out=grad), grad)
+            add_up()
+            np.divide(grad, totals, grad)
+            np.subtract(grad, share, grad)
+
+        weigh = functools.partial(np.multiply, grad, self._row_weights[batch], grad)
+        return [turn] if self._class_weights is None else [turn, weigh]
+
+    def told(self, n: int) -> tuple[FloatArray, IndexArray]:
+        """Return the mean loss and the number of right decisions of each of the first ``n`` batches.
+
+        A loss is not finite exactly where the largest logit or the label's is not. The first of equal logits decides.
+        """
+        labels, (n_classes, n_rows) = self._labels[:n].reshape(-1), self.grad.shape
+        logits = self.logits[:n].transpose(1, 0, 2).reshape(n_classes, -1)
+        below = logits - np.maximum.reduce(logits, axis=0)
+        own = below.take(labels * len(labels) + np.arange(len(labels)))
+        losses = np.log(np.add.reduce(np.exp(below), axis=0)) - own
+        is_right = own == 0
+        if np.count_nonzero(below == 0) > len(labels):  # equal logits
+            is_right = below.argmax(axis=0) == labels
+        means: FloatArray = np.add.reduce(losses.reshape(n, n_rows), axis=1, dtype=np.float64) / n_rows
+        return means, np.count_nonzero(is_right.reshape(n, n_rows), axis=1)
 
 
 @functools.cache
@@ -116,8 +182,3 @@ def one_vs_rest_cost(logits: FloatArray, labels: LabelArray) -> float:
     log_not_p = log_others - np.log(total)
     own = log_p[rows, labels] - log_not_p[rows, labels]
     return -float((log_not_p.sum(axis=1) + own).mean())
-
-
-def count_correct(logits: FloatArray, labels: LabelArray) -> int:
-    """Return how many rows have their largest logit at their label; the first of equal logits counts."""
-    return int(np.count_nonzero(logits.argmax(axis=1) == labels))

@@ -1,6 +1,12 @@
-"""The multilayer perceptron: its parameters, and forward and backward over preallocated arrays."""
+"""The multilayer perceptron: its parameters, and forward and backward as calls that are bound to their arrays.
 
+Between the layers a unit is a row and a row of the batch is a column: so every operand of every product is contiguous,
+and a bias is one more row of its layer's weights, which meets a row of ones among the inputs.
+"""
+
+import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,7 +17,7 @@ import numpy.typing as npt
 from mlpsweep.nn.activations import Activation
 from mlpsweep.nn.dropout import draw_mask
 from mlpsweep.nn.initializers import INITIALIZERS
-from mlpsweep.nn.products import Multiply, multiply_numpy
+from mlpsweep.nn.products import Bind, Call, bind_numpy
 from mlpsweep.types import FloatArray
 
 
@@ -28,7 +34,7 @@ def n_parameters(layer_sizes: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Params:
-    """All weights and biases as views into one vector: first every layer's weights, then every layer's biases.
+    """All weights and biases as views into one vector: layer by layer the weights, and the biases below them.
 
     Parameters
     ----------
@@ -36,23 +42,21 @@ class Params:
         The numbers; owned by this object, modified in place by an optimiser.
     layer_sizes : tuple of int
         Widths from the input to the output.
-    weights : tuple of ndarray of shape (fan_in, fan_out)
-    biases : tuple of ndarray of shape (fan_out,)
+    blocks : tuple of ndarray of shape (fan_in + 1, fan_out)
+        Each layer's weights, with the biases as last row.
     """
 
     flat: FloatArray
     layer_sizes: tuple[int, ...]
-    weights: tuple[FloatArray, ...]
-    biases: tuple[FloatArray, ...]
+    blocks: tuple[FloatArray, ...]
 
     @classmethod
     def of(cls, flat: FloatArray, layer_sizes: Sequence[int]) -> Self:
         """Return the views into ``flat``, a contiguous vector of ``n_parameters(layer_sizes)`` numbers."""
-        ends = list(itertools.pairwise(layer_sizes))
-        shapes: list[tuple[int, ...]] = [*ends, *((fan_out,) for _, fan_out in ends)]
-        stops = np.cumsum([int(np.prod(shape)) for shape in shapes])
-        views = [flat[stop - np.prod(shape) : stop].reshape(shape) for shape, stop in zip(shapes, stops, strict=True)]
-        return cls(flat, tuple(layer_sizes), tuple(views[: len(ends)]), tuple(views[len(ends) :]))
+        shapes = [(fan_in + 1, fan_out) for fan_in, fan_out in itertools.pairwise(layer_sizes)]
+        stops = itertools.accumulate(rows * columns for rows, columns in shapes)
+        views = (flat[stop - math.prod(shape) : stop].reshape(shape) for shape, stop in zip(shapes, stops, strict=True))
+        return cls(flat, tuple(layer_sizes), tuple(views))
 
     @classmethod
     def zeros(cls, layer_sizes: Sequence[int], dtype: npt.DTypeLike = np.float32) -> Self:
@@ -63,10 +67,15 @@ class Params:
         # A copy that came from pickle or deepcopy is views into one vector, too.
         return Params.of, (self.flat, self.layer_sizes)
 
-    @property
-    def all_weights(self) -> FloatArray:
-        """View of every weight, without the biases, as one vector."""
-        return self.flat[: self.flat.size - sum(self.layer_sizes[1:])]
+    @functools.cached_property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """Each layer's weights, of shape (fan_in, fan_out)."""
+        return tuple(block[:-1] for block in self.blocks)
+
+    @functools.cached_property
+    def biases(self) -> tuple[FloatArray, ...]:
+        """Each layer's biases, of shape (fan_out,)."""
+        return tuple(block[-1] for block in self.blocks)
 
 
 def init_params(
@@ -113,15 +122,15 @@ def init_params(
 
 @dataclass(frozen=True, slots=True)
 class LayerCache:
-    """The arrays that one layer's forward leaves for its backward, each of shape (b, fan_out).
+    """The arrays of one layer for a batch of b rows.
 
     Parameters
     ----------
-    a : ndarray
-        Output of the layer; the logits in the last layer.
-    slope : ndarray
+    a : ndarray of shape (fan_out + 1, b), or (n_classes, b) in the last layer
+        Output of the layer, which its affine output was before; below it, in a hidden layer, the next one's ones.
+    slope : ndarray of shape (fan_out, b)
         Derivative of ``a`` with respect to the layer's affine output, dropped units included; unused in the last layer.
-    grad : ndarray
+    grad : ndarray of shape (fan_out, b)
         Scratch space in forward; in backward the gradient of the loss.
     """
 
@@ -129,15 +138,15 @@ class LayerCache:
     slope: FloatArray
     grad: FloatArray
 
-    def first(self, n: int) -> "LayerCache":
-        """Return views of the first ``n`` rows."""
-        return LayerCache(self.a[:n], self.slope[:n], self.grad[:n])
+    @property
+    def units(self) -> FloatArray:
+        """The rows of ``a`` that are units."""
+        return self.a[: len(self.grad)]
 
 
-Accept = Callable[[int, FloatArray, FloatArray], Any]
-"""Called as ``accept(layer, x, grad_z)``: the layer's weights have the gradient ``x.T @ grad_z``, its biases the
-column sums of ``grad_z``. After this call ``backward`` does not read the layer's parameters again, so ``accept`` may
-overwrite them."""
+BindGradient = Callable[[int, FloatArray, FloatArray], Call]
+"""Called as ``bind_gradient(layer, x, grad_z)``: returns the call that takes the gradient ``x @ grad_z.T`` of a layer's
+block. After it nothing reads the layer's parameters before the step is over, so it may overwrite them."""
 
 
 @dataclass(frozen=True)
@@ -151,85 +160,87 @@ class Network:
         One for each hidden layer; the output layer gives raw scores.
     dropout : float
         Share of each hidden layer's units that a training step drops, 0 <= p < 1; the others are scaled by 1 / (1 - p).
-    multiply : callable
-        The matrix product, see :func:`mlpsweep.nn.products.multiply_for`.
+    bind : callable
+        The matrix product, see :func:`mlpsweep.nn.products.bind_for`.
     """
 
     params: Params
     activations: tuple[Activation, ...]
     dropout: float = 0.0
-    multiply: Multiply = multiply_numpy
+    bind: Bind = bind_numpy
 
     def allocate(self, rows: int, *, trains: bool = True) -> tuple[LayerCache, ...]:
-        """Return the arrays for batches of up to ``rows`` rows.
+        """Return the arrays for batches of ``rows`` rows.
 
         Without ``trains`` the arrays serve forward only, and all layers share one ``slope`` and one ``grad``.
         """
         widths, dtype = self.params.layer_sizes[1:], self.params.flat.dtype
-        if trains:
-            return tuple(LayerCache(*(np.empty((rows, width), dtype) for _ in range(3))) for width in widths)
-        shared = np.empty((2, rows * max(widths)), dtype)
-        views = [tuple(part[: rows * width].reshape(rows, width) for part in shared) for width in widths]
-        return tuple(
-            LayerCache(np.empty((rows, width), dtype), *view) for width, view in zip(widths, views, strict=True)
-        )
+        shared = None if trains else np.empty((2, max(widths), rows), dtype)
+        layers = []
+        for i, width in enumerate(widths):
+            a = np.ones((width + (i < len(self.activations)), rows), dtype)
+            slope, grad = np.empty((2, width, rows), dtype) if shared is None else shared[:, :width]
+            layers.append(LayerCache(a, slope, grad))
+        return tuple(layers)
 
-    def forward(
+    def bind_forward(
         self, x: FloatArray, cache: Sequence[LayerCache], dropout_rng: np.random.Generator | None = None
-    ) -> FloatArray:
-        """Return the logits of a batch, a view into ``cache``.
+    ) -> list[Call]:
+        """Return the calls that bring a batch to its logits, the last layer's ``a``.
 
         Parameters
         ----------
-        x : ndarray of shape (b, n_features)
-            Not modified.
+        x : ndarray of shape (b, n_features + 1), C-contiguous
+            Its last column is 1; read at each call, not modified.
         cache : sequence of LayerCache
             One cache of b rows per layer, overwritten.
         dropout_rng : Generator or None
             Draws the units to drop; None drops none.
-
-        Returns
-        -------
-        ndarray of shape (b, n_classes), valid until the next call with this cache.
         """
-        params = self.params
-        for i, layer in enumerate(cache):
-            self.multiply(x, params.weights[i], layer.a)
-            np.add(layer.a, params.biases[i], out=layer.a)
+        calls: list[Call] = []
+        inputs = x.T
+        for i, (block, layer) in enumerate(zip(self.params.blocks, cache, strict=True)):
+            calls.append(self.bind(block.T, inputs, layer.units))
             if i < len(self.activations):
-                self.activations[i](layer.a, layer.slope, layer.grad)
+                calls.append(functools.partial(self.activations[i], layer.units, layer.slope, layer.grad))
                 if self.dropout and dropout_rng is not None:
-                    drop_units(layer, self.dropout, dropout_rng)
-            x = layer.a
-        return x
+                    calls.append(functools.partial(drop_units, layer, self.dropout, dropout_rng))
+            inputs = layer.a
+        return calls
 
-    def backward(self, x: FloatArray, cache: Sequence[LayerCache], grad_logits: FloatArray, accept: Accept) -> None:
-        """Hand each layer's gradient to ``accept``, from the last layer to the first.
+    def forward(
+        self, x: FloatArray, cache: Sequence[LayerCache], dropout_rng: np.random.Generator | None = None
+    ) -> FloatArray:
+        """Return the logits of a batch, of shape (b, n_classes), a view into ``cache``; as :meth:`bind_forward`."""
+        for call in self.bind_forward(x, cache, dropout_rng):
+            call()
+        return cache[-1].a.T
+
+    def bind_backward(self, x: FloatArray, cache: Sequence[LayerCache], bind_gradient: BindGradient) -> list[Call]:
+        """Return the calls that hand over each layer's gradient, from the last layer to the first.
 
         Parameters
         ----------
-        x : ndarray of shape (b, n_features)
+        x : ndarray of shape (b, n_features + 1)
             The batch that forward read.
         cache : sequence of LayerCache
-            The caches that forward filled, overwritten.
-        grad_logits : ndarray of shape (b, n_classes)
-            Gradient of the loss with respect to the logits.
-        accept : callable
-            May change the layer's parameters in place.
+            The caches that forward filled; the last one's ``grad`` is the gradient of the logits. Overwritten.
+        bind_gradient : callable
+            Makes the call that takes the gradient of a layer.
         """
-        grad_z = grad_logits
+        calls: list[Call] = []
         for i in range(len(cache) - 1, 0, -1):
-            below = cache[i - 1]
-            self.multiply(grad_z, self.params.weights[i].T, below.grad)
-            accept(i, below.a, grad_z)
-            np.multiply(below.grad, below.slope, out=below.grad)
-            grad_z = below.grad
-        accept(0, x, grad_z)
+            below, grad_z = cache[i - 1], cache[i].grad
+            calls.append(self.bind(self.params.weights[i], grad_z, below.grad))
+            calls.append(bind_gradient(i, below.a, grad_z))
+            calls.append(functools.partial(np.multiply, below.grad, below.slope, below.grad))
+        calls.append(bind_gradient(0, x.T, cache[0].grad))
+        return calls
 
 
 def drop_units(layer: LayerCache, dropout: float, rng: np.random.Generator) -> None:
     """Apply a dropout mask to a layer's activations and slopes; so backward need not know of it."""
-    mask = layer.grad
+    mask, units = layer.grad, layer.units
     draw_mask(dropout, rng, mask)
-    np.multiply(layer.a, mask, out=layer.a)
+    np.multiply(units, mask, out=units)
     np.multiply(layer.slope, mask, out=layer.slope)

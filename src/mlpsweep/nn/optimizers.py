@@ -1,24 +1,28 @@
 """Optimisers, which change the parameters by the gradients of a step, in place; ``schedules`` has the step sizes.
 
-A step is ``begin``, then ``accept`` once for each layer (last layer first, as :meth:`Network.backward` does), then
+A step is ``begin``, then for each layer, the last one first, the call that ``bind_gradient`` has made for it, then
 ``finish``. The objective is the mean loss plus ``decay / 2`` times the sum of squared weights, biases excluded, so
 each weight's gradient gains ``decay * weight``; ``decay`` is l2_lambda / b.
 """
 
+import functools
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
 import numpy as np
 
 from mlpsweep.nn.network import Params
-from mlpsweep.nn.products import Multiply, add_column_sums, add_product
+from mlpsweep.nn.products import Bind, Call, add_scaled, bind_add, bind_sum
 from mlpsweep.types import FloatArray
 
 BLOCK: Final = 16_384
 """Parameters handled at a time by elementwise updates: what they touch stays in a core's own cache."""
+SMALL: Final = 100_000
+"""Parameters of a layer up to which a product and a sum of vectors are faster than a product that adds."""
 
 
 class Optimizer(ABC):
@@ -28,15 +32,15 @@ class Optimizer(ABC):
     ----------
     params : Params
         Changed in place by every step.
-    multiply : callable
+    bind : callable
         The matrix product.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, params: Params, multiply: Multiply) -> None:
+    def __init__(self, params: Params, bind: Bind) -> None:
         self.params = params
-        self.multiply = multiply
+        self.bind = bind
         self.learning_rate = self.decay = 0.0
         self.n_steps = 0
         self.state: dict[str, FloatArray] = {name: np.zeros_like(params.flat) for name in self.state_names}
@@ -47,17 +51,17 @@ class Optimizer(ABC):
         self.n_steps += 1
 
     @abstractmethod
-    def accept(self, layer: int, x: FloatArray, grad_z: FloatArray) -> None:
-        """Take the gradient of one layer: ``x.T @ grad_z`` for weights, column sums of ``grad_z`` for biases.
+    def bind_gradient(self, layer: int, x: FloatArray, grad_z: FloatArray) -> Call:
+        """Return the call that takes the gradient of one layer's block, ``x @ grad_z.T``.
 
         Parameters
         ----------
         layer : int
             From 0.
-        x : ndarray of shape (b, fan_in)
-            The layer's input; not modified.
-        grad_z : ndarray of shape (b, fan_out)
-            Gradient of the loss with respect to the layer's affine output; not modified.
+        x : ndarray of shape (fan_in + 1, b)
+            The layer's input, with a row of ones; read at each call, not modified.
+        grad_z : ndarray of shape (fan_out, b)
+            Gradient of the loss with respect to the layer's affine output; likewise.
         """
 
     @abstractmethod
@@ -68,50 +72,80 @@ class Optimizer(ABC):
 class Sgd(Optimizer):
     """Stochastic gradient descent: parameter -= learning_rate * gradient.
 
-    The step is linear in the gradient, so BLAS adds the product that *is* the gradient straight to the weights.
+    The step is linear in the gradient, so BLAS adds the product that *is* the gradient straight to a large layer's
+    weights. Small layers have theirs collected, and added all at once.
     """
 
-    def accept(self, layer: int, x: FloatArray, grad_z: FloatArray) -> None:
-        """Update the layer."""
-        weight, step = self.params.weights[layer], -self.learning_rate
-        if self.decay:
-            weight *= 1.0 + step * self.decay
-        add_product(x.T, grad_z, step, weight)
-        add_column_sums(grad_z, step, self.params.biases[layer])
+    def __init__(self, params: Params, bind: Bind) -> None:
+        super().__init__(params, bind)
+        self._gradients: dict[int, FloatArray] = {}  # of the small layers
+        self._adds: list[Callable[[float], object]] = []  # of small neighbours: all gradients to all parameters
+        starts = list(itertools.accumulate((block.size for block in params.blocks), initial=0))
+        layers = range(len(params.blocks))
+        for is_small, run in itertools.groupby(layers, lambda layer: params.blocks[layer].size <= SMALL):
+            first, *others = run
+            if is_small:
+                flat = params.flat[starts[first] : starts[first + len(others) + 1]]
+                gradient = np.zeros_like(flat)
+                self._adds.append(bind_add(gradient, flat))
+                for layer in (first, *others):
+                    view = gradient[starts[layer] - starts[first] : starts[layer + 1] - starts[first]]
+                    self._gradients[layer] = view.reshape(params.blocks[layer].shape)
+
+    def bind_gradient(self, layer: int, x: FloatArray, grad_z: FloatArray) -> Call:
+        """Return the call that updates a large layer, or keeps a small one's gradient."""
+        if layer in self._gradients:
+            return self.bind(x, grad_z.T, self._gradients[layer])
+        add = bind_sum(x, grad_z.T, self.params.blocks[layer])
+
+        def update() -> None:
+            if self.decay:
+                self._shrink(layer)
+            add(-self.learning_rate, 1.0)
+
+        return update
 
     def finish(self) -> None:
-        """Do nothing: every layer is up to date."""
+        """Update the small layers."""
+        if self.decay:
+            for layer in self._gradients:
+                self._shrink(layer)
+        for add in self._adds:
+            add(-self.learning_rate)
+
+    def _shrink(self, layer: int) -> None:
+        self.params.weights[layer][...] *= 1.0 - self.learning_rate * self.decay
 
 
 class ElementwiseOptimizer(Optimizer):
-    """Base of optimisers that need the gradient itself: collects it, then updates block by block."""
+    """Base of optimisers that need the gradient itself: collects it, then updates part by part."""
 
-    def __init__(self, params: Params, multiply: Multiply) -> None:
-        super().__init__(params, multiply)
+    def __init__(self, params: Params, bind: Bind) -> None:
+        super().__init__(params, bind)
         self.gradient = Params.zeros(params.layer_sizes, params.flat.dtype)
         self._scratch = np.empty(min(BLOCK, params.flat.size), params.flat.dtype)
 
-    def accept(self, layer: int, x: FloatArray, grad_z: FloatArray) -> None:
-        """Keep the layer's gradient."""
-        self.multiply(x.T, grad_z, self.gradient.weights[layer])
-        np.add.reduce(grad_z, axis=0, out=self.gradient.biases[layer])
+    def bind_gradient(self, layer: int, x: FloatArray, grad_z: FloatArray) -> Call:
+        """Return the call that keeps the layer's gradient."""
+        return self.bind(x, grad_z.T, self.gradient.blocks[layer])
 
     def finish(self) -> None:
         """Add the penalty's gradient and update every parameter."""
-        for part, has_decay in self._blocks():
-            flat, grad = self.params.flat[part], self.gradient.flat[part]
-            scratch = self._scratch[: flat.size]
-            if has_decay:
-                np.multiply(flat, self.decay, out=scratch)
-                grad += scratch
-            self.update(flat, grad, tuple(self.state[name][part] for name in self.state_names), scratch)
+        if self.decay:
+            for gradient, weights in zip(self.gradient.weights, self.params.weights, strict=True):
+                add_scaled(weights.reshape(-1), self.decay, gradient.reshape(-1))
+        for flat, grad, state, scratch in self._parts:
+            self.update(flat, grad, state, scratch)
 
-    def _blocks(self) -> Iterator[tuple[slice, bool]]:
-        """Yield slices of the parameters and whether the penalty counts them."""
-        n_weights, n_all = self.params.all_weights.size, self.params.flat.size
-        for start, stop, has_decay in ((0, n_weights, self.decay != 0.0), (n_weights, n_all, False)):
-            for first in range(start, stop, BLOCK):
-                yield slice(first, min(first + BLOCK, stop)), has_decay
+    @functools.cached_property
+    def _parts(self) -> list[tuple[FloatArray, FloatArray, tuple[FloatArray, ...], FloatArray]]:
+        """Some parameters at a time, with their gradient, their state and scratch space."""
+        vectors = (self.params.flat, self.gradient.flat, *(self.state[name] for name in self.state_names))
+        parts = []
+        for first in range(0, self.params.flat.size, BLOCK):
+            flat, grad, *state = (vector[first : first + BLOCK] for vector in vectors)
+            parts.append((flat, grad, tuple(state), self._scratch[: flat.size]))
+        return parts
 
     @abstractmethod
     def update(self, flat: FloatArray, grad: FloatArray, state: tuple[FloatArray, ...], scratch: FloatArray) -> None:
@@ -136,8 +170,8 @@ class Momentum(ElementwiseOptimizer):
 
     state_names = ("velocity",)
 
-    def __init__(self, params: Params, multiply: Multiply, *, momentum: float, nesterov: bool) -> None:
-        super().__init__(params, multiply)
+    def __init__(self, params: Params, bind: Bind, *, momentum: float, nesterov: bool) -> None:
+        super().__init__(params, bind)
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, flat: FloatArray, grad: FloatArray, state: tuple[FloatArray, ...], scratch: FloatArray) -> None:
@@ -177,8 +211,8 @@ class Adam(ElementwiseOptimizer):
 
     state_names = ("gradient_sum", "square_sum")
 
-    def __init__(self, params: Params, multiply: Multiply, *, beta_1: float, beta_2: float, epsilon: float) -> None:
-        super().__init__(params, multiply)
+    def __init__(self, params: Params, bind: Bind, *, beta_1: float, beta_2: float, epsilon: float) -> None:
+        super().__init__(params, bind)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def update(self, flat: FloatArray, grad: FloatArray, state: tuple[FloatArray, ...], scratch: FloatArray) -> None:

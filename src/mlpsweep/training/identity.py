@@ -21,7 +21,7 @@ _PACKAGE: Final = Path(__file__).parents[1]
 NUMERIC_SOURCES: Final = (
     *(f"nn/{name}.py" for name in ("activations", "averaging", "dropout", "initializers", "limits", "losses")),
     *(f"nn/{name}.py" for name in ("network", "optimizers", "products", "schedules")),
-    *(f"training/{name}.py" for name in ("blas", "measure", "run", "setup", "trainer")),
+    *(f"training/{name}.py" for name in ("blas", "measure", "run", "setup", "steps", "trainer")),
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset")),
 )
 """Paths, relative to the package, of the files that can change what a training computes; files that only read, write or

@@ -1,5 +1,6 @@
 """Logits, loss and right decisions of many rows in large batches, without a float copy of the data."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -69,14 +70,13 @@ class Measurer:
         self.network = network
         self._rows_at_a_time = max(1, min(ROWS_AT_A_TIME, len(images)))
         self._gatherer = Gatherer(images, scale, shift, self._rows_at_a_time, network.params.flat.dtype)
-        self._cache = network.allocate(self._rows_at_a_time, trains=False)
+        self._cache = functools.cache(lambda n: network.allocate(n, trains=False))
 
     def iter_logits(self, rows: IndexArray) -> Iterator[tuple[IndexArray, FloatArray]]:
         """Yield pieces of ``rows`` and their logits of shape (b, n_classes), valid until the next piece."""
         for first in range(0, len(rows), self._rows_at_a_time):
             piece = rows[first : first + self._rows_at_a_time]
-            cache = tuple(layer.first(len(piece)) for layer in self._cache)
-            yield piece, self.network.forward(self._gatherer.gather(piece), cache)
+            yield piece, self.network.forward(self._gatherer.gather(piece), self._cache(len(piece)))
 
     def measure(self, labels: LabelArray, rows: IndexArray) -> Measures:
         """Return what the network's decisions on ``rows`` are worth, of which there is at least one.
@@ -90,7 +90,7 @@ class Measurer:
         tally = np.zeros((3, n_classes), np.intp)
         for piece, logits in self.iter_logits(rows):
             piece_labels = labels[piece].astype(np.intp)
-            grad = self._cache[-1].grad[: len(piece)]
+            grad = self._cache(len(piece))[-1].grad.T
             loss_sum += softmax_cross_entropy(logits, piece_labels, grad) * len(piece)
             decided = logits.argmax(axis=1)
             told = (piece_labels, decided, piece_labels[decided == piece_labels])

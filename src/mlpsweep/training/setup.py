@@ -16,7 +16,7 @@ from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.network import Network, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
-from mlpsweep.nn.products import multiply_for
+from mlpsweep.nn.products import bind_for
 from mlpsweep.nn.schedules import SCHEDULES
 from mlpsweep.schema import Family, nearest
 from mlpsweep.settings import TrainSettings
@@ -122,10 +122,10 @@ def make_state(
         bias_init=settings.bias_init,
         dtype=dtype,
     )
-    multiply = multiply_for(settings.threads)
+    bind = bind_for(settings.threads)
     activations = tuple(ACTIVATIONS[name] for name in settings.activations)
-    network = Network(params, activations, settings.dropout, multiply)
-    optimizer = OPTIMIZERS[settings.optimizer.name](params, multiply, **keywords_of(settings.optimizer))
+    network = Network(params, activations, settings.dropout, bind)
+    optimizer = OPTIMIZERS[settings.optimizer.name](params, bind, **keywords_of(settings.optimizer))
     average = None if settings.averaging is None else Average(params, settings.averaging)
     return State(
         network, optimizer, batch_rng, dropout_rng, update=0, records=[], augment_rng=augment_rng, average=average

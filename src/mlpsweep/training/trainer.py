@@ -11,17 +11,15 @@ from typing import Final
 import numpy as np
 
 from mlpsweep.data.augment import Augment
-from mlpsweep.data.batches import Gatherer, iter_batches
+from mlpsweep.data.batches import Gatherer
 from mlpsweep.data.dataset import Split
 from mlpsweep.errors import DivergenceError
 from mlpsweep.nn.averaging import Average
-from mlpsweep.nn.dropout import draw_mask
-from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax_cross_entropy, weigh_rows
-from mlpsweep.nn.network import LayerCache, Network
+from mlpsweep.nn.network import Network
 from mlpsweep.nn.optimizers import Optimizer
-from mlpsweep.nn.products import sum_of_squares
 from mlpsweep.training.history import BatchRecord, EpochRecord
 from mlpsweep.training.measure import Measurer
+from mlpsweep.training.steps import Steps, Told, n_batches
 from mlpsweep.types import FloatArray, IndexArray, LabelArray
 
 PROGRESS_EVERY: Final = 50
@@ -117,12 +115,12 @@ class _Sums:
     cost: float = 0.0
     n_correct: int = 0
 
-    def add(self, n: int, loss: float, penalty: float, cost: float, n_correct: int) -> None:
-        self.n += n
-        self.cost += cost * n
-        self.loss += loss * n
-        self.penalty += penalty * n
-        self.n_correct += n_correct
+    def add(self, told: Told) -> None:
+        self.n += told.size * len(told.losses)
+        self.loss += told.size * float(told.losses.sum())
+        self.penalty += told.size * float(told.penalties.sum())
+        self.cost += told.size * sum(told.costs)
+        self.n_correct += int(told.n_correct.sum())
 
 
 class Trainer:
@@ -152,12 +150,13 @@ class Trainer:
     ) -> None:
         self.state, self.plan, self.split, self.monitored = state, plan, split, monitored
         self._on_progress = on_progress
-        network, dtype = state.network, state.network.params.flat.dtype
+        network, size = state.network, plan.batch_size
         self._images = split.images if plan.augment is None else np.empty_like(split.images)
-        self._gatherer = Gatherer(self._images, *scaling, plan.batch_size, dtype)
-        self._kept = np.empty((plan.batch_size, split.images.shape[1]), dtype) if plan.input_dropout else None
-        whole = network.allocate(plan.batch_size, trains=True)
-        self._caches = functools.cache(lambda n: tuple(layer.first(n) for layer in whole))
+        self._n_batches = n_batches(size, network, split.images)
+        self._gatherer = Gatherer(self._images, *scaling, size * self._n_batches, network.params.flat.dtype, size)
+        self._steps = functools.cache(self._bind_steps)
+        stops = (plan.monitor_every, PROGRESS_EVERY if on_progress else None)
+        self._stops = [every for every in stops if every is not None]
         self._measurer = Measurer(network, monitored[1].images, *scaling) if monitored else None
 
     def fit(self) -> Iterator[EpochRecord]:
@@ -166,7 +165,7 @@ class Trainer:
         Raises
         ------
         DivergenceError
-            At the first batch whose loss or penalty is not finite, before its update; or after an update, if the
+            For the first batch whose loss or penalty is not finite, at the end of its piece; or after an update, if the
             monitored split's loss, or at the end of an epoch a parameter, is not finite.
         """
         while not self._is_finished():
@@ -185,11 +184,13 @@ class Trainer:
     def _run_epoch(self, epoch: int) -> EpochRecord:
         start, measuring_s = time.perf_counter(), 0.0
         sums, batches = _Sums(), list[BatchRecord]()
-        for x, labels in self._iter_batches():
-            loss, cost, n_correct = self._step(epoch, x, labels, sums)
-            stepped = time.perf_counter()
-            batches += self._batch_records(epoch, loss, cost, n_correct / len(labels))
-            measuring_s += time.perf_counter() - stepped
+        for steps, labels in self._iter_pieces():
+            self._learn(epoch, steps, labels)
+            told = self._told(epoch, steps, labels)
+            sums.add(told)
+            learnt = time.perf_counter()
+            batches += self._batch_records(epoch, told)
+            measuring_s += time.perf_counter() - learnt
             self._tell_progress(sums)
         trained_s = time.perf_counter() - start - measuring_s
         metrics = self._measure(epoch)
@@ -209,55 +210,73 @@ class Trainer:
             **metrics,
         )
 
-    def _batch_records(self, epoch: int, loss: float, cost: float | None, accuracy: float) -> list[BatchRecord]:
-        """Return a record of the batch just learned from, if one is due."""
-        update, monitor_every = self.state.update, self.plan.monitor_every
-        is_measured = monitor_every is not None and update % monitor_every == 0
-        if not is_measured and update % self.plan.log_every:
-            return []
-        metrics = self._measure(epoch) if is_measured else {}
-        return [BatchRecord(update=update, loss=loss, accuracy=accuracy, cost=cost, **metrics)]
+    def _iter_pieces(self) -> Iterator[tuple[Steps, LabelArray]]:
+        """Yield the steps and the labels of each piece of an epoch's rows; pieces end where something is due."""
+        rows, plan = self.split.rows, self.plan
+        if plan.augment is not None:
+            plan.augment(self.split.images, rows, self._images, self.state.augment_rng)
+        order: IndexArray = self.state.batch_rng.permutation(rows) if plan.shuffle else rows
+        labels = self.split.labels[order].astype(np.intp)
+        size, first = plan.batch_size, 0
+        while first < len(order) - (len(order) % size if plan.drop_last else 0):
+            left = (len(order) - first) // size
+            until = (every - self.state.update % every for every in self._stops)
+            n_rows = min(self._n_batches, left, *until) * size or len(order) - first
+            piece = slice(first, first + n_rows)
+            self._gatherer.take(order[piece])
+            yield self._steps(min(size, n_rows)), labels[piece]
+            first += n_rows
+
+    def _bind_steps(self, batch_size: int) -> Steps:
+        state, plan = self.state, self.plan
+        n = self._n_batches if batch_size == plan.batch_size else 1
+        return Steps(
+            state.network,
+            state.optimizer,
+            self._gatherer,
+            batch_size,
+            n,
+            plan.input_dropout,
+            state.dropout_rng,
+            plan.class_weights,
+        )
+
+    def _learn(self, epoch: int, steps: Steps, labels: LabelArray) -> None:
+        """Make the updates of a piece."""
+        state, plan = self.state, self.plan
+        for batch in range(steps.begin(labels)):
+            steps.take(batch, plan.rate(state.update), plan.l2_lambda)
+            state.update += 1
+            if state.average is not None and epoch < plan.n_epochs:
+                state.average.follow(state.update)
+
+    def _told(self, epoch: int, steps: Steps, labels: LabelArray) -> Told:
+        """Return what the batches of a piece gave; raise DivergenceError for the first that gave no number."""
+        told = steps.told(labels, with_costs=self.plan.report_cost)
+        values = told.losses + told.penalties
+        for before, value in enumerate(values, self.state.update - len(values)):
+            if not math.isfinite(value):
+                raise DivergenceError(epoch, before + 1, self.plan.rate(before), float(value))
+        return told
+
+    def _batch_records(self, epoch: int, told: Told) -> list[BatchRecord]:
+        """Return the records that are due of the batches that were learned from; a measurement ends a piece."""
+        records, monitor_every = [], self.plan.monitor_every
+        for k, update in enumerate(range(self.state.update - len(told.losses) + 1, self.state.update + 1)):
+            is_measured = monitor_every is not None and update % monitor_every == 0
+            if is_measured or update % self.plan.log_every == 0:
+                metrics = self._measure(epoch) if is_measured else {}
+                cost = told.costs[k] if told.costs else None
+                accuracy = int(told.n_correct[k]) / told.size
+                records.append(
+                    BatchRecord(update=update, loss=float(told.losses[k]), accuracy=accuracy, cost=cost, **metrics)
+                )
+        return records
 
     def _tell_progress(self, sums: _Sums) -> None:
         if self._on_progress is not None and self.state.update % PROGRESS_EVERY == 0:
             n_updates = self.plan.n_epochs * self.plan.updates_per_epoch
             self._on_progress(self.state.update, n_updates, sums.loss / sums.n, sums.n_correct / sums.n)
-
-    def _iter_batches(self) -> Iterator[tuple[FloatArray, LabelArray]]:
-        rows: IndexArray = self.split.rows
-        if self.plan.augment is not None:
-            self.plan.augment(self.split.images, rows, self._images, self.state.augment_rng)
-        order = self.state.batch_rng.permutation(rows) if self.plan.shuffle else rows
-        plan = self.plan
-        return iter_batches(self._gatherer, self.split.labels, order, plan.batch_size, drop_last=plan.drop_last)
-
-    def _step(self, epoch: int, x: FloatArray, labels: LabelArray, sums: _Sums) -> tuple[float, float | None, int]:
-        """Make one update; return the batch's loss, cost and number of right decisions, all before it."""
-        state, n = self.state, len(labels)
-        network, optimizer = state.network, state.optimizer
-        rate, decay = self.plan.rate(state.update), self.plan.l2_lambda / n
-        cache: tuple[LayerCache, ...] = self._caches(n)
-        if self._kept is not None:
-            mask = self._kept[:n]
-            draw_mask(self.plan.input_dropout, state.dropout_rng, mask)
-            x *= mask
-        logits, grad = network.forward(x, cache, state.dropout_rng), cache[-1].grad
-        loss = softmax_cross_entropy(logits, labels, grad)
-        penalty = 0.5 * decay * sum_of_squares(network.params.all_weights) if decay else 0.0
-        if not math.isfinite(loss + penalty):
-            raise DivergenceError(epoch, state.update + 1, rate, loss + penalty)
-        cost = one_vs_rest_cost(logits, labels) if self.plan.report_cost else None
-        n_correct = count_correct(logits, labels)
-        if self.plan.class_weights is not None:
-            weigh_rows(grad, labels, self.plan.class_weights)
-        optimizer.begin(rate, decay)
-        network.backward(x, cache, grad, optimizer.accept)
-        optimizer.finish()
-        state.update += 1
-        if state.average is not None and epoch < self.plan.n_epochs:
-            state.average.follow(state.update)
-        sums.add(n, loss, penalty, cost or 0.0, n_correct)
-        return loss, cost, n_correct
 
     def _measure(self, epoch: int) -> dict[str, float]:
         """Return what was measured of the monitored split as a record's fields; averaged, before the last epoch."""

@@ -35,6 +35,11 @@ def test_no_strength_gives_the_same_bytes(images: np.ndarray) -> None:
     np.testing.assert_array_equal(changed(images, **STILL), images)
 
 
+def test_no_strength_keeps_every_pixel_up_to_the_edges(rng: np.random.Generator) -> None:
+    noise = rng.integers(0, 256, (40, SHAPE[0] * SHAPE[1]), np.uint8)
+    np.testing.assert_array_equal(changed(noise, **STILL), noise)
+
+
 @pytest.mark.parametrize("name", ["shift", "rotation", "scaling", "elastic"])
 def test_each_strength_alone_changes_almost_every_image(images: np.ndarray, name: str) -> None:
     out = changed(images, **STILL | {name: STRONG[name]})
@@ -120,6 +125,22 @@ def test_elastic_displacements_have_the_deviation_asked_for_and_are_smooth(rng: 
     # 4,000 draws of a deviation, at each of 560 places, scatter by 1 / sqrt(8,000) each.
     assert moves.std(axis=(0, 1)) == pytest.approx(np.full(SHAPE, 1.5), rel=5 / np.sqrt(8000))
     assert np.abs(np.diff(moves, axis=3)).mean() < 0.3
+
+
+def test_images_share_a_field_with_others_in_each_epoch(images: np.ndarray) -> None:
+    same, out, rng = np.tile(images[0], (200, 1)), np.empty((200, images.shape[1]), np.uint8), np.random.default_rng(1)
+    epochs = []
+    for _ in range(3):
+        distort(same, np.arange(200), out, rng, image_shape=SHAPE, **STRONG)
+        fields = np.unique(out, axis=0, return_inverse=True)[1].ravel()  # copies of one image: equal under one field
+        assert sorted(np.bincount(fields)) == [200 % IMAGES_PER_FIELD, *[IMAGES_PER_FIELD] * (200 // IMAGES_PER_FIELD)]
+        epochs.append(fields[:, np.newaxis] == fields)
+    # Of the pairs that share a field, chance keeps 31 in 199 in the next epoch.
+    for before, after in ((0, 1), (1, 2), (0, 2)):
+        kept = (epochs[before] & epochs[after]).sum() - 200
+        assert kept / (epochs[before].sum() - 200) == pytest.approx(31 / 199, abs=0.06)
+    neighbours = np.diagonal(epochs[0], 1)  # the rows' own order has no part in it
+    assert neighbours.mean() < 0.4
 
 
 def test_images_without_augmentation_are_left_alone() -> None:

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mlpsweep.data.batches import Gatherer, check_rows, iter_batches
+from mlpsweep.data.batches import Gatherer, check_rows
 from mlpsweep.errors import ShapeError
 from tests.strategies import Dtype
 
@@ -18,33 +16,24 @@ LABELS = np.arange(10, dtype=np.uint8)
 def test_rows_are_gathered_and_scaled(dtype: Dtype) -> None:
     x = Gatherer(IMAGES, 0.5, -1.0, 3, dtype).gather(np.array([7, 2]))
     assert x.dtype == dtype
-    assert_allclose(x, IMAGES[[7, 2]] * 0.5 - 1.0)
+    assert_allclose(x[:, :-1], IMAGES[[7, 2]] * 0.5 - 1.0)
+    assert (x[:, -1] == 1).all()
 
 
 def test_floats_are_gathered_as_they_are() -> None:
     images = np.linspace(0, 1, 12).reshape(3, 4)
-    assert np.array_equal(Gatherer(images, 1.0, 0.0, 2, np.float64).gather(np.array([2, 0])), images[[2, 0]])
+    assert np.array_equal(Gatherer(images, 1.0, 0.0, 2, np.float64).gather(np.array([2, 0]))[:, :-1], images[[2, 0]])
+
+
+def test_the_inputs_of_the_biases_are_ones_from_the_start_on() -> None:
+    # They are scaled with the rest, which would warn of whatever number the memory held.
+    assert (Gatherer(IMAGES, 0.5, -1.0, 1000).x[:, -1] == 1).all()
 
 
 def test_nothing_is_allocated_after_the_first_batch() -> None:
     gatherer = Gatherer(IMAGES, 1.0, 0.0, 3)
     first = gatherer.gather(np.array([0, 1, 2]))
     assert np.shares_memory(first, gatherer.gather(np.array([5])))
-
-
-@given(order=st.permutations(range(10)), batch_size=st.integers(1, 10), drop_last=st.booleans())
-def test_batches_follow_the_order_and_pair_images_with_labels(
-    order: list[int], batch_size: int, drop_last: bool
-) -> None:
-    gatherer = Gatherer(IMAGES, 1.0, 0.0, batch_size)
-    seen, sizes = list[int](), list[int]()
-    for x, labels in iter_batches(gatherer, LABELS, np.array(order), batch_size, drop_last=drop_last):
-        assert np.array_equal(x, IMAGES[labels])
-        seen += labels.tolist()
-        sizes.append(len(labels))
-    n_expected = 10 - 10 % batch_size if drop_last else 10
-    assert seen == order[:n_expected]
-    assert set(sizes[:-1]) <= {batch_size}
 
 
 def test_a_row_outside_the_arrays_is_refused() -> None:

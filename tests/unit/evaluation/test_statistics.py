@@ -100,7 +100,11 @@ def test_bootstrap_covers_the_true_difference(rng):
     assert 0.91 < inside / 300 < 0.985
 
 
-@pytest.mark.parametrize("compare", [mcnemar, calibration])
+@pytest.mark.parametrize(
+    "compare",
+    [mcnemar, calibration, lambda first, second: paired_bootstrap(first, second, np.random.default_rng(0))],
+    ids=["mcnemar", "calibration", "bootstrap"],
+)
 def test_arrays_of_different_length_are_refused(compare):
     with pytest.raises(ShapeError, match=r"\(3,\) and \(2,\)"):
         compare(np.ones(3), np.ones(2))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from numpy.testing import assert_allclose
 
-from mlpsweep.nn.losses import count_correct, one_vs_rest_cost, softmax, softmax_cross_entropy
+from mlpsweep.nn.losses import PieceLoss, one_vs_rest_cost, softmax, softmax_cross_entropy
 from tests.strategies import Array, Dtype, Labelled, logits_and_labels
 
 
@@ -110,4 +110,25 @@ def test_one_vs_rest_cost_follows_its_definition(labelled: Labelled) -> None:
 
 
 def test_the_first_of_equal_logits_decides() -> None:
-    assert count_correct(np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 2.0]]), np.array([0, 1, 1])) == 2
+    piece = PieceLoss(1, np.empty((2, 3)))
+    piece.begin(np.array([0, 1, 1]))
+    piece.logits[0] = [[1.0, 1.0, 0.0], [1.0, 1.0, 2.0]]
+    assert piece.told(1)[1].tolist() == [2]
+
+
+@given(logits_and_labels(min_rows=2))
+def test_a_piece_gives_each_batch_what_the_rows_give_alone(labelled: Labelled) -> None:
+    logits, labels = labelled
+    size = len(labels) // 2
+    piece = PieceLoss(2, np.empty((logits.shape[1], size)))
+    piece.begin(labels[: 2 * size])
+    for batch in range(2):
+        rows = slice(batch * size, (batch + 1) * size)
+        piece.logits[batch] = logits[rows].T
+        for call in piece.bind(batch):
+            call()
+        loss, grad = loss_and_grad(logits[rows], labels[rows])
+        assert_allclose(piece.grad.T, grad, atol=1e-12)
+        losses, n_correct = piece.told(batch + 1)
+        assert losses[batch] == pytest.approx(loss, rel=1e-9, abs=1e-12)
+        assert n_correct[batch] == (logits[rows].argmax(axis=1) == labels[rows]).sum()

@@ -95,9 +95,11 @@ def test_where_only_seeds_vary_the_interval_is_students_over_seeds(rng: np.rando
 
 @pytest.mark.slow
 @pytest.mark.parametrize("truth", TRUTHS, ids=lambda truth: truth.__name__)
-def test_the_rule_names_a_worse_configuration_less_often_than_the_maximum(truth: Truth, seed: int) -> None:
-    n_searches = 400
-    wrong = false_winners(truth, (CONF["n_seeds"],), np.random.default_rng(seed), n_searches)
-    argmax, ours = wrong[MAXIMUM], wrong[f"{CONF['n_seeds']} seeds, sizes at random, band {BAND:g}"]
-    assert argmax > 3
-    assert ours <= 0.8 * argmax, f"seed {seed}: argmax {argmax}, ours {ours} of {n_searches}"
+def test_over_twenty_seeds_the_rule_errs_at_most_six_tenths_as_often_as_the_maximum(truth: Truth, seed: int) -> None:
+    """ADR 8: 0.23, 0.37 and 0.43 times, with standard errors of 0.06, 0.04 and 0.03 here: the bound is five away."""
+    n_seeds, rngs = CONF["n_seeds"], map(np.random.default_rng, np.random.SeedSequence(seed).spawn(20))
+    wrong = [false_winners(truth, (n_seeds,), rng, 100) for rng in rngs]
+    rules = MAXIMUM, f"{n_seeds} seeds, sizes at random, band {BAND:g}"
+    argmax, ours = (sum(one[rule] for one in wrong) for rule in rules)
+    assert argmax > 20
+    assert ours <= 0.6 * argmax, f"seed {seed}: argmax {argmax}, ours {ours} of 2,000"

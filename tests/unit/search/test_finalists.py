@@ -11,7 +11,9 @@ import pytest
 
 from mlpsweep.errors import DivergenceError
 from mlpsweep.search import winner
-from mlpsweep.search.finalists import finalists, repeats, train_finalists
+from mlpsweep.search.claims import Claim, Claims
+from mlpsweep.search.finalists import SLOT_DIGITS, finalists, repeats, train_finalists
+from mlpsweep.search.interrupt import Interrupt
 from mlpsweep.search.leases import SCORE
 from mlpsweep.search.recipe import winner_recipe
 from mlpsweep.search.services import Services
@@ -19,7 +21,17 @@ from mlpsweep.search.settings import WinnerSettings
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
-from tests.search_lab import N_ROWS, Book, Page, fake_run_key, make_services, make_trainer, new_study, search_settings
+from tests.search_lab import (
+    N_ROWS,
+    Book,
+    Page,
+    an_owner,
+    fake_run_key,
+    make_services,
+    make_trainer,
+    new_study,
+    search_settings,
+)
 
 WINNER = WinnerSettings(top_k=2, n_seeds=3)
 
@@ -132,15 +144,42 @@ def test_a_signal_leaves_a_training_that_goes_on(study: Study, n_epochs: int) ->
     bench = Bench()
     with signalled_after(bench, n_epochs):
         assert train_finalists(study, WINNER, bench.services()) == signal.SIGTERM
+    *done, stopped = (run["status"] for run in bench.book.runs.values())
+    assert (set(done) <= {"complete"}, stopped) == (True, "interrupted")
     assert finalists(study, WINNER, fake_run_key) == []
     assert train_finalists(study, WINNER, bench.services()) is None
     assert {len(run["epochs"]) for run in bench.book.runs.values()} == {3}
     assert {run["status"] for run in bench.book.runs.values()} == {"complete"}
-    stopped = [one.values for one in finalists(study, WINNER, fake_run_key)]
+    values = [one.values for one in finalists(study, WINNER, fake_run_key)]
     keys = [repeat.run_key for one in repeats(study, WINNER, fake_run_key).values() for repeat in one[1:]]
     study.ledger.database.run(lambda connection: connection.execute(SCORE.delete().where(SCORE.c.run_key.in_(keys))))
     train_finalists(study, WINNER, Bench().services())
-    assert [one.values for one in finalists(study, WINNER, fake_run_key)] == stopped
+    assert [one.values for one in finalists(study, WINNER, fake_run_key)] == values
+
+
+def test_who_finds_every_training_taken_waits_before_it_asks_again(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims, bench, n_asked, waits, take = study.ledger.finalists, Bench(), 0, list[float](), Claims.take
+    missing = [one for found in repeats(study, WINNER, fake_run_key).values() for one in found[1:]]
+    taken = [claims.take(int(one.run_key[:SLOT_DIGITS], 16), an_owner("another")) for one in missing]
+
+    def counted(self: Claims, slot: int, owner: str) -> Claim | None:
+        nonlocal n_asked
+        n_asked += 1
+        assert n_asked <= 3 * len(missing), "it asks without a pause"
+        return take(self, slot, owner)
+
+    def wait(self: Interrupt, seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            for claim in taken:
+                claims.put_down(claim)
+
+    monkeypatch.setattr(Claims, "take", counted)
+    monkeypatch.setattr(Interrupt, "wait", wait)
+    assert train_finalists(study, WINNER, bench.services()) is None
+    assert (len(waits), n_asked, len(bench.started)) == (2, 3 * len(missing), len(missing))
 
 
 def test_a_training_that_another_worker_has_is_left_to_it(study: Study) -> None:

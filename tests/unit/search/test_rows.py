@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from mlpsweep.errors import DataError, DataFormatError
-from mlpsweep.search.rows import Search, Stint, TrialRow, read_trials, times_csv, trials_csv
+from mlpsweep.search.rows import Finalist, Search, Stint, TrialRow, read_trials, times_csv, trials_csv
 
 
 def test_files_give_the_rows_back(search, tmp_path):
@@ -82,3 +82,9 @@ def test_a_paused_trial_says_where_it_waits_and_comes_before_failed_ones(tmp_pat
     assert [row["state"] for row in search.table().rows] == ["complete", "failed", "paused after epoch 3"]
     (tmp_path / "trials.csv").write_text(trials_csv(rows))
     assert read_trials(tmp_path / "trials.csv") == rows
+
+
+def test_a_finalists_spread_is_that_of_a_sample_and_none_for_one_seed():
+    one = Finalist(0, (0.90, 0.92, 0.94), n_parameters=10, is_tied=True, is_winner=True)
+    assert (one.mean, one.spread) == (pytest.approx(0.92), pytest.approx(0.02))
+    assert dataclasses.replace(one, values=(0.9,)).spread is None

@@ -93,6 +93,18 @@ def test_points_that_come_while_others_are_sent_are_sent_too(monkeypatch: pytest
     assert store.points == [("loss", 0), ("loss", 1)]
 
 
+def test_points_go_out_after_a_moment_though_nobody_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "PAUSE_S", 0.2)
+    store = Store()
+    queue, run = made(store)
+    for step in range(3):
+        queue.put_points(run, points(1, step))
+        deadline = time.monotonic() + 10
+        while len(store.points) <= step and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert store.points[step:] == [("loss", step)]
+
+
 def test_records_keep_their_order() -> None:
     store, taken = Store(n_refused=2), list[str]()
     queue, run = made(store)

@@ -13,7 +13,7 @@ from mlpsweep.data.dataset import Split
 from mlpsweep.nn.activations import ACTIVATIONS
 from mlpsweep.nn.network import Network, Params, init_params
 from mlpsweep.nn.optimizers import OPTIMIZERS
-from mlpsweep.nn.products import multiply_numpy
+from mlpsweep.nn.products import bind_numpy
 from mlpsweep.training.trainer import State, Trainer, TrainingPlan
 from tests.strategies import Array
 
@@ -50,7 +50,7 @@ def ours(params: Params, activation: str, optimizer: str, x: Array, labels: Arra
     network = Network(params, (ACTIVATIONS[activation],) * 2)
     state = State(
         network,
-        OPTIMIZERS[optimizer.split()[0]](params, multiply_numpy, **keywords),
+        OPTIMIZERS[optimizer.split()[0]](params, bind_numpy, **keywords),
         batch_rng=np.random.default_rng(0),
         dropout_rng=np.random.default_rng(0),
         update=0,

@@ -9,16 +9,19 @@ import pytest
 from numpy.testing import assert_allclose
 
 from mlpsweep.data.arrays import array_dataset, array_settings
+from mlpsweep.data.batches import Gatherer
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import SettingsError
 from mlpsweep.nn.activations import ACTIVATIONS
-from mlpsweep.nn.losses import softmax_cross_entropy, weigh_rows
+from mlpsweep.nn.losses import softmax_cross_entropy
 from mlpsweep.nn.network import Network, init_params
 from mlpsweep.nn.optimizers import Sgd
+from mlpsweep.nn.products import bind_numpy
 from mlpsweep.settings import OptimizerSettings, TrainSettings
 from mlpsweep.training.run import run_training
 from mlpsweep.training.setup import class_weights
-from tests.strategies import Array
+from mlpsweep.training.steps import Steps
+from tests.strategies import Array, with_ones
 
 MakeSettings = Callable[..., TrainSettings]
 NAMES = ("a", "b", "c")
@@ -50,9 +53,9 @@ def test_the_gradient_is_that_of_the_weighted_mean(l2_lambda: float) -> None:
     cache = network.allocate(7)
 
     def objective() -> float:
-        logits = network.forward(x, cache)
+        logits = network.forward(with_ones(x), cache)
         losses = [softmax_cross_entropy(logits[i : i + 1], labels[i : i + 1], np.empty((1, 3))) for i in range(7)]
-        return float(np.mean(weights[labels] * losses)) + 0.5 * decay * float((params.all_weights**2).sum())
+        return float(np.mean(weights[labels] * losses)) + 0.5 * decay * sum(float((w**2).sum()) for w in params.weights)
 
     numeric = np.empty_like(params.flat)
     for i, value in enumerate(params.flat.copy()):
@@ -61,11 +64,11 @@ def test_the_gradient_is_that_of_the_weighted_mean(l2_lambda: float) -> None:
             params.flat[i] = value + h
             ends.append(objective())
         params.flat[i], numeric[i] = value, (ends[0] - ends[1]) / 2e-5
-    before, optimizer = params.flat.copy(), Sgd(params, network.multiply)
-    softmax_cross_entropy(network.forward(x, cache), labels, cache[-1].grad)
-    weigh_rows(cache[-1].grad, labels, weights)
-    optimizer.begin(1.0, decay)
-    network.backward(x, cache, cache[-1].grad, optimizer.accept)
+    before, gatherer = params.flat.copy(), Gatherer(x, 1.0, 0.0, 7, x.dtype)
+    gatherer.take(np.arange(7))
+    steps = Steps(network, Sgd(params, bind_numpy), gatherer, 7, 1, 0.0, rng, weights)
+    steps.begin(labels)
+    steps.take(0, 1.0, l2_lambda)
     assert_allclose(before - params.flat, numeric, rtol=1e-6, atol=1e-9)
 
 

@@ -91,7 +91,7 @@ def test_other_sources_or_versions_are_another_key(
 
 
 PACKAGE = Path(identity.__file__).parents[1]
-TRAINING = {"blas": True, "measure": True, "run": True, "setup": True, "trainer": True} | dict.fromkeys(
+TRAINING = {"blas": True, "measure": True, "run": True, "setup": True, "steps": True, "trainer": True} | dict.fromkeys(
     ("__init__", "arrays", "checkpoint", "folder", "history", "identity", "model", "proof"), False
 )
 """Whether a comment in this module of ``training`` makes every training another one."""

@@ -1,0 +1,72 @@
+"""The run of a trial that is continued: the same run, and each point of it once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mlpsweep.tracking.settings import TrackingSettings
+from mlpsweep.tracking.store import Store, open_store
+from mlpsweep.tracking.trial_runs import TrialRecorder, TrialRun
+from tests.search_lab import base_settings, make_record
+
+pytestmark = [
+    pytest.mark.slow,
+    # What MLflow says to itself of SQLAlchemy's future.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
+]
+SETTINGS, KEY = base_settings(), "ab" * 32
+OPENED: dict[str, Callable[[TrialRecorder, Path], TrialRun]] = {
+    "trial": lambda recorder, folder: recorder.open_trial(7, SETTINGS, folder),
+    "finalist": lambda recorder, folder: recorder.open_finalist(7, 1, KEY, SETTINGS, folder),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with open_store(TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db"), "digits") as store:
+        yield store
+
+
+def steps(store: Store, run_id: str, metric: str) -> list[int]:
+    return [point.step for point in store.client.get_metric_history(run_id, metric)]
+
+
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+@pytest.mark.parametrize("is_told", [True, False], ids=["interrupted", "killed"])
+def test_a_continued_trial_logs_no_epoch_twice(
+    opened: Callable[[TrialRecorder, Path], TrialRun], is_told: bool, store: Store, tmp_path: Path
+) -> None:
+    recorder = TrialRecorder(store, "a study", "", store.start_run("parent", tags={}).run_id, {}, 64, 10)
+    (tmp_path / "trial").mkdir()
+    run_ids = list[str]()
+    for epochs in ((1, 2), (1, 2, 3)):  # the restored records are reported again
+        log = opened(recorder, tmp_path / "trial")
+        for epoch in epochs:
+            log.log_epoch(make_record(SETTINGS, epoch))
+        if is_told and epochs == (1, 2):
+            log.close("interrupted", "interrupted", {})
+        assert store.queue.drain() == 0
+        run_ids.append(log.run.run_id)
+    log.close("complete", None, {"run_key": KEY})
+    assert store.queue.drain() == 0
+    assert run_ids[0] == run_ids[1]
+    for metric in ("train/loss", "validation/loss", "validation/accuracy"):
+        assert Counter(steps(store, run_ids[0], metric)) == {1: 1, 2: 1, 3: 1}
+    assert store.client.get_run(run_ids[0]).info.status == "FINISHED"
+
+
+def test_a_reopened_run_logs_no_point_twice(store: Store) -> None:
+    run = store.start_run("a training", tags={})
+    run.log_epoch(make_record(SETTINGS, 1))
+    run.end("KILLED", "interrupted")
+    again = store.open_run(run.run_id)
+    assert again is not None
+    again.reopen()
+    for epoch in (1, 2):
+        again.log_epoch(make_record(SETTINGS, epoch))
+    again.end("FINISHED")
+    assert steps(store, run.run_id, "train/loss") == [1, 2]
