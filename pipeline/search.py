@@ -64,7 +64,7 @@ def run(settings: SearchJob, context: Context) -> None:
         return
     study = open_study(plan, settings.search, work_tree())
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
-    with search_run(store, study.name, study.uid) as parent:
+    with search_run(store, study.name, study.uid, study.ledger.database.alone) as parent:
         log_known(parent, told(plan, settings.search, settings.winner))
         end = search(study, settings.search, work_as, (settings, prepared, parent.run_id))
         sys.stderr.write(end.remark(settings.search.n_trials))
