@@ -152,10 +152,14 @@ class _Worker:
         key = self.services.run_key(settings)
         log = self.services.open_trial(claim.number, settings, folder)
         observer = Observer(study, self.settings.pruner, claim, settings, log, self.ladder.is_good)
-        with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
-            ending = self._attempt(claim, settings, key, observer)
-            if observer.records:
-                TrainingFolder(folder).save_history(History(tuple(observer.records)))
+        try:
+            with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
+                ending = self._attempt(claim, settings, key, observer)
+                if observer.records:
+                    TrainingFolder(folder).save_history(History(tuple(observer.records)))
+        except LostClaimError:
+            log.leave()
+            raise
         if ending.status == "interrupted":
             log.close("interrupted", ending.reason, {})
             ledger.release(claim)

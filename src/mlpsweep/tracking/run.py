@@ -142,6 +142,12 @@ class Run:
             self.queue.put(self.handle, send)
         self.queue.drain(gives_up=True)
 
+    def leave(self) -> None:
+        """Send nothing more of the run, and let go of it: another process goes on with it."""
+        self.queue.forget(self.handle)
+        if self.handle.lock:
+            self.handle.lock.release()
+
     def metrics(self) -> dict[str, float]:
         """Return the last value of each metric."""
         with answered(self.queue.where):

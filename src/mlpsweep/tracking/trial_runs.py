@@ -71,6 +71,10 @@ class TrialRun:
         """Log an epoch; one that the run of a continued trial holds already is passed over."""
         self.run.log_epoch(record)
 
+    def leave(self) -> None:
+        """Send nothing more: the run is another worker's now."""
+        self.run.leave()
+
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""
         measured = {name: value for name, value in facts.items() if name.startswith("validation/")}

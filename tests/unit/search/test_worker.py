@@ -252,9 +252,11 @@ def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> N
             thefts.append(1)
             rob(study.ledger, 0)
 
-    ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal)))
+    book = Book()
+    ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal), book))
     # The thief never lived, so its trial is adopted once more, and counted once.
     assert ended == SearchEnd(2)
+    assert [run.get("left", 0) for run in book.runs.values()] == [1, 0]
     assert [trial.state.name for trial in study.counted()] == ["COMPLETE", "COMPLETE"]
 
 

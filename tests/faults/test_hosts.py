@@ -1,0 +1,179 @@
+"""Three hosts in one machine, two with workers and one with the services: cut off, killed, asleep, restarted."""
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlpsweep.files import read_json
+from tests.namespaces import Host, Network, Process, network
+from tests.pipeline.doors import tracked
+from tests.pipeline.processes import environment_of
+from tests.servers import Postgres, postgres
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.postgres]
+LEASE_S, N_TRIALS, N_EPOCHS, PATIENCE_S = 4.0, 14, 40, 120.0
+# One row an update: a trial lasts some seconds, longer than a lease.
+SEARCH = (
+    "data=digits", f"n_epochs={N_EPOCHS}", "batch_size=1", "hidden_sizes=[33]", "search.study=hosts",
+    "space.dimensions.hidden_sizes.width.high=40", f"search.lease_s={LEASE_S}", "search.max_retries=100",
+    f"search.n_trials={N_TRIALS}", "search.pruner=none", "search.sampler=random", "winner.top_k=1", "winner.n_seeds=2",
+)  # fmt: skip
+SERVER = ("server", "--workers", "1", "--port", "5000", "--host")
+IS_UP = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + '/health', timeout=5)"
+
+
+@dataclass
+class Lab:
+    """The hosts, the services, and the workers that were started."""
+
+    root: Path
+    hosts: Network
+    database: Postgres
+    workers: dict[str, Process] = field(default_factory=dict)
+
+    @property
+    def services(self) -> Host:
+        return self.hosts.hosts[0]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        tracking = f"http://{self.services.address}:5000"
+        stores = {"MLPSWEEP_STORAGE": self.database.url, "MLFLOW_TRACKING_URI": tracking}
+        return environment_of(MLFLOW_DISABLE_TELEMETRY="true", OPENBLAS_NUM_THREADS="1", **stores)
+
+    def start_tracking(self) -> None:
+        program, folder = str(Path(sys.executable).with_name("mlflow")), self.root / "services"
+        words = [program, *SERVER, self.services.address]
+        quiet = self.environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self.services.start(words, folder, quiet, self.root / "server.log")
+        asks = [*self.services.prefix, sys.executable, "-c", IS_UP, self.environment["MLFLOW_TRACKING_URI"]]
+        wait_until(lambda: os.spawnvp(os.P_WAIT, asks[0], asks) == 0)
+
+    def start_worker(self, name: str, host: Host) -> None:
+        words = [sys.executable, "-m", "pipeline.search", *SEARCH]
+        log = self.root / f"{name}.log"
+        self.workers[name] = host.start(words, self.root / host.name, self.environment, log)
+
+    def owned(self, name: str) -> tuple[int, str] | None:
+        """The slot that a worker has, and its name in the study; None if it has none, or no report of it yet."""
+        inner = self.workers[name].inner_pid
+        query = "select slot, owner from mlpsweep_lease where state = 'running' and slot in "
+        for slot, owner in self.database.rows(f"{query} (select slot from mlpsweep_report)"):
+            _, host, _, _, pid, _ = owner.split(" ")
+            if pid == inner and name.startswith(host):
+                return slot, owner
+        return None
+
+    def at_work(self, name: str) -> tuple[int, str]:
+        wait_until(lambda: self.owned(name) is not None)
+        owned = self.owned(name)
+        return owned or self.at_work(name)
+
+    def wait_until_lost(self, slot: int, owner: str) -> None:
+        """Wait until another worker has the slot, or has ended it."""
+        query = (
+            f"select count(*) from mlpsweep_lease where slot = {slot} and study not like '%/%' and owner = '{owner}'"
+        )
+        wait_until(lambda: self.database.rows(query) == [(0,)])
+
+    def stints(self) -> list[tuple[int, str, float, float]]:
+        """Who was at which slot, from when to when."""
+        notes = self.database.rows("select slot, notes from mlpsweep_lease where study not like '%/%'")
+        return [(slot, *stint) for slot, noted in notes for stint in noted["stints"]]
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_true():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def test_hosts_cut_off_killed_asleep_and_a_restarted_database_lose_nothing(tmp_path: Path) -> None:
+    with (
+        network("services", "first", "second") as hosts,
+        postgres(hosts.hosts[0].address, hosts.hosts[0].prefix) as one,
+    ):
+        lab = Lab(tmp_path, hosts, one)
+        lab.start_tracking()
+        _, first, second = hosts.hosts
+        for name, host in (("first-1", first), ("first-2", first), ("second-1", second), ("second-2", second)):
+            lab.start_worker(name, host)
+        woken, sleeper, slot = disturb(lab, first)
+        ends = {name: process.wait(PATIENCE_S) for name, process in lab.workers.items() if name != "first-2"}
+        assert {name: code for name, (code, _) in ends.items()} == dict.fromkeys(ends, 0), ends
+        assert not any("Traceback" in said for _, said in ends.values())
+        # It wrote no more of the trial that was adopted, and took another.
+        mine = [(at, begun) for at, worker, begun, _ in lab.stints() if worker == sleeper.split(" ")[0]]
+        assert slot not in [at for at, _ in mine]
+        assert any(begun > woken for _, begun in mine)
+        check_study(lab)
+        check_runs(tmp_path / "services")
+    written = [tmp_path / host.name / "artifacts/search" for host in (first, second)]
+    for file in ("trials.csv", "recipe/winner.yaml"):
+        assert (written[0] / file).read_bytes() == (written[1] / file).read_bytes()
+    assert read_json(written[0] / "summary.json") == read_json(written[1] / "summary.json")
+
+
+def disturb(lab: Lab, first: Host) -> tuple[float, str, int]:
+    """Restart the database five times, put one worker to sleep, kill one, cut one host off.
+
+    Return when the sleeper woke, its name in the study, and the slot that it had.
+    """
+    for name in lab.workers:
+        lab.at_work(name)
+    lab.database.restart()
+    slot, sleeper = lab.at_work("second-2")
+    lab.workers["second-2"].signal(signal.SIGSTOP)
+    lab.wait_until_lost(slot, sleeper)
+    lab.workers["second-2"].signal(signal.SIGCONT)
+    woken = time.time()
+    lab.database.restart()
+    lab.at_work("first-2")
+    lab.workers["first-2"].signal(signal.SIGKILL)
+    lab.database.restart()
+    lost, owner = lab.at_work("first-1")
+    lab.hosts.plug(first, is_in=False)
+    lab.wait_until_lost(lost, owner)
+    lab.database.restart()
+    time.sleep(LEASE_S / 2)
+    lab.hosts.plug(first, is_in=True)
+    lab.database.restart()
+    return woken, sleeper, slot
+
+
+def check_study(lab: Lab) -> None:
+    """Each slot is complete, once, with a value for each epoch; Optuna shows each once."""
+    mine = "where study not like '%/%'"
+    slots = lab.database.rows(f"select slot, state from mlpsweep_lease {mine} order by slot")
+    assert slots == [(slot, "complete") for slot in range(N_TRIALS)]
+    epochs: dict[Any, int] = dict(
+        lab.database.rows("select slot, count(distinct epoch) from mlpsweep_report group by 1")
+    )
+    assert epochs == dict.fromkeys(range(N_TRIALS), N_EPOCHS)
+    shown = lab.database.rows(
+        "select state::text, count(*) from trials where trial_id not in "
+        "(select trial_id from trial_user_attributes where key = 'stray') group by 1"
+    )
+    assert shown == [("COMPLETE", N_TRIALS)]
+    assert lab.database.rows("select count(*) from trials where state::text = 'RUNNING'") == [(0,)]
+
+
+def check_runs(folder: Path) -> None:
+    """The server has one run for each trial, FINISHED, with each epoch's value, and none that differs."""
+    assert tracked(folder, "select distinct status from runs") == [("FINISHED",)]
+    trials = Counter(number for (number,) in tracked(folder, "select value from tags where key = 'trial'"))
+    assert trials == dict.fromkeys(map(str, range(N_TRIALS)), 1)
+    assert len(tracked(folder, "select 1 from runs where name like 'search %'")) == 1
+    points = "select run_uuid, count(distinct step), count(distinct value || ' ' || step) from metrics"
+    of_trials = "run_uuid in (select run_uuid from tags where key = 'trial') and key = 'validation/accuracy'"
+    for _, n_steps, n_values in tracked(folder, f"{points} where {of_trials} group by 1"):
+        assert (n_steps, n_values) == (N_EPOCHS, N_EPOCHS)
