@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Door, Sweep, enter
+from pipeline.process import Terminated
 from pipeline.settings import SearchJob
 from pipeline.standing import shown
 
@@ -70,6 +71,7 @@ def run(settings: SearchJob, context: Context) -> None:
         sys.stderr.write(end.remark(settings.search.n_trials))
         if end.signal:
             signal.raise_signal(end.signal)
+            raise Terminated  # where a launcher's handler lets it pass
         folder = SearchFolder(Path(settings.output_dir or context.folder))
 
         def deltas(won: "TrainSettings") -> Mapping[str, object]:

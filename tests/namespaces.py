@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +53,8 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
+        if number == signal.SIGCONT:
+            self.way.send_signal(number)  # it stopped when its child did
 
     def wait(self, timeout_s: float) -> tuple[int, str]:
         """Return its exit code and what it said."""
@@ -71,12 +73,15 @@ class Host:
         Of the process that keeps it alive.
     cable : str
         Name of its end of the cable, and with ``-b`` of the bridge's end.
+    ways : list of Popen
+        What led commands there.
     """
 
     name: str
     address: str
     pid: int
     cable: str
+    ways: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     @property
     def prefix(self) -> list[str]:
@@ -93,6 +98,7 @@ class Host:
         with log.open("w") as said:
             command, outputs = [*self.prefix, *words], {"stdout": said, "stderr": said}
             way = subprocess.Popen(command, cwd=folder, env=dict(environment), start_new_session=True, **outputs)
+        self.ways.append(way)
         return Process(way, children_of(way.pid)[0], log)
 
 
@@ -130,13 +136,17 @@ UNSHARED: Final = ("--net", "--uts", "--mount", "--pid", "--fork", "--mount-proc
 @contextlib.contextmanager
 def _host(name: str, number: int) -> Iterator[Host]:
     with subprocess.Popen(["unshare", *UNSHARED, "sleep", "infinity"], start_new_session=True) as keeper:
+        ways: list[subprocess.Popen[bytes]] = []
         try:
             cable = f"c{os.getpid() % 10**6}{next(_NUMBERS)}"
-            host = Host(name, f"{NETWORK}.{number}", children_of(keeper.pid)[0], cable)
+            host = Host(name, f"{NETWORK}.{number}", children_of(keeper.pid)[0], cable, ways)
             host.run("hostname", name)
             yield host
         finally:
-            keeper.kill()
+            keeper.kill()  # and with it all that is in there
+            for way in ways:
+                way.kill()
+                way.wait()
 
 
 def _wire(hosts: list[Host]) -> None:

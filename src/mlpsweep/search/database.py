@@ -215,15 +215,18 @@ class Database:
 
 
 def _patiently(call: Callable[[], T], patience_s: float, may_pass: Callable[[DBAPIError], bool]) -> T:
-    deadline = time.monotonic() + patience_s
+    # Whoever slept or was cut off for long during one try has not tried for long: each counts for an eighth at most.
+    left_s, most_s = patience_s, max(2 * PAUSE_S, patience_s / 8)
     while True:
+        began = time.monotonic()
         try:
             return call()
         except (DBAPIError, StorageInternalError) as error:
             cause = error if isinstance(error, DBAPIError) else error.__cause__
-            if not isinstance(cause, DBAPIError) or not may_pass(cause) or time.monotonic() > deadline:
+            if not isinstance(cause, DBAPIError) or not may_pass(cause) or left_s <= 0:
                 raise
         time.sleep(PAUSE_S)
+        left_s -= min(time.monotonic() - began, most_s)
 
 
 def passes(url: str, error: DBAPIError) -> bool:

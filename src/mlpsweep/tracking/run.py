@@ -119,7 +119,7 @@ class Run:
         """End the run as the block ended: FINISHED, KILLED by a signal, or FAILED with the reason."""
         if error is None:
             self.end("FINISHED")
-        elif isinstance(error, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt | SystemExit):  # the latter by a launcher that wants the place
             self.end("KILLED", "interrupted")
         else:
             self.end("FAILED", f"{type(error).__name__}: {error}")
