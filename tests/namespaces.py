@@ -96,8 +96,9 @@ class Host:
         """Start a command in the host, in a session of its own; ``log`` gets what it says."""
         folder.mkdir(exist_ok=True)
         with log.open("w") as said:
-            command, outputs = [*self.prefix, *words], {"stdout": said, "stderr": said}
-            way = subprocess.Popen(command, cwd=folder, env=dict(environment), start_new_session=True, **outputs)
+            # Who enters another tree of mounts stands at its root.
+            command, outputs = [*self.prefix, "env", f"--chdir={folder}", *words], {"stdout": said, "stderr": said}
+            way = subprocess.Popen(command, env=dict(environment), start_new_session=True, **outputs)
         self.ways.append(way)
         return Process(way, children_of(way.pid)[0], log)
 
