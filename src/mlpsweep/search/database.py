@@ -222,11 +222,19 @@ def _patiently(call: Callable[[], T], patience_s: float, may_pass: Callable[[DBA
         try:
             return call()
         except (DBAPIError, StorageInternalError) as error:
-            cause = error if isinstance(error, DBAPIError) else error.__cause__
-            if not isinstance(cause, DBAPIError) or not may_pass(cause) or left_s <= 0:
+            cause = _fault_of(error)
+            if cause is None or not may_pass(cause) or left_s <= 0:
                 raise
         time.sleep(PAUSE_S)
         left_s -= min(time.monotonic() - began, most_s)
+
+
+def _fault_of(error: BaseException) -> DBAPIError | None:
+    """Return the database's fault behind an error: Optuna asks again in the broken transaction, and tells of that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DBAPIError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def passes(url: str, error: DBAPIError) -> bool:
@@ -252,7 +260,7 @@ def open_database(url: str, lock: Path, patience_s: float) -> Database:
     StorageError
         If the database cannot be opened, is damaged, or is of another version. A file is left as it is.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a fault that passes is no news
     file = file_of(url)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
