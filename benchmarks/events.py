@@ -1,19 +1,20 @@
 """A discrete-event simulation of many workers at one study: who waits for whom, at what throughput it ends.
 
 A database is a counter with a few clerks: each operation takes one of them for a while, and waits until one is free.
-Claims pass a gate one at a time besides. A worker's life is claim, train and report by epoch, tell.
+Claims pass a gate one at a time besides. A worker claims, proposes, trains and reports by epoch, tells.
 """
 
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-CLAIM, REPORT, TELL = "claim", "report", "tell"
-OPERATIONS: Final = (CLAIM, REPORT, TELL)
+CLAIM, PROPOSE, REPORT, TELL = "claim", "propose", "report", "tell"
+OPERATIONS: Final = (CLAIM, PROPOSE, REPORT, TELL)
 Step = tuple[str, float]
 
 
@@ -82,49 +83,58 @@ class _Counter:
 
 
 def simulate(
-    costs: Costs, n_workers: int, n_trials: int, epochs_s: Sequence[float], n_epochs: int, seed: int = 0
+    costs: Costs, n_workers: int, epochs_s: Sequence[float], n_epochs: int, span: tuple[float, float], seed: int = 0
 ) -> Result:
-    """Return how ``n_workers`` do ``n_trials``; an epoch of a trial lasts one of ``epochs_s``, the same for all of its.
+    """Return how ``n_workers`` fare at a study without an end.
 
-    All workers begin within an epoch of one another, as processes do that a scheduler starts.
+    Parameters
+    ----------
+    costs : Costs
+        Of the database.
+    n_workers : int
+    epochs_s : sequence of float
+        Seconds of an epoch; each trial draws one of them for all of its epochs.
+    n_epochs : int
+        Epochs of a trial.
+    span : tuple of float
+        Seconds from and to which is counted. All workers begin in the first tenth of what is before.
+    seed : int
     """
     rng = np.random.default_rng(seed)
-    lengths = rng.choice(np.asarray(epochs_s), n_trials)
-    work = [float(length) for length in lengths]
-    lives = [_life(work, n_epochs) for _ in range(n_workers)]
+    lives = [_life(epochs_s, n_epochs, rng) for _ in range(n_workers)]
     counter, waits = _Counter(costs.n_clerks), {name: list[float]() for name in OPERATIONS}
-    events: list[tuple[float, int, int, str]] = []  # when, order, worker, what ended there
-    began = dict[int, float]()
-    order = iter(range(10**12))
-    starts = rng.uniform(0.0, max(float(np.mean(lengths)), 1e-9), n_workers)
-    for worker, start in enumerate(starts):
-        heapq.heappush(events, (float(start), next(order), worker, "start"))
-    now = trained_s = ended_s = 0.0
-    while events:
+    starts, order = rng.uniform(0.0, span[0] / 10, n_workers), itertools.count()
+    events: list[tuple[float, int, int, str]] = [(float(at), next(order), n, "start") for n, at in enumerate(starts)]
+    heapq.heapify(events)
+    since: dict[int, float] = {}
+    trained_s, n_ended = 0.0, 0
+    while events and events[0][0] < span[1]:
         now, _, worker, ended = heapq.heappop(events)
         if ended in OPERATIONS:
             counter.leave(ended)
-            waits[ended].append(now - began[worker])
-            ended_s = now
-        step = next(lives[worker], None)
-        if step is not None and step[0] == "train":
-            trained_s += step[1]
-            heapq.heappush(events, (now + step[1], next(order), worker, "train"))
-        elif step is not None:
-            began[worker] = now
-            counter.come(worker, step[0])
+            if now >= span[0]:
+                waits[ended].append(now - since[worker])
+                n_ended += ended == TELL
+        kind, lasts_s = next(lives[worker])
+        if kind == "train":
+            trained_s += max(0.0, min(now + lasts_s, span[1]) - max(now, span[0]))
+            heapq.heappush(events, (now + lasts_s, next(order), worker, kind))
+        else:
+            since[worker] = now
+            counter.come(worker, kind)
         while (served := counter.next()) is not None:
-            duration = float(rng.choice(costs.seconds[served[1]]))
-            heapq.heappush(events, (now + duration, next(order), *served))
-    lasted = ended_s - float(starts.min())
-    return Result(n_trials / lasted, 1.0 - trained_s / (lasted * n_workers), waits)
+            lasts_s = float(rng.choice(costs.seconds[served[1]]))
+            heapq.heappush(events, (now + lasts_s, next(order), *served))
+    counted_s = span[1] - span[0]
+    return Result(n_ended / counted_s, 1.0 - trained_s / (counted_s * n_workers), waits)
 
 
-def _life(work: list[float], n_epochs: int) -> Generator[Step, None, None]:
-    """Yield what a worker does until no trial is left."""
-    while work:
-        epoch_s = work.pop()
+def _life(epochs_s: Sequence[float], n_epochs: int, rng: np.random.Generator) -> Iterator[Step]:
+    """Yield what a worker does, trial after trial."""
+    while True:
+        epoch_s = float(rng.choice(np.asarray(epochs_s)))
         yield CLAIM, 0.0
+        yield PROPOSE, 0.0
         for _ in range(n_epochs):
             if epoch_s:
                 yield "train", epoch_s
