@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data
+.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data storm deploy-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,15 @@ browser: setup ## MLflow's pages and the report in Chromium
 postgres: setup ## what needs a PostgreSQL server: Debian's, started for the tests alone (apt-get install postgresql)
 	@command -v pg_virtualenv >/dev/null || { echo 'postgres: no pg_virtualenv here; apt-get install postgresql' >&2; exit 3; }
 	pg_virtualenv -o fsync=off python -m pytest -q -m postgres
+
+storm: setup ## 400 trials, 8 workers, 20 kills, five restarts of PostgreSQL; then the same on SQLite without restarts
+	python -m tests.faults.storm
+	python -m tests.faults.storm --sqlite
+
+deploy-check: setup ## deploy/: Kubernetes' schemas, and compose's own reader (apt-get install docker-compose)
+	uvx --quiet kubernetes-validate@1.37.0 --strict deploy/kubernetes.yaml
+	@command -v docker-compose >/dev/null || { echo 'deploy-check: no docker-compose here; apt-get install docker-compose' >&2; exit 3; }
+	PGPASSWORD=unused docker-compose --file deploy/compose.yaml config --quiet
 
 faults: setup ## kills, damage, full disks, outages, and the pipeline through DVC; minutes
 	python -m pytest -q -n 2 --dist loadscope -m '(fault or dvc) and not network and not postgres and not long'

@@ -22,7 +22,8 @@ def run(settings: DoctorJob, context: Context) -> None:
     from pipeline.screen import show
 
     paths = settings.paths
-    project = Project.here(paths.artifacts, (paths.raw, paths.prepared), settings.tracking, settings.search.storage)
+    place = settings.search
+    project = Project.here(paths.artifacts, (paths.raw, paths.prepared), settings.tracking, place.storage, place.folder)
     treated = examine(project, fix=settings.fix)
     if treated:
         show(findings_table(treated), piped=80)  # its cells are sentences, which are read

@@ -25,6 +25,8 @@ def impossible(settings: Settings) -> Iterator[str]:
         yield from oversized(settings, size)
         if isinstance(settings, SearchJob):
             yield from _oversized_corners(settings, size)
+    if isinstance(settings, SearchJob) and settings.search.folder is not None:
+        yield from unusable("search.folder", settings.search.folder)
     if (output_dir := getattr(settings, "output_dir", None)) is not None:
         yield from unusable("output_dir", output_dir)
     paths = getattr(settings, "paths", None)

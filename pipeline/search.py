@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.door import Context, Door, Sweep, enter
+from pipeline.process import Terminated
 from pipeline.settings import SearchJob
 from pipeline.standing import shown
 
@@ -64,12 +65,13 @@ def run(settings: SearchJob, context: Context) -> None:
         return
     study = open_study(plan, settings.search, work_tree())
     store = open_store(settings.tracking, dataset.manifest.dataset, stands_in=bool(dataset.manifest.stands_in_for))
-    with search_run(store, study.name, study.uid) as parent:
+    with search_run(store, study.name, study.uid, study.ledger.database.alone) as parent:
         log_known(parent, told(plan, settings.search, settings.winner))
         end = search(study, settings.search, work_as, (settings, prepared, parent.run_id))
         sys.stderr.write(end.remark(settings.search.n_trials))
         if end.signal:
             signal.raise_signal(end.signal)
+            raise Terminated  # where a launcher's handler lets it pass
         folder = SearchFolder(Path(settings.output_dir or context.folder))
 
         def deltas(won: "TrainSettings") -> Mapping[str, object]:

@@ -189,6 +189,12 @@ class StudyPlace(Settings):
         "postgresql://host/studies",
         default=None,
     )
+    folder: str | None = key(
+        rules.optional(rules.TEXT),
+        "folder for checkpoints; null: beside the database's file or in mlruns/",
+        "/mnt/studies",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

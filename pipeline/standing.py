@@ -17,7 +17,7 @@ STANDS_IN: Final = "MLPSWEEP_STANDS_IN"
 
 PATHS: Final = frozenset(
     {"output_dir", "model_dir", "page", "paths.raw", "paths.prepared", "paths.artifacts", "hydra.run.dir"}
-    | {"hydra.sweep.dir", "data.path"}
+    | {"hydra.sweep.dir", "data.path", "search.folder"}
 )
 DATABASES: Final = frozenset({"tracking.uri", "search.storage"})
 SQLITE: Final = "sqlite:///"

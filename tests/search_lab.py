@@ -194,6 +194,9 @@ class Page:
         if record.epoch > len(self.run["epochs"]):
             self.run["epochs"].append(record)
 
+    def leave(self) -> None:
+        self.run["left"] = self.run.get("left", 0) + 1
+
     def close(self, status: str, reason: str | None, facts: Any) -> None:
         self.run |= {"status": status, "reason": reason, "facts": dict(facts)}
 
@@ -216,6 +219,9 @@ class DiskPage:
         if record.epoch > len(self.run["epochs"]):
             self.run["epochs"].append(record.epoch)
             write_json(self.file, self.run)
+
+    def leave(self) -> None:
+        self.run["left"] = self.run.get("left", 0) + 1
 
     def close(self, status: str, reason: str | None, facts: Any) -> None:
         self.run |= {"status": status, "reason": reason, "facts": dict(facts)}

@@ -87,21 +87,25 @@ class Claims:
             raise LostClaimError(f"slot {claim.number}")
 
     @contextlib.contextmanager
-    def held(self, claim: Claim) -> Iterator[None]:
-        """Renew the lease of a claim while the block runs, four times as often as it must be."""
-        stop = threading.Event()
+    def held(self, claim: Claim) -> Iterator[Callable[[], bool]]:
+        """Renew the lease of a claim while the block runs, four times as often as it must be.
+
+        The block is given what says whether a renewal has found the slot taken.
+        """
+        stop, lost = threading.Event(), threading.Event()
 
         def renew() -> None:
             while not stop.wait(self.lease_s / 4):
                 # An outage is for the worker to find; a lease that is over but not taken is renewed.
                 with contextlib.suppress(SQLAlchemyError), self.database.engine.begin() as connection:
                     if not self._leases(connection).keep(claim.number, claim.token):
+                        lost.set()
                         return
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
         thread.start()
         try:
-            yield
+            yield lost.is_set
         finally:
             stop.set()
             thread.join()

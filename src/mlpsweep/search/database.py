@@ -118,8 +118,10 @@ def file_of(url: str) -> Path | None:
     return Path(url.removeprefix(PREFIX)) if url.startswith(PREFIX) else None
 
 
-def studies_folder(url: str, root: Path) -> Path:
-    """Return where the folders of a database's studies lie: beside its file, or in ``mlruns/``."""
+def studies_folder(url: str, root: Path, wanted: str | None = None) -> Path:
+    """Return where the folders of a database's studies lie: as wanted, else beside its file, or in ``mlruns/``."""
+    if wanted:
+        return root / wanted
     file = file_of(url)
     return (file.parent if file else root / STORE) / "studies"
 
@@ -147,12 +149,15 @@ class Database:
         For tables of ours.
     storage : RDBStorage
         For Optuna's, through what it offers publicly.
+    lock : Path
+        File that keeps the processes of this machine apart.
     """
 
     url: str
     patience_s: float
     engine: Engine
     storage: RDBStorage
+    lock: Path
 
     @functools.cached_property
     def now(self) -> ColumnElement[float]:
@@ -175,12 +180,33 @@ class Database:
         return self.patiently(whole)
 
     @contextlib.contextmanager
-    def alone(self, lock: Path) -> Iterator[None]:
-        """Keep all others out that make a study, on this machine by ``lock``, elsewhere by the server."""
-        with locked(lock), contextlib.ExitStack() as stack:
-            if statement := kind_of(self.url).alone:
-                stack.enter_context(self.engine.begin()).execute(text(statement))
-            yield
+    def alone(self) -> Iterator[None]:
+        """Keep all others out that make a study or its run, on this machine by a file, elsewhere by the server.
+
+        Raises
+        ------
+        StorageError
+            As :meth:`run`, before the block begins.
+        """
+        statement = kind_of(self.url).alone
+        with locked(self.lock):
+            connection = self.patiently(lambda: self._saying(statement)) if statement else None
+            try:
+                yield
+            finally:
+                if connection is not None:
+                    with contextlib.suppress(SQLAlchemyError):  # a server that is gone keeps nobody out
+                        connection.close()
+
+    def _saying(self, statement: str) -> Connection:
+        """Return a connection inside a transaction that has said ``statement``."""
+        connection = self.engine.connect()
+        try:
+            connection.execute(text(statement))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def patiently(self, call: Callable[[], T]) -> T:
         """Return what ``call`` returns, tried again while its fault is one that passes; raises as :meth:`run`."""
@@ -189,15 +215,26 @@ class Database:
 
 
 def _patiently(call: Callable[[], T], patience_s: float, may_pass: Callable[[DBAPIError], bool]) -> T:
-    deadline = time.monotonic() + patience_s
+    # Whoever slept or was cut off for long during one try has not tried for long: each counts for an eighth at most.
+    left_s, most_s = patience_s, max(2 * PAUSE_S, patience_s / 8)
     while True:
+        began = time.monotonic()
         try:
             return call()
         except (DBAPIError, StorageInternalError) as error:
-            cause = error if isinstance(error, DBAPIError) else error.__cause__
-            if not isinstance(cause, DBAPIError) or not may_pass(cause) or time.monotonic() > deadline:
+            cause = _fault_of(error)
+            if cause is None or not may_pass(cause) or left_s <= 0:
                 raise
         time.sleep(PAUSE_S)
+        left_s -= min(time.monotonic() - began, most_s)
+
+
+def _fault_of(error: BaseException) -> DBAPIError | None:
+    """Return the database's fault behind an error: Optuna asks again in the broken transaction, and tells of that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DBAPIError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def passes(url: str, error: DBAPIError) -> bool:
@@ -223,7 +260,7 @@ def open_database(url: str, lock: Path, patience_s: float) -> Database:
     StorageError
         If the database cannot be opened, is damaged, or is of another version. A file is left as it is.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a fault that passes is no news
     file = file_of(url)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +276,8 @@ def open_database(url: str, lock: Path, patience_s: float) -> Database:
                 return storage
 
             # Where others make the same tables at once, all but one fail, each in its own way.
-            return Database(url, patience_s, engine, _patiently(opened, patience_s, lambda error: _starts(url, error)))
+            storage = _patiently(opened, patience_s, lambda error: _starts(url, error))
+            return Database(url, patience_s, engine, storage, lock)
     except RuntimeError as error:
         raise StorageError(
             f"{url}: made by another Optuna ({error}). Move the file away, or use that version"

@@ -108,6 +108,9 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, 
     try:
         with interrupt.allowed():
             result = services.train(one.settings, on_epoch=interrupt.held_back(on_epoch), checkpoints=checkpoints)
+    except LostClaimError:
+        log.leave()
+        raise
     except PausedError:
         log.close("interrupted", "interrupted", {})
         return f"{name}: interrupted"

@@ -8,6 +8,8 @@ from types import FrameType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REQUESTS = (signal.SIGUSR1, signal.SIGUSR2)
+"""Signals by which a launcher that has set a handler, such as submitit, asks for the job's place; it gets it after."""
 PATIENCE_S = 30.0
 """Seconds that an orderly end may take; a signal after that breaks it off."""
 
@@ -25,7 +27,7 @@ class TimedOutError(BaseException):
 
 
 class Interrupt:
-    """Turns SIGINT, SIGTERM and time limits into exceptions, but only inside :meth:`allowed`.
+    """Turns SIGINT, SIGTERM, a launcher's requests and time limits into exceptions, but only inside :meth:`allowed`.
 
     Elsewhere a signal waits until it is asked for; so does a second one, which must not break off the orderly end, for
     PATIENCE_S. A signal that the process was told to ignore, as by nohup, stays ignored. Use it in the main thread.
@@ -46,6 +48,7 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        heard += [number for number in REQUESTS if callable(signal.getsignal(number))]
         for number in (*heard, signal.SIGALRM):
             self._restore[number] = signal.signal(number, self._handle)
         return self

@@ -98,8 +98,8 @@ class Ledger:
             self._show(got.number)
         return got
 
-    def held(self, claim: Claim) -> AbstractContextManager[None]:
-        """Renew the lease of a claim while the block runs."""
+    def held(self, claim: Claim) -> AbstractContextManager[Callable[[], bool]]:
+        """Renew the lease of a claim while the block runs; as :meth:`Claims.held`."""
         return self.claims.held(claim)
 
     def propose(self, claim: Claim, params: Mapping[str, Any]) -> None:

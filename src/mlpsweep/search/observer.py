@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from mlpsweep.errors import NoResultError
-from mlpsweep.search.claims import Claim
+from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.pruners import PROMOTE, PRUNERS, Curve
 from mlpsweep.search.services import OpenRecord
 from mlpsweep.search.study import Study
@@ -31,9 +31,10 @@ class Observer:
         settings: TrainSettings,
         log: OpenRecord,
         is_good: Callable[[float], bool] = lambda value: False,
+        is_lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self.study, self.claim, self.log = study, claim, log
-        self.n_epochs, self.pruner, self.is_good = settings.total_epochs, pruner, is_good
+        self.n_epochs, self.pruner, self.is_good, self.is_lost = settings.total_epochs, pruner, is_good, is_lost
         self.records: list[EpochRecord] = []
         self.last: float | None = None
         self.values = dict(study.ledger.trial(claim).intermediate_values)
@@ -41,7 +42,7 @@ class Observer:
         self.judged = max(self.values, default=0) - 1
 
     def __call__(self, record: EpochRecord) -> None:
-        """Take an epoch's record; as :meth:`judge` for its value."""
+        """Take an epoch's record; as :meth:`report` and :meth:`judge` for its value."""
         metric = self.study.plan.metric
         value = record.metrics()[metric]
         if not math.isfinite(value):
@@ -60,6 +61,8 @@ class Observer:
         LostClaimError
             If another worker has the trial.
         """
+        if self.is_lost():  # epochs that were reported already, and are trained again, would not tell
+            raise LostClaimError(f"slot {self.claim.number}")
         if epoch not in self.values:
             self.study.ledger.report(self.claim, epoch, value)
         self.values[epoch] = self.last = value

@@ -23,6 +23,9 @@ class OpenRecord(Protocol):
     def close(self, status: Status, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the record; it may be opened again if the training is continued."""
 
+    def leave(self) -> None:
+        """Write nothing more: another worker has the training, and its record."""
+
 
 @dataclass(frozen=True)
 class ReusableResult:

@@ -85,6 +85,13 @@ class SearchSettings(Settings):
         default=None,
         identity=False,
     )
+    folder: str | None = key(
+        rules.optional(rules.TEXT),
+        "folder for checkpoints, shared by hosts if it can be; null: beside the database's file or in mlruns/",
+        "/mnt/studies",
+        default=None,
+        identity=False,
+    )
     metric: str = key(
         rules.one_of(METRICS),
         "metric to optimise in the last epoch",

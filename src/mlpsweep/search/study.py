@@ -126,7 +126,7 @@ class Study:
     ledger : Ledger
         Where its trials are kept.
     folder : Path
-        Folder beside the database, or in ``mlruns/``, with the trials' folders.
+        Folder with the trials' folders: checkpoints of this host, or of all hosts that share it.
     uid : str
         Random: another study of the same name, made elsewhere or after this one was deleted, has another. Empty for
         studies of earlier times.
@@ -224,7 +224,7 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
     wanted = read_wanted(plan.space, settings.enqueue)
     url, name, lock = address(settings.storage, root), settings.study or plan.name, root / STORE / ".lock"
     database = open_database(url, lock, settings.lease_s)
-    with database_errors(url), database.alone(lock):
+    with database_errors(url), database.alone():
         known, uid = _joined(database, name, plan)
     if not isinstance(known, dict | None):
         raise StorageError(
@@ -238,9 +238,9 @@ def open_study(plan: Plan, settings: SearchSettings, root: Path) -> Study:
         )
     ledger = Ledger(database, name, uid, settings.lease_s, plan.space.distributions())
     ledger.make_gates()
-    study = Study(plan, ledger, databases.studies_folder(url, root) / name, uid)
+    study = Study(plan, ledger, databases.studies_folder(url, root, settings.folder) / name, uid)
     study.trials()
-    with database.alone(lock):
+    with database.alone():
         enqueue(database, name, wanted)
     return study
 

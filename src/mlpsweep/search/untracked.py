@@ -132,6 +132,9 @@ class _Unrecorded:
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         pass
 
+    def leave(self) -> None:
+        pass
+
 
 def _unrecorded(*_: object) -> _Unrecorded:
     return _Unrecorded()

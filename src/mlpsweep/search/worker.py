@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +109,10 @@ class _Worker:
 
     def run(self, claim: Claim) -> None:
         """Bring a claimed trial to its end, or leave it for later."""
-        with contextlib.suppress(LostClaimError), self.study.ledger.held(claim):
+        with contextlib.suppress(LostClaimError), self.study.ledger.held(claim) as is_lost:
             params = self._params(claim)
             if params is not None:
-                self._train(claim, params)
+                self._train(claim, params, is_lost)
 
     def clean_up(self) -> None:
         """Do what dead workers left undone: Optuna's view, and checkpoints of finished trials."""
@@ -146,16 +146,20 @@ class _Worker:
             values = values or {self.study.plan.space.base.total_epochs: trial.value}
         return Past(trial.number, trial.params, {} if trial.state == TrialState.FAIL else values, is_complete)
 
-    def _train(self, claim: Claim, params: Mapping[str, Any]) -> None:
+    def _train(self, claim: Claim, params: Mapping[str, Any], is_lost: Callable[[], bool]) -> None:
         study, ledger = self.study, self.study.ledger
         settings, folder = study.plan.trial_settings(params), study.trial_folder(claim.number)
         key = self.services.run_key(settings)
         log = self.services.open_trial(claim.number, settings, folder)
-        observer = Observer(study, self.settings.pruner, claim, settings, log, self.ladder.is_good)
-        with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
-            ending = self._attempt(claim, settings, key, observer)
-            if observer.records:
-                TrainingFolder(folder).save_history(History(tuple(observer.records)))
+        observer = Observer(study, self.settings.pruner, claim, settings, log, self.ladder.is_good, is_lost)
+        try:
+            with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):
+                ending = self._attempt(claim, settings, key, observer)
+                if observer.records:
+                    TrainingFolder(folder).save_history(History(tuple(observer.records)))
+        except LostClaimError:
+            log.leave()
+            raise
         if ending.status == "interrupted":
             log.close("interrupted", ending.reason, {})
             ledger.release(claim)

@@ -64,6 +64,8 @@ class RunHandle:
         ``status`` and ``reason`` with which the run ended here, whether the store knows or not.
     after_end : list
         What is sent when the store knows the end.
+    is_left : bool
+        Whether the run is another process's now, so that nothing of it is sent any more.
     """
 
     run_id: str = ""
@@ -71,6 +73,7 @@ class RunHandle:
     lock: RunningLock | None = None
     ending: Mapping[str, str | None] = field(default_factory=dict)
     after_end: list[Callable[[], object]] = field(default_factory=list)
+    is_left: bool = False
 
 
 @dataclass
@@ -131,6 +134,16 @@ class RecordQueue:
                 send_missing(self.client, run.run_id, read())
 
         self.put(run, send)
+
+    def forget(self, run: RunHandle) -> None:
+        """Send nothing more of a run; a request under way is not called back."""
+        with self._changed:
+            run.is_left = True
+            for task in self._tasks:
+                if task.run is run:
+                    self._n_points -= len(task.points)
+                    task.points.clear()
+            self._changed.notify_all()
 
     def drain(self, timeout_s: float | None = None, *, gives_up: bool = False) -> int:
         """Wait until the store has everything, and return how many records it still lacks.
@@ -229,18 +242,20 @@ class RecordQueue:
 
     def _send(self, task: _Task) -> None:
         if task.send is not None:
-            task.send()
+            if not task.run.is_left:
+                task.send()
             return
         with self._changed:
             points = list(task.points)
-        if task.run.run_id:
+        if points and task.run.run_id:
             if task.run.needs_check:
                 send_missing(self.client, task.run.run_id, points)
             else:
                 send_points(self.client, task.run.run_id, points)
         with self._changed:
-            del task.points[: len(points)]
-            self._n_points -= len(points)
+            n_sent = min(len(points), len(task.points))  # forgotten ones do not wait any more
+            del task.points[:n_sent]
+            self._n_points -= n_sent
         self._sent_at = time.monotonic()
 
     def _remove(self, task: _Task, *, only_if_sent: bool = False) -> None:

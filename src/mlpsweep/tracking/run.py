@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mlpsweep.tracking.points import Point, points_of, recorded_points
-from mlpsweep.tracking.project import hold_running, work_tree
+from mlpsweep.tracking.project import hold_running, project_tags, work_tree
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Run:
         """End the run as the block ended: FINISHED, KILLED by a signal, or FAILED with the reason."""
         if error is None:
             self.end("FINISHED")
-        elif isinstance(error, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt | SystemExit):  # the latter by a launcher that wants the place
             self.end("KILLED", "interrupted")
         else:
             self.end("FAILED", f"{type(error).__name__}: {error}")
@@ -141,6 +141,12 @@ class Run:
         for send in (*first, send_last):
             self.queue.put(self.handle, send)
         self.queue.drain(gives_up=True)
+
+    def leave(self) -> None:
+        """Send nothing more of the run, and let go of it: another process goes on with it."""
+        self.queue.forget(self.handle)
+        if self.handle.lock:
+            self.handle.lock.release()
 
     def metrics(self) -> dict[str, float]:
         """Return the last value of each metric."""
@@ -193,7 +199,11 @@ class Run:
 
 
 def reopen(client: "MlflowClient", run_id: str) -> None:
-    """Set an ended run RUNNING, with no reason any more."""
+    """Set an ended run RUNNING, with no reason any more; it is this project's from now on, wherever it began."""
+    from mlflow.entities import RunTag
+
+    # The tags first: whoever closes what a killed process left must not take the run for the former project's.
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in project_tags(work_tree()).items()])
     client.update_run(run_id, status="RUNNING")
     if REASON in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, REASON)

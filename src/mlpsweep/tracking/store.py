@@ -26,6 +26,7 @@ from mlpsweep.tracking.settings import TrackingSettings, is_lasting
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 PARENT_TAG = "mlflow.parentRunId"
 NEWEST = "attributes.start_time DESC"
@@ -249,10 +250,7 @@ def open_store(
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            made = client.create_experiment(name, artifact_location=_artifacts(uri, name))
-            return Store(client, made, RecordQueue(client, where, remedy))
+        experiment = client.get_experiment_by_name(name) or _made(client, name, _artifacts(uri, name))
     if experiment.lifecycle_stage != "active":
         raise StorageError(
             f"tracking.experiment: {name!r} is deleted; expected an active one. "
@@ -264,6 +262,18 @@ def open_store(
     with suppress(StorageError), answered(where):  # a store that has just answered is not waited for here
         close_abandoned(client, [experiment.experiment_id], work_tree())
     return Store(client, experiment.experiment_id, RecordQueue(client, where, remedy), fault)
+
+
+def _made(client: "MlflowClient", name: str, location: str | None) -> "Experiment":
+    """Return a new experiment, or the one that another host has made in this moment."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_experiment(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        if (there := client.get_experiment_by_name(name)) is None:
+            raise
+        return there
 
 
 def reach_store(settings: TrackingSettings) -> None:

@@ -1,7 +1,7 @@
 """A search's side of tracking: one parent run per study, one child per trial, each continued when its work is."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,15 +30,21 @@ def named(study: str, uid: str) -> dict[str, str]:
 
 
 @contextmanager
-def search_run(store: Store, study: str, uid: str) -> Iterator[Run]:
-    """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed."""
+def search_run(
+    store: Store, study: str, uid: str, alone: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[Run]:
+    """Yield the parent run of a study: a new one, or the same again when the study is joined or resumed.
+
+    Inside a block of ``alone`` nobody else makes it: hosts that start at once have one.
+    """
     mine = {**named(study, uid), "role": "search"}
-    parent = store.find_run(mine)
-    if parent is None:
-        tags = {**mine, "sweep": study, **lineage.source(SOURCE), **lineage.origin()}
-        parent = store.start_run(f"search {study}", tags=tags)
-    else:
-        parent.reopen()
+    with alone():
+        parent = store.find_run(mine)
+        if parent is None:
+            tags = {**mine, "sweep": study, **lineage.source(SOURCE), **lineage.origin()}
+            parent = store.start_run(f"search {study}", tags=tags)
+        else:
+            parent.reopen()
     with parent:
         yield parent
 
@@ -64,6 +70,10 @@ class TrialRun:
     def log_epoch(self, record: "EpochRecord") -> None:
         """Log an epoch; one that the run of a continued trial holds already is passed over."""
         self.run.log_epoch(record)
+
+    def leave(self) -> None:
+        """Send nothing more: the run is another worker's now."""
+        self.run.leave()
 
     def close(self, status: str, reason: str | None, facts: Mapping[str, Any]) -> None:
         """End the run with the trial's status, its facts and its history."""

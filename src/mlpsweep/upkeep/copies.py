@@ -14,7 +14,7 @@ from mlpsweep.tracking.endings import STATE, is_finished
 from mlpsweep.tracking.lookup import Runs
 from mlpsweep.tracking.model import lacks_model, log_model, store_model
 from mlpsweep.tracking.points import missing_points, recorded_points, send_points
-from mlpsweep.tracking.project import project_tags
+from mlpsweep.tracking.project import project_id, project_tags
 from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import INCOMPLETE, REASON
 from mlpsweep.tracking.store import PARENT_TAG, open_store
@@ -88,6 +88,8 @@ def missing_trials(project: Project) -> Iterator[Finding]:
         with contextlib.suppress(DataError):  # told among the damaged ones
             record, folder, place = TrialRecord.read(path), TrainingFolder(path), project.shown(path)
             found = runs.with_tags(record.mine) if runs else []
+            if found and found[0].data.tags.get("project") not in (None, project_id(project.root)):
+                continue  # another host went on with it
             if not found:
                 mend = functools.partial(_create, project, folder, record)
                 yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)

@@ -34,6 +34,8 @@ class Project:
         Where runs are tracked.
     storage : str
         Address of the studies' database.
+    studies : Path
+        Folder of the studies' folders.
     """
 
     root: Path
@@ -41,10 +43,16 @@ class Project:
     data: tuple[Path, ...]
     tracking: TrackingSettings
     storage: str
+    studies: Path
 
     @classmethod
     def here(
-        cls, artifacts: str, data: Sequence[str], tracking: TrackingSettings, storage: str | None = None
+        cls,
+        artifacts: str,
+        data: Sequence[str],
+        tracking: TrackingSettings,
+        storage: str | None = None,
+        studies: str | None = None,
     ) -> "Project":
         """Return the project of the current folder.
 
@@ -55,17 +63,13 @@ class Project:
         data : sequence of str
             Folders of the data, relative to the project.
         tracking : TrackingSettings
-        storage : str or None
-            Address of the studies; None for the default one.
+        storage, studies : str or None
+            Address of the studies and folder of their folders; None for the default ones.
         """
         root = work_tree()
         folders, inputs = ([root / name for name in names] for names in ((artifacts, *OUTPUTS), data))
-        return cls(root, tuple(folders), tuple(inputs), tracking, address(storage, root))
-
-    @property
-    def studies(self) -> Path:
-        """Folder of the studies' folders."""
-        return studies_folder(self.storage, self.root)
+        url = address(storage, root)
+        return cls(root, tuple(folders), tuple(inputs), tracking, url, studies_folder(url, root, studies))
 
     @property
     def uri(self) -> str:

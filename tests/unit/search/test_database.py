@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.search.database import address, open_database, passes, studies_folder
@@ -106,6 +107,8 @@ def test_a_password_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, va
 def test_the_folders_lie_beside_a_file_and_a_servers_in_the_project() -> None:
     assert studies_folder("sqlite:///there/x.db", Path("here")) == Path("there/studies")
     assert studies_folder("postgresql://host/x", Path("here")) == Path("here/mlruns/studies")
+    assert studies_folder("postgresql://host/x", Path("here"), "shared") == Path("here/shared")
+    assert studies_folder("sqlite:///there/x.db", Path("here"), "/mnt/shared") == Path("/mnt/shared")
 
 
 def test_a_server_that_does_not_answer_is_tried_for_a_while(tmp_path: Path) -> None:
@@ -114,6 +117,42 @@ def test_a_server_that_does_not_answer_is_tried_for_a_while(tmp_path: Path) -> N
     with pytest.raises(StorageError, match=r"postgresql://127.0.0.1:9/none: .*refused.*; expected a database server"):
         open_database("postgresql://127.0.0.1:9/none", tmp_path / "lock", 1.0)
     assert 1.0 < time.monotonic() - start < 10
+
+
+def test_a_fault_that_optuna_ran_into_again_is_tried_again(tmp_path: Path) -> None:
+    database, calls = new_study(tmp_path).ledger.database, list[int]()
+
+    def asked() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            try:
+                raise refusal("terminating connection due to administrator command", "57P01")
+            except OperationalError:
+                raise_twice()
+        return len(calls)
+
+    def raise_twice() -> None:
+        try:
+            raise PendingRollbackError("Can't reconnect until invalid transaction is rolled back.")
+        except PendingRollbackError as error:
+            raise StorageInternalError("An exception is raised during the commit.") from error
+
+    assert database.patiently(asked) == 2
+
+
+@pytest.mark.parametrize("asleep_in", [1, 2])
+def test_who_slept_through_the_patience_tries_again(tmp_path: Path, asleep_in: int) -> None:
+    database, calls = new_study(tmp_path, lease_s=0.7).ledger.database, list[int]()
+
+    def asked() -> int:
+        calls.append(1)
+        if len(calls) == asleep_in:
+            time.sleep(1.0)
+        if len(calls) <= 2:
+            raise refusal("database is locked")
+        return len(calls)
+
+    assert database.patiently(asked) == 3
 
 
 def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

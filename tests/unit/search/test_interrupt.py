@@ -22,6 +22,26 @@ def test_a_signal_breaks_off_what_is_allowed(interrupt: Interrupt, number: signa
     assert interrupt.signal == number
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_launchers_request_is_heard_and_its_handler_comes_after(number: signal.Signals) -> None:
+    heard: list[int] = []
+    before = signal.signal(number, lambda number, frame: heard.append(number))
+    try:
+        with Interrupt() as interrupt:
+            with pytest.raises(PausedError), interrupt.allowed():
+                signal.raise_signal(number)
+            assert (interrupt.signal, heard) == (number, [])
+        signal.raise_signal(number)
+        assert heard == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_signal_that_no_launcher_uses_is_left_alone() -> None:
+    with Interrupt():
+        assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+
+
 def test_outside_a_signal_only_waits_to_be_asked_for(interrupt: Interrupt) -> None:
     signal.raise_signal(signal.SIGINT)
     assert interrupt.is_requested

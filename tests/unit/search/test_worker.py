@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.errors import StorageError
+from mlpsweep.search.claims import Claim
 from mlpsweep.search.recipe import winner_recipe
 from mlpsweep.search.scores import row_scores
 from mlpsweep.search.services import ReusableResult
@@ -252,10 +253,38 @@ def test_a_lost_claim_drops_the_result_and_the_worker_goes_on(study: Study) -> N
             thefts.append(1)
             rob(study.ledger, 0)
 
-    ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal)))
+    book = Book()
+    ended = work(study, search_settings(n_trials=2), make_services(make_trainer(steal), book))
     # The thief never lived, so its trial is adopted once more, and counted once.
     assert ended == SearchEnd(2)
+    assert [run.get("left", 0) for run in book.runs.values()] == [1, 0]
     assert [trial.state.name for trial in study.counted()] == ["COMPLETE", "COMPLETE"]
+
+
+def test_a_lost_claim_is_noticed_while_reported_epochs_are_trained_again(tmp_path: Path) -> None:
+    study = new_study(tmp_path, make_plan(n_epochs=30), lease_s=0.1)
+    claim = study.ledger.claim(an_owner("dead", lives=False), 1)
+    assert isinstance(claim, Claim)
+    study.ledger.propose(claim, study.plan.space.baseline() or {})
+    for epoch in range(1, 31):  # what the dead worker reported; its checkpoints are out of reach
+        study.ledger.report(
+            claim,
+            epoch,
+            make_record(study.plan.trial_settings(study.plan.space.baseline() or {}), epoch).validation_accuracy,
+        )
+    trained: list[int] = []
+
+    def steal(settings: TrainSettings) -> None:
+        trained.append(1)
+        if len(trained) == 1:
+            rob(study.ledger, 0)
+
+    book = Book()
+    trainer = make_trainer(steal, epoch_s=0.02)
+    work(study, search_settings(n_trials=1, lease_s=0.1), make_services(trainer, book))
+    # Half a second of epochs; a renewal each fortieth of a second.
+    assert book.runs["0000"]["left"] == 1
+    assert study.counted()[0].state == TrialState.COMPLETE
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_fault(study: Study) -> None:

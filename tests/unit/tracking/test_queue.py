@@ -77,6 +77,21 @@ def test_nothing_is_lost_or_doubled(n_refused: int, n_unheard: int, capsys: pyte
     )
 
 
+def test_nothing_more_is_sent_of_a_run_that_another_process_has_and_others_follow() -> None:
+    store, taken, hold = Store(), list[str](), threading.Event()
+    queue, left = made(store)
+    other = RunHandle("other")
+    queue.put(other, lambda: hold.wait(5.0) and None)
+    queue.put_points(left, points(3))
+    queue.put(left, lambda: taken.append("tags"))
+    queue.put_points(other, points(2, 10))
+    Run(store, left, queue).leave()  # type: ignore[arg-type]
+    hold.set()
+    assert queue.drain(5.0) == 0
+    assert (store.points, taken) == ([("loss", 10), ("loss", 11)], [])
+    assert queue._n_points == 0
+
+
 def test_points_that_come_while_others_are_sent_are_sent_too(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     queue, run = made(store)
