@@ -97,6 +97,11 @@ def said_of_origin(name: str, value: Any) -> Callable[[Path], None]:
     return edit
 
 
+def of_wine(path: Path) -> None:
+    """Let the model beside a training's settings say that it is of another data set."""
+    said_of_origin("dataset", "wine")(path.with_name("model.npz"))
+
+
 def nan_weight(path: Path) -> None:
     arrays = unpack_arrays(path.read_bytes(), path.name)
     arrays["weight_0"][0, 0] = np.nan
@@ -156,7 +161,11 @@ CASES: dict[str, Case] = {
     **{
         f"model.npz with {name} {value!r} ({command.split()[0]})": (MODEL, said_of_origin(name, value), command, 3)
         for name in ("dataset", "stands_in_for", "data_digest", "run_key", "settings_digest", "origin")
-        for value in ([], "x", 5, {"a": [1]})
+        for value in ([], "?", 5, {"a": [1]})
+        for command in (EVALUATE, VERIFY, REPORT)
+    },
+    **{
+        f"model.npz of another data set ({command.split()[0]})": (CONFIG, of_wine, command, 3)
         for command in (EVALUATE, VERIFY, REPORT)
     },
     **{
@@ -177,7 +186,7 @@ CASES: dict[str, Case] = {
     "manifest without classes": (MANIFEST, signed(class_names=None), TRAIN, 3),
     "manifest of pixels without spread": (MANIFEST, signed(pixel_std=0), TRAIN, 3),
     "manifest with half a count": (MANIFEST, signed(counts={"train": 0.5, "test": 1}), TRAIN, 3),
-    "manifest of a set that is none": (MANIFEST, signed(dataset="x"), TRAIN, 3),
+    "manifest of a set that is none": (MANIFEST, signed(dataset="?"), TRAIN, 3),
     "another training's model.npz": (MODEL, from_winner, EVALUATE, 3),
     "another training's config.yaml": (CONFIG, from_winner, EVALUATE, 3),
     "config.yaml with another seed": (CONFIG, edited("seed: 0", "seed: 7"), EVALUATE, 3),

@@ -196,6 +196,11 @@ class TrainingFolder:
         if lost := [name for name, fits in TOLD.items() if not fits(told.get(name))]:
             shown = ", ".join(f"{name} {quoted(told.get(name))}" for name in lost)
             raise DataFormatError(f"{self.weights}: the model says {shown}, which no training wrote. {REMEDY}")
+        if told["dataset"] != settings.data.name:
+            raise DataError(
+                f"{self._settings}: of {settings.data.name}, and {self.weights.name} is of {told['dataset']}; expected "
+                f"a folder whose files belong together. {REMEDY}"
+            )
         stated = model.metadata.get("settings_digest")
         if stated not in (None, settings_digest(settings)):
             raise DataError(
