@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mlpsweep.nn.products import Bind, add_scaled, bind_for, bind_numpy, bind_scipy, bind_sum, sum_of_squares
+from mlpsweep.nn.products import Bind, add_scaled, bind_add, bind_for, bind_numpy, bind_scipy, bind_sum, sum_of_squares
 from tests.strategies import Array, Dtype
 
 Order = Literal["C", "F"]
@@ -48,6 +48,8 @@ def test_a_vector_is_added_in_place(dtype: Dtype) -> None:
     out: Array = np.array([1, 2, 3], dtype)
     add_scaled(np.array([2, 4, 6], dtype), -0.5, out)
     assert out.tolist() == [0, 0, 0]
+    bind_add(np.array([2, 4, 6], dtype), out)(0.5)
+    assert out.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
