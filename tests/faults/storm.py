@@ -19,7 +19,6 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from optuna.trial import TrialState
 
 from mlpsweep.data.dataset import load_dataset
@@ -147,7 +146,7 @@ def look(root: Path, study: Study, n_kills: int, seconds: float) -> Outcome:
     told = Counter(number for number, _ in acked)
     twice = sum(n > 1 for n in told.values()) + sum(n > 1 for n in seen.values())
     running = sum(trial.state == TrialState.RUNNING for trial in (*trials.values(), *shown))
-    finished = sum(trial.state.is_finished() and np.isfinite(trial.value or np.nan) for trial in trials.values())
+    finished = sum(trial.state.is_finished() and trial.value is not None for trial in trials.values())
     return Outcome(finished, lost, twice, running, n_kills, seconds)
 
 
