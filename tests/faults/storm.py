@@ -119,11 +119,13 @@ def storm(root: Path, storage: str | None, n_trials: int, n_workers: int, n_kill
 
 def kill_one(root: Path, rng: random.Random) -> None:
     time.sleep(rng.uniform(0.0, 0.3))
-    os.kill(rng.choice(living(root)), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(rng.choice(living(root)), signal.SIGKILL)
 
 
 def living(root: Path) -> list[int]:
-    noted = [line.split() for line in (root / "pids.log").read_text().splitlines()]
+    file = root / "pids.log"
+    noted = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
     return [int(pid) for pid, born in noted if birth(int(pid)) == born]
 
 
