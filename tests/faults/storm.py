@@ -19,7 +19,6 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from optuna.trial import TrialState
 
 from mlpsweep.data.dataset import load_dataset
@@ -120,11 +119,13 @@ def storm(root: Path, storage: str | None, n_trials: int, n_workers: int, n_kill
 
 def kill_one(root: Path, rng: random.Random) -> None:
     time.sleep(rng.uniform(0.0, 0.3))
-    os.kill(rng.choice(living(root)), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(rng.choice(living(root)), signal.SIGKILL)
 
 
 def living(root: Path) -> list[int]:
-    noted = [line.split() for line in (root / "pids.log").read_text().splitlines()]
+    file = root / "pids.log"
+    noted = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
     return [int(pid) for pid, born in noted if birth(int(pid)) == born]
 
 
@@ -147,7 +148,7 @@ def look(root: Path, study: Study, n_kills: int, seconds: float) -> Outcome:
     told = Counter(number for number, _ in acked)
     twice = sum(n > 1 for n in told.values()) + sum(n > 1 for n in seen.values())
     running = sum(trial.state == TrialState.RUNNING for trial in (*trials.values(), *shown))
-    finished = sum(trial.state.is_finished() and np.isfinite(trial.value or np.nan) for trial in trials.values())
+    finished = sum(trial.state.is_finished() and trial.value is not None for trial in trials.values())
     return Outcome(finished, lost, twice, running, n_kills, seconds)
 
 
