@@ -119,7 +119,7 @@ class Run:
         """End the run as the block ended: FINISHED, KILLED by a signal, or FAILED with the reason."""
         if error is None:
             self.end("FINISHED")
-        elif isinstance(error, KeyboardInterrupt | SystemExit):  # the latter by a launcher that wants the place
+        elif isinstance(error, KeyboardInterrupt) or is_giving_way(error):
             self.end("KILLED", "interrupted")
         else:
             self.end("FAILED", f"{type(error).__name__}: {error}")
@@ -196,6 +196,11 @@ class Run:
         with answered(self.queue.where):
             points = self.client.get_metric_history(self.run_id, metric)
         return next((float(point.value) for point in reversed(points) if point.step == step), None)
+
+
+def is_giving_way(error: BaseException) -> bool:
+    """Return whether a launcher breaks a job off that it has queued again: submitit exits with -1 then."""
+    return isinstance(error, SystemExit) and error.code == -1
 
 
 def reopen(client: "MlflowClient", run_id: str) -> None:
