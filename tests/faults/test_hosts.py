@@ -139,7 +139,7 @@ def test_hosts_cut_off_killed_asleep_and_a_restarted_database_lose_nothing(tmp_p
         assert [code for code, _ in ends] == [0, 0], ends
         check_study(lab, n_trials)
         check_runs(tmp_path / "services", n_trials)
-    written = [tmp_path / host.name / "artifacts/search" for host in (first, second)]
+    written = [tmp_path / host.name / "artifacts/digits/search" for host in (first, second)]
     for file in ("trials.csv", "recipe/winner.yaml"):
         assert (written[0] / file).read_bytes() == (written[1] / file).read_bytes()
     assert read_json(written[0] / "summary.json") == read_json(written[1] / "summary.json")

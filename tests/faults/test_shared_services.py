@@ -80,7 +80,7 @@ def services(server: tuple[str, Path]) -> Iterator[Services]:
 
 
 def outcome(host: Path) -> list[bytes]:
-    return [(host / "artifacts/search" / name).read_bytes() for name in OUTCOME]
+    return [(host / "artifacts/digits/search" / name).read_bytes() for name in OUTCOME]
 
 
 def check_runs(services: Services) -> None:
