@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.database import open_database
-from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, Row
+from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, WAITING, Row
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.study import Study
@@ -438,6 +438,21 @@ def test_a_trial_that_its_maker_did_not_bind_is_left_in_order(ledger: Ledger) ->
     doctors.leave()
     assert doctors.deserted() == []
     assert ([trial.state for trial in shown(ledger)], states(ledger)) == ([TrialState.WAITING], ["WAITING"])
+
+
+@pytest.mark.parametrize("state", [WAITING, PAUSED])
+def test_a_trial_that_is_being_bound_is_not_set_aside_at_rest(ledger: Ledger, state: str) -> None:
+    claim = take(ledger)
+    ledger.claims.keep(claim, params=PARAMS)
+    row, _ = ledger._read(0)
+    assert row is not None
+    ledger.view.add(row, {})
+    # Its worker has left the slot, and is about to bind the trial.
+    ledger.claims.run(lambda leases: leases.change(0, state=state, owner=None))
+    ledger.settle()
+    (trial,) = shown(ledger)
+    assert (trial.state, STRAY in trial.user_attrs) == (TrialState.WAITING, False)
+    assert ledger.claims.run(lambda leases: leases.shown()) == {trial.number}
 
 
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:

@@ -162,9 +162,11 @@ class Ledger:
             if row.state != RUNNING and (there is None or not there.state.is_finished()):
                 self._show(row.slot)
         if not any(row.state == RUNNING for row in rows):
-            bound = {row.shown for row in rows}
+            # Read again: a trial may have been bound by now, or be about to be.
+            bound = {row.slot: row.shown for row in self.claims.run(Leases.rows)}
             for trial in trials.values():
-                if SLOT in trial.user_attrs and trial.number not in bound and not trial.state.is_finished():
+                other = bound.get(trial.user_attrs.get(SLOT, -1))
+                if other not in (None, trial.number) and not trial.state.is_finished():
                     self.view.set_aside(trial.number)
 
     def _leave(self, claim: Claim, state: str) -> None:
