@@ -52,7 +52,7 @@ RACES: Final[Mapping[str, Race]] = MappingProxyType(
 )
 """Every recipe of the speedrun."""
 WARM_UP_SEED: Final = 2**32 - 1
-COLUMNS: Final = ("recipe", "system", "seeds", "core, s", "clock, s", "core, ours / it", "test, mean", "lowest", "met")
+COLUMNS: Final = ("recipe", "system", "seeds", "core, s", "clock, s", "core, it / ours", "test, mean", "lowest", "met")
 
 
 def settings_of(recipe: str, words: Sequence[str] = ()) -> TrainSettings:
@@ -124,7 +124,7 @@ def markdown(rows: Sequence[Row]) -> str:
         for name, core in cores.items():
             tests = [row["test"] for row in parts[name]]
             clock, mean = statistics.median(row["clock_s"] for row in parts[name]), statistics.fmean(tests)
-            ratio = f"{cores['ours'] / core:.2f}" if "ours" in cores else ""
+            ratio = f"{core / cores['ours']:.2f}" if "ours" in cores else ""
             cells = [f"`{recipe}`", name, str(len(tests)), f"{core:.2f}", f"{clock:.2f}", ratio, f"{mean:.3%}"]
             cells += [f"{min(tests):.2%}", "yes" if mean >= race.accuracy else "no"]
             lines.append(f"| {' | '.join(cells)} |")

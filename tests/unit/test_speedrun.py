@@ -43,18 +43,21 @@ def descend(settings: TrainSettings, dataset: Dataset) -> np.ndarray:
     return params.flat
 
 
+def assert_same_training(theirs: np.ndarray, settings: TrainSettings, dataset: Dataset) -> None:
+    """Rounding moves 3e-7 of the way, and 0.003 where it takes a unit over relu's kink; a rate 1 % off moves 0.02."""
+    first, ours = begin(settings, dataset)[0].flat, SYSTEMS["ours"](dataset)(settings).flat
+    assert np.linalg.norm(theirs - ours) < 0.01 * np.linalg.norm(ours - first)
+
+
 def test_what_others_train_on_is_what_we_train_on(settings: TrainSettings, tiny_dataset: Dataset) -> None:
-    ours = SYSTEMS["ours"](tiny_dataset)(settings).flat
-    np.testing.assert_allclose(descend(settings, tiny_dataset), ours, atol=1e-5)
+    assert_same_training(descend(settings, tiny_dataset), settings, tiny_dataset)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", sorted({*SYSTEMS} - {"ours"}))
 def test_every_system_ends_with_our_weights(system: str, settings: TrainSettings, tiny_dataset: Dataset) -> None:
     pytest.importorskip(system)
-    ours, theirs = (SYSTEMS[name](tiny_dataset)(settings) for name in ("ours", system))
-    assert theirs.layer_sizes == ours.layer_sizes
-    np.testing.assert_allclose(theirs.flat, ours.flat, atol=1e-5)
+    assert_same_training(SYSTEMS[system](tiny_dataset)(settings).flat, settings, tiny_dataset)
 
 
 @pytest.mark.parametrize(
@@ -93,5 +96,5 @@ def test_the_table_has_medians_and_says_what_is_met(tmp_path: Path) -> None:
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     assert markdown(read(file)).splitlines()[2:] == [
         "| `fast_980` | ours | 3 | 2.00 | 3.00 | 1.00 | 98.033% | 98.00% | yes |",
-        "| `fast_980` | jax | 1 | 4.00 | 5.00 | 0.50 | 97.990% | 97.99% | no |",
+        "| `fast_980` | jax | 1 | 4.00 | 5.00 | 2.00 | 97.990% | 97.99% | no |",
     ]
