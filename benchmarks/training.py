@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import importlib
 import json
-import multiprocessing
 import os
 import resource
 import statistics
@@ -26,6 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.processes import start
 from benchmarks.systems import BEFORE, MODULES, PREPARED, SYSTEMS, Case, Data
 
 FIRST: Final = (784, 500, 250, 100, 10)
@@ -34,7 +34,6 @@ ACTIVATIONS: Final = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "gelu", "s
 WIDTHS: Final = (32, 64, 128, 256, 512, 1024, 2048)
 DEPTHS: Final = (0, 1, 2, 4, 8)
 ROWS: Final = (5_000, 20_000, 60_000)
-THREAD_VARIABLES: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
 
 def comparison(n_rows: int) -> Iterator[tuple[Case, int]]:
@@ -83,25 +82,9 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def start(system: str, case: Case, n_rows: int) -> Connection | None:
-    """Return the way to a new worker, ready to train; None if its system is not here."""
-    for name in THREAD_VARIABLES:
-        os.environ[name] = str(case.threads)
-    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if case.threads > 1 else 'false'}"
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    context.Process(target=work, args=(there, system, case, n_rows), daemon=True).start()
-    there.close()  # or a worker that dies would be waited for
-    reason = here.recv()
-    if reason is None:
-        return here
-    print(f"  {system}: left out, {reason}", file=sys.stderr)
-    return None
-
-
 def measure(case: Case, n_rows: int, n_rounds: int, systems: list[str]) -> list[dict[str, Any]]:
     """Return a row for each system that could be started."""
-    started = {system: start(system, case, n_rows) for system in systems}
+    started = {system: start(work, system, case, n_rows, threads=case.threads) for system in systems}
     pipes = {system: pipe for system, pipe in started.items() if pipe is not None}
     spent: dict[str, list[tuple[float, float, float]]] = {system: [] for system in pipes}
     for _ in range(n_rounds):
@@ -116,7 +99,7 @@ def measure(case: Case, n_rows: int, n_rounds: int, systems: list[str]) -> list[
 def measure_pair(n_rows: int, n_rounds: int) -> None:
     """Print how many times the work of one process two do at once, one thread each."""
     case = Case(FIRST, 64, "relu", 1)
-    pipes = [pipe for pipe in (start("ours", case, n_rows) for _ in range(2)) if pipe is not None]
+    pipes = [pipe for pipe in (start(work, "ours", case, n_rows, threads=1) for _ in range(2)) if pipe is not None]
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(n_rounds):
         for n, times in seconds.items():
