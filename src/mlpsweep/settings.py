@@ -18,7 +18,7 @@ from mlpsweep.schema import Family, Settings
 MAX_SEED = 2**32 - 1
 # Beyond these a value is a slip: no training would end, no memory would do, or single precision would overflow.
 MAX_WIDTH, MAX_TRIALS, MAX_UPDATES = 10**6, 10**6, 10**9
-MAX_PIXELS, MAX_RATE = 100, 1e30
+MAX_PIXELS, MAX_RATE, MAX_DECAY = 100, 1e30, 1e6
 ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "tanh")
 INITIALIZERS = ("fan_max_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "normal")
 MONITORS = ("validation", "test", "none")
@@ -83,12 +83,18 @@ class MomentumSettings(OptimizerSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class AdamSettings(OptimizerSettings):
-    """Adam, with L2 in the gradient."""
+    """Adam, with L2 in the gradient, and a decay beside it."""
 
     name: str = _kind("adam", "optimiser")
     beta_1: float = key(rules.FRACTION, "decay of the gradient's mean", "0.9", default=0.9)
     beta_2: float = key(rules.FRACTION, "decay of its squares' mean", "0.999", default=0.999)
     epsilon: float = key(rules.positive(1), "added to the root", "1e-8", default=1e-8)
+    weight_decay: float = key(
+        rules.non_negative(MAX_DECAY),
+        "share of each weight, times the learning rate, that a step takes off",
+        "0.1",
+        default=0.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

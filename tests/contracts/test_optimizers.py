@@ -20,7 +20,8 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     "sgd": {},
     "momentum": {"momentum": 0.9, "nesterov": True},
     "momentum plain": {"momentum": 0.8, "nesterov": False},
-    "adam": {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8},
+    "adam": {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8, "weight_decay": 0.0},
+    "adam decayed": {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8, "weight_decay": 0.7},
 }
 Step = Callable[[Array], Array]  # gradient -> what is added to the parameters; called once per step
 
@@ -40,7 +41,7 @@ def momentum_formula(rate: float, momentum: float, nesterov: bool) -> Step:
     return step
 
 
-def adam_formula(rate: float, beta_1: float, beta_2: float, epsilon: float) -> Step:
+def adam_formula(rate: float, beta_1: float, beta_2: float, epsilon: float, weight_decay: float) -> Step:
     mean: Array | float = 0.0
     square: Array | float = 0.0
     t = 0
@@ -60,6 +61,7 @@ FORMULAS: dict[str, Callable[..., Step]] = {
     "momentum": momentum_formula,
     "momentum plain": momentum_formula,
     "adam": adam_formula,
+    "adam decayed": adam_formula,
 }
 
 each_optimizer = pytest.mark.parametrize("name", sorted(KEYWORDS))
@@ -114,6 +116,8 @@ def test_three_steps_follow_the_formula(
         for layer, (x, grad_z) in enumerate(gradients(seed)):
             grad.weights[layer][...] = x.T @ grad_z + decay * expected.weights[layer]
             grad.biases[layer][...] = grad_z.sum(axis=0)
+        for weights in expected.weights:  # beside the step, which is told nothing of it
+            weights -= 0.1 * KEYWORDS[name].get("weight_decay", 0.0) * weights
         expected.flat[:] += step(grad.flat)
         take_step(optimizer, seed, decay=decay)
         assert_allclose(params.flat, expected.flat, rtol=1e-12, atol=1e-14)

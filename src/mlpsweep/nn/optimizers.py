@@ -118,7 +118,16 @@ class Sgd(Optimizer):
 
 
 class ElementwiseOptimizer(Optimizer):
-    """Base of optimisers that need the gradient itself: collects it, then updates part by part."""
+    """Base of optimisers that need the gradient itself: collects it, then updates part by part.
+
+    Attributes
+    ----------
+    weight_decay : float
+        A step multiplies the weights, not the biases, by 1 - learning_rate * weight_decay before the update, which,
+        unlike the penalty, is no part of the gradient.
+    """
+
+    weight_decay = 0.0
 
     def __init__(self, params: Params, bind: Bind) -> None:
         super().__init__(params, bind)
@@ -134,6 +143,9 @@ class ElementwiseOptimizer(Optimizer):
         if self.decay:
             for gradient, weights in zip(self.gradient.weights, self.params.weights, strict=True):
                 add_scaled(weights.reshape(-1), self.decay, gradient.reshape(-1))
+        if self.weight_decay:
+            for weights in self.params.weights:
+                weights *= 1.0 - self.learning_rate * self.weight_decay
         for flat, grad, state, scratch in self._parts:
             self.update(flat, grad, state, scratch)
 
@@ -197,6 +209,8 @@ class Adam(ElementwiseOptimizer):
         Decay of the running means of gradient and squared gradient, 0 <= beta < 1.
     epsilon : float
         > 0.
+    weight_decay : float
+        >= 0; a decay of which the averages know nothing.
 
     Notes
     -----
@@ -206,14 +220,17 @@ class Adam(ElementwiseOptimizer):
 
     References
     ----------
-    Kingma and Ba (2015), Adam, algorithm 1.
+    Kingma and Ba (2015), Adam, algorithm 1; Loshchilov and Hutter (2019), Decoupled weight decay regularization,
+    algorithm 2.
     """
 
     state_names = ("gradient_sum", "square_sum")
 
-    def __init__(self, params: Params, bind: Bind, *, beta_1: float, beta_2: float, epsilon: float) -> None:
+    def __init__(
+        self, params: Params, bind: Bind, *, beta_1: float, beta_2: float, epsilon: float, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(params, bind)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1, self.beta_2, self.epsilon, self.weight_decay = beta_1, beta_2, epsilon, weight_decay
 
     def update(self, flat: FloatArray, grad: FloatArray, state: tuple[FloatArray, ...], scratch: FloatArray) -> None:
         """Update both sums and the parameters."""

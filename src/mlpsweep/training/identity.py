@@ -26,7 +26,7 @@ NUMERIC_SOURCES: Final = (
 )
 """Paths, relative to the package, of the files that can change what a training computes; files that only read, write or
 report results are left out."""
-ADDED: Final = MappingProxyType({"averaging": None, "class_weight": None})
+ADDED: Final = MappingProxyType({"averaging": None, "class_weight": None, "weight_decay": 0.0})
 """Settings that came after models held a digest of theirs, each with the value that it had before it was one: with that
 value it is left out, so that a digest of earlier times holds."""
 

@@ -95,7 +95,7 @@ def test_of_two_recipes_both_count_and_the_later_one_goes_over_the_earlier() -> 
         check("train", TrainJob, [f"recipe={names}"], multirun=False)[0].settings
         for names in ("[strong,augmented]", "[augmented,strong]", "strong")
     )
-    assert (both.optimizer.name, both.learning_rate, both.dropout) == ("momentum", 0.05, strong.dropout)
+    assert (both.optimizer.name, both.learning_rate, both.dropout) == ("sgd", 0.7, strong.dropout)
     assert (turned.optimizer.name, turned.learning_rate, turned.augment.name) == ("adam", 0.001, "distort")
 
 

@@ -39,7 +39,7 @@ def test_what_the_space_says_goes_before_the_file() -> None:
     found = choices(group("{momentum:{nesterov:false},adam:null}"))
     assert found == {
         "momentum": {"name": "momentum", "momentum": 0.9, "nesterov": False},
-        "adam": {"name": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+        "adam": {"name": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0},
     }
 
 

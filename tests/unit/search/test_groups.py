@@ -219,7 +219,7 @@ RERANGED = {name: PLAIN[name] for name in ("learning_rate", "hidden_sizes", "bat
 OPTIMIZERS = group({
     "sgd": some(RERANGED) | st.none(),
     "momentum": some({"momentum": NUMBERS | st.just(0.8), "nesterov": SWITCH | st.booleans(), **RERANGED}),
-    "adam": some({"beta_1": NUMBERS, "beta_2": NUMBERS, "epsilon": POSITIVE, **RERANGED}),
+    "adam": some({"beta_1": NUMBERS, "beta_2": NUMBERS, "epsilon": POSITIVE, "weight_decay": NUMBERS, **RERANGED}),
 })  # fmt: skip
 SCHEDULES = group({
     "constant": st.just({}),

@@ -1,5 +1,6 @@
 """The key of a training: equal exactly where the bits must be."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlpsweep.settings import TrainSettings
+from mlpsweep.settings import AdamSettings, TrainSettings
 from mlpsweep.training import identity
 from mlpsweep.training.identity import environment, identity_of, numeric_sources_digest, run_key
 
@@ -70,6 +71,13 @@ def test_a_setting_that_came_later_leaves_older_digests_as_they_were(
 ) -> None:
     assert name not in identity_of(make_settings())
     assert identity_of(make_settings(**{name: value}))[name] == value
+
+
+def test_a_key_of_an_optimiser_that_came_later_does_so_too(make_settings: MakeSettings) -> None:
+    plain = make_settings(optimizer="adam")
+    assert "weight_decay" not in identity_of(plain)["optimizer"]
+    decayed = dataclasses.replace(plain, optimizer=AdamSettings(weight_decay=0.1))
+    assert identity_of(decayed)["optimizer"] == identity_of(plain)["optimizer"] | {"weight_decay": 0.1}
 
 
 def test_the_order_of_weights_does_not_change_the_key(make_settings: MakeSettings) -> None:
