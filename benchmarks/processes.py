@@ -9,6 +9,17 @@ from typing import Any, Final
 
 THREAD_VARIABLES: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
+KERNEL: Final = "OPENBLAS_CORETYPE"
+
+
+def choose_kernel(name: str | None = None) -> None:
+    """Let OpenBLAS choose its kernel, or name one; the environment would bind NumPy and not the others."""
+    forced = os.environ.pop(KERNEL, None)
+    if name is not None:
+        os.environ[KERNEL] = name
+    elif forced is not None:
+        print(f"{KERNEL}={forced} is left out: each system takes the instructions it chooses", file=sys.stderr)
+
 
 def start(work: Callable[..., None], system: str, *arguments: Any, threads: int) -> Connection | None:
     """Return the way to a new process of ``work(connection, system, *arguments)``; None if its system is not here.

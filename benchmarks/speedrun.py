@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from benchmarks.followers import SYSTEMS
-from benchmarks.processes import start
+from benchmarks.processes import choose_kernel, start
 from mlpsweep.data.dataset import Dataset
 from mlpsweep.data.ready import open_dataset
 from mlpsweep.nn.network import Params
@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="seeds from 0 on, at most as many as a recipe's target asks for")
     parser.add_argument("--table", action="store_true", help="only print the file as a table")
     arguments = parser.parse_args()
+    choose_kernel()
     for recipe in () if arguments.table else arguments.recipes.split(","):
         race = RACES[recipe]
         systems = [name for name in race.systems if name in arguments.systems.split(",")]

@@ -6,7 +6,7 @@ a busy machine distorts least and which is the fairer number at one thread. ``pe
 imports and the pixels, copies of the data included.
 
     python -m benchmarks.training [--growth | --pair | --averaging] [--json FILE] [--rows N] [--rounds N] [--only TEXT]
-        [--before CHECKOUT] [--systems ours,before]
+        [--before CHECKOUT] [--systems ours,before] [--kernel Haswell]
 
 Shapes with 784 inputs are trained on the first rows of data/prepared/mnist if they are there (`dvc repro prepare`).
 """
@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.processes import start
+from benchmarks.processes import choose_kernel, start
 from benchmarks.systems import BEFORE, MODULES, PREPARED, SYSTEMS, Case, Data
 
 FIRST: Final = (784, 500, 250, 100, 10)
@@ -195,8 +195,12 @@ def main() -> None:
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="only these")
     parser.add_argument("--pair", action="store_true", help="one process against two at once")
     parser.add_argument("--averaging", action="store_true", help="an epoch on MNIST with averaged weights and without")
+    parser.add_argument(
+        "--kernel", help="OpenBLAS's kernel; without it OpenBLAS chooses, whatever the environment says"
+    )
     parser.add_argument("--before", type=Path, help="a checkout with other code of ours, to be compared with")
     arguments = parser.parse_args()
+    choose_kernel(arguments.kernel)
     if arguments.before:
         os.environ[BEFORE] = str(arguments.before.resolve())
     if arguments.averaging:
