@@ -215,9 +215,9 @@ class Leases:
         query = select(LEASE.c.state, func.count()).where(LEASE.c.study == self.study).group_by(LEASE.c.state)
         return {state: n for state, n in self.connection.execute(query)}
 
-    def shown(self) -> set[int]:
-        """Return the numbers of the trials in Optuna that show a row."""
-        query = select(LEASE.c.shown).where(LEASE.c.study == self.study, LEASE.c.shown.is_not(None))
+    def shown(self, first: int = 0) -> set[int]:
+        """Return the numbers of the trials in Optuna that show a row, from ``first`` on."""
+        query = select(LEASE.c.shown).where(LEASE.c.study == self.study, LEASE.c.shown >= first)
         return set(self.connection.scalars(query))
 
     def report(self, slot: int, values: Mapping[int, float]) -> None:

@@ -57,7 +57,8 @@ class Ledger:
         self.key = f"{self.view.study_id}-{uid}"
         self.claims = Claims(database, self.key, lease_s)
         self.finalists = Claims(database, f"{self.key}/{FINALISTS}", lease_s)
-        self._known: set[int] = set()
+        self._first, self._known = 0, set[int]()  # trials in Optuna before the first, and these, are no news
+        self._new: set[int] = set()  # slots that nobody had before this process: it alone may have made a trial of one
         self._shown: dict[int, int] = {}  # trials in Optuna by slot, as far as this process bound or claimed them
         self._begun: dict[int, float] = {}
 
@@ -95,6 +96,7 @@ class Ledger:
         got = self.claims.run(lambda leases: next_turn(leases, owner, Goal(target, limit, ladder), foreign))
         if isinstance(got, Claim):
             self._begun[got.number] = time.monotonic()
+            (self._new.add if got.is_new else self._new.discard)(got.number)
             self._show(got.number)
         return got
 
@@ -154,6 +156,7 @@ class Ledger:
 
     def settle(self) -> None:
         """Tell Optuna what it lacks, and end its trials that show no slot, if nobody is at work."""
+        self._new.clear()
         # The list comes first: a trial in it whose maker still lives has a row that is bound, or running.
         trials = {trial.number: trial for trial in self.view.trials()}
         rows = self.claims.run(Leases.rows)
@@ -212,7 +215,8 @@ class Ledger:
             self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
         elif row.params is not None:
-            made = self._unbound(slot)  # it shows the state in which its maker died
+            # It shows the state in which its maker died.
+            made = None if slot in self._new else self._unbound(slot)
             if made is None and not self.view.can_tell(row):
                 return
             number = self.view.add(row, reports) if made is None else made
@@ -233,11 +237,14 @@ class Ledger:
         return None
 
     def _foreign(self) -> list[FrozenTrial]:
-        """Return Optuna's trials that may have no row."""
-        new = [trial for trial in self.view.trials() if trial.number not in self._known]
-        if new:
-            self._known |= self.claims.run(Leases.shown)
-        return [trial for trial in new if trial.number not in self._known and STRAY not in trial.user_attrs]
+        """Return Optuna's trials that may have no row; those that show one are not read."""
+        self._known |= self.claims.run(lambda leases: leases.shown(self._first))
+        new = self.view.unknown(self._first, self._known)
+        self._known |= {trial.number for trial in new if STRAY in trial.user_attrs}
+        while self._first in self._known:
+            self._known.remove(self._first)
+            self._first += 1
+        return [trial for trial in new if STRAY not in trial.user_attrs]
 
 
 def _bound(leases: Leases, row: Row, number: int) -> int | None:
