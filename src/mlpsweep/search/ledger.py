@@ -19,7 +19,7 @@ from mlpsweep.search.database import Database, database_errors
 from mlpsweep.search.leases import ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.turns import Goal, Standing, next_turn, take_in
-from mlpsweep.search.view import EXCESS, SLOT, STRAY, View, rows_of
+from mlpsweep.search.view import EXCESS, FEW, SLOT, STRAY, View, rows_of
 
 FINALISTS: Final = "finalists"
 SHOWN_AFTER_S: Final = 1.0
@@ -239,11 +239,18 @@ class Ledger:
     def _foreign(self) -> list[FrozenTrial]:
         """Return Optuna's trials that may have no row; those that show one are not read."""
         self._known |= self.claims.run(lambda leases: leases.shown(self._first))
-        new = self.view.unknown(self._first, self._known)
-        self._known |= {trial.number for trial in new if STRAY in trial.user_attrs}
+        numbers = self.view.unknown(self._first, self._known)
+        if 0 < len(numbers) <= FEW:
+            # A trial of a slot that has a row is about to be bound, or lost its slot.
+            slots = self.view.slots(numbers)
+            there = self.claims.run(lambda leases: leases.there([slot for slot in slots.values() if slot is not None]))
+            self._known |= {number for number, slot in slots.items() if slot in there}
         while self._first in self._known:
             self._known.remove(self._first)
             self._first += 1
+        if all(number < self._first or number in self._known for number in numbers):
+            return []
+        new = [one for one in self.view.trials() if one.number >= self._first and one.number not in self._known]
         return [trial for trial in new if STRAY not in trial.user_attrs]
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import warnings
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -69,17 +69,20 @@ class View:
         """Return what Optuna holds; ended trials are read once."""
         return self.database.patiently(lambda: list(self._cached.get_all_trials(self.study_id, deepcopy=False)))
 
-    def unknown(self, first: int, known: Set[int]) -> list[FrozenTrial]:
-        """Return the trials from number ``first`` on without those that are ``known``."""
+    def unknown(self, first: int, known: Set[int]) -> list[int]:
+        """Return the numbers from ``first`` on that are there and not ``known``; of many, not all."""
         last, new, number = max(known, default=-1), list[int](), first
         while len(new) <= FEW and (number <= last or self._is_there(number)):  # numbers have no gaps
             if number not in known:
                 new.append(number)
             number += 1
-        if len(new) > FEW:
-            return [trial for trial in self.trials() if trial.number >= first and trial.number not in known]
-        storage, ids = self.database.storage, [self._id(number) for number in new]
-        return self.database.patiently(lambda: [storage.get_trial(one) for one in ids])
+        return new
+
+    def slots(self, numbers: Sequence[int]) -> dict[int, Any]:
+        """Return which slot each of some trials was made for, None if for none."""
+        storage, ids = self.database.storage, {number: self._id(number) for number in numbers}
+        read = storage.get_trial_user_attrs  # a statement; the whole trial takes seven
+        return self.database.patiently(lambda: {number: read(one).get(SLOT) for number, one in ids.items()})
 
     def frozen(self, row: Row, reports: Mapping[int, float]) -> FrozenTrial:
         """Return a slot as a trial, whose number is the slot."""
