@@ -1,7 +1,7 @@
 """A discrete-event simulation of many workers at one study: who waits for whom, at what throughput it ends.
 
-It is fed with what one worker alone measured, cut into segments. Workers and the server share processors: of n that
-want one of k, each has k/n of one. A lock of the server is had in the order of coming. SQLite has no such order: who
+It is fed with what one worker alone measured, cut into segments. Workers and the server's processes take turns on the
+processors, statement by statement. A lock of the server is had in the order of coming. SQLite has no such order: who
 finds its file taken sleeps, longer each time, and tries again. What else a segment took, as for a disk, nobody shares.
 """
 
@@ -20,6 +20,8 @@ NAPS_S: Final = tuple(ms / 1000 for ms in (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 
 """How long SQLite sleeps before it tries again, the last again and again (sqliteDefaultBusyCallback)."""
 OWN, SERVER, ELSEWHERE = "own", "server", "elsewhere"
 Step = tuple[str, Any]
+Process = tuple[str, int]
+"""A worker's own process, or the one that the server has for it."""
 
 
 @dataclass(frozen=True)
@@ -88,27 +90,41 @@ class Result:
 
 
 @dataclass
-class _Processors:
-    """Processors that share themselves out: ``done`` is what each job has had since the beginning."""
+class _Cores:
+    """Processors with a line before each, as Linux has them: who is woken stays where it is put until its turn.
+
+    It is put where it ran last if nobody is there, else on any processor that is idle, else on that of whoever woke it
+    if nobody waits there, else where it ran last (``select_task_rq_fair``); none is moved later.
+    """
 
     n_cores: int
-    now: float = 0.0
-    done: float = 0.0
-    jobs: list[tuple[float, int, int]] = field(default_factory=list)
 
-    def go_to(self, now: float) -> None:
-        self.done += (now - self.now) * self._rate()
-        self.now = now
+    def __post_init__(self) -> None:
+        self.running: list[Process | None] = [None] * self.n_cores
+        self.lines: list[deque[tuple[Process, float]]] = [deque() for _ in range(self.n_cores)]
+        self.last: dict[Process, int] = {}
 
-    def add(self, work_s: float, order: int, worker: int) -> None:
-        heapq.heappush(self.jobs, (self.done + work_s, order, worker))
+    def wake(self, process: Process, work_s: float, waker: int | None) -> float | None:
+        """Give a process work; return for how long it runs from now on, or None if it waits."""
+        last = self.last.setdefault(process, process[1] % self.n_cores)
+        idle = [core for core in range(self.n_cores) if self.running[core] is None]
+        if last not in idle:
+            last = idle[0] if idle else waker if waker is not None and not self.lines[waker] else last
+        self.last[process] = last
+        if self.running[last] is None:
+            self.running[last] = process
+            return work_s
+        self.lines[last].append((process, work_s))
+        return None
 
-    def next_at(self) -> float:
-        """Return when the next job ends, if none comes before."""
-        return self.now + max(0.0, self.jobs[0][0] - self.done) / self._rate() if self.jobs else float("inf")
-
-    def _rate(self) -> float:
-        return min(1.0, self.n_cores / len(self.jobs)) if self.jobs else 1.0
+    def leave(self, core: int) -> tuple[Process, float] | None:
+        """Free a processor; return who runs there now, and for how long."""
+        if not self.lines[core]:
+            self.running[core] = None
+            return None
+        process, work_s = self.lines[core].popleft()
+        self.running[core] = process
+        return process, work_s
 
 
 @dataclass
@@ -136,34 +152,29 @@ class Simulation:
 
     def __init__(self, site: Site, lives: Sequence[Iterator[Step]], starts: Sequence[float]) -> None:
         self.site, self.lives = site, lives
-        self.processors, self.locks, self.order = _Processors(site.n_cores), _Locks(), itertools.count()
-        self.events = [(float(at), next(self.order), worker) for worker, at in enumerate(starts)]
-        heapq.heapify(self.events)
+        self.cores, self.locks, self.order = _Cores(site.n_cores), _Locks(), itertools.count()
+        self.events: list[tuple[float, int, int, int | None]] = []
+        for worker, at in enumerate(starts):
+            self._later(float(at), worker)
         self.n_readers = 0
         self.pending: dict[int, tuple[str, int]] = {}  # what a worker is trying to take, for which time
 
     def run(self, until: float) -> Iterator[tuple[float, int, Step]]:
         """Yield what the workers say of their operations, with the time."""
-        while True:
-            at = self.processors.next_at()
-            if self.events and self.events[0][0] <= at:
-                at, _, worker = self.events[0]
-                is_event = True
-            else:
-                is_event = False
-            if at >= until:
-                return
-            self.processors.go_to(at)
-            worker = heapq.heappop(self.events)[2] if is_event else heapq.heappop(self.processors.jobs)[2]
-            yield from self._go_on(at, worker)
+        while self.events and self.events[0][0] < until:
+            now, _, worker, core = heapq.heappop(self.events)
+            yield from self._go_on(now, worker, core)
+            if core is not None and (follower := self.cores.leave(core)) is not None:
+                (_, heir), work_s = follower
+                self._later(now + work_s, heir, core)
 
-    def _go_on(self, now: float, worker: int) -> Iterator[tuple[float, int, Step]]:
+    def _go_on(self, now: float, worker: int, core: int | None) -> Iterator[tuple[float, int, Step]]:
         if worker in self.pending and not self._try(now, worker, *self.pending.pop(worker)):
             return
         for kind, value in self.lives[worker]:
             if kind in (OWN, SERVER, ELSEWHERE):
                 if value > 0.0:
-                    self._spend(now, worker, kind, value)
+                    self._spend(now, worker, kind, value, core)
                     return
             elif kind == "take":
                 if not self._try(now, worker, value, 0):
@@ -173,15 +184,21 @@ class Simulation:
             elif kind == "leave":
                 heir = self.locks.leave(value)
                 if heir is not None:
-                    heapq.heappush(self.events, (now, next(self.order), heir))
+                    self._later(now, heir)
             else:
                 yield now, worker, (kind, value)
 
-    def _spend(self, now: float, worker: int, kind: str, seconds: float) -> None:
+    def _spend(self, now: float, worker: int, kind: str, seconds: float, core: int | None) -> None:
         if kind == SERVER or (kind == OWN and self.site.is_shared):
-            self.processors.add(seconds, next(self.order), worker)
+            lasts_s = self.cores.wake((kind, worker), seconds, core)
+            if lasts_s is not None:
+                self._later(now + lasts_s, worker, self.cores.last[kind, worker])
         else:
-            heapq.heappush(self.events, (now + seconds, next(self.order), worker))
+            self._later(now + seconds, worker)
+
+    def _later(self, at: float, worker: int, core: int | None = None) -> None:
+        """Let a worker go on at a time, as the last on a processor or from elsewhere."""
+        heapq.heappush(self.events, (at, next(self.order), worker, core))
 
     def _try(self, now: float, worker: int, name: str, n_tries: int) -> bool:
         """Return whether a worker has a lock, or finds the file open; otherwise it comes back."""
@@ -198,7 +215,7 @@ class Simulation:
             return True
         self.pending[worker] = name, n_tries + 1
         nap_s = NAPS_S[min(n_tries, len(NAPS_S) - 1)]
-        heapq.heappush(self.events, (now + nap_s, next(self.order), worker))
+        self._later(now + nap_s, worker)
         return False
 
 
@@ -225,7 +242,7 @@ def simulate(
     seed : int
     """
     rng = np.random.default_rng(seed)
-    lives = [_life(trials, site.row_s * n_workers, lengths_s, rng) for _ in range(n_workers)]
+    lives = [_life(trials, site.row_s * n_workers, site.is_shared, lengths_s, rng) for _ in range(n_workers)]
     simulation = Simulation(site, lives, list(rng.uniform(0.0, span[0] / 10, n_workers)))
     waits = {name: list[float]() for name in (CLAIM, PROPOSE, RENEW, REPORT, TELL)}
     since, trained_s, n_ended = dict[int, float](), 0.0, 0
@@ -242,7 +259,7 @@ def simulate(
 
 
 def _life(
-    trials: Sequence[Trial], rows_s: float, lengths_s: Sequence[float], rng: np.random.Generator
+    trials: Sequence[Trial], rows_s: float, is_fine: bool, lengths_s: Sequence[float], rng: np.random.Generator
 ) -> Iterator[Step]:
     """Yield what a worker does, trial after trial."""
     is_file = any(one.lock == FILE for operation in trials[0] for one in operation)
@@ -256,11 +273,11 @@ def _life(
                 yield "train", epoch_s
                 yield ELSEWHERE, epoch_s
             yield "begin", name
-            yield from _steps(operation, rows_s if name == CLAIM else 0.0, is_file)
+            yield from _steps(operation, rows_s if name == CLAIM else 0.0, is_file, is_fine)
             yield "end", name
 
 
-def _steps(operation: Sequence[Segment], rows_s: float, is_file: bool) -> Iterator[Step]:
+def _steps(operation: Sequence[Segment], rows_s: float, is_file: bool, is_fine: bool) -> Iterator[Step]:
     held: list[str] = []
     for one in operation:
         if not one.lock:
@@ -276,8 +293,10 @@ def _steps(operation: Sequence[Segment], rows_s: float, is_file: bool) -> Iterat
             yield "leave", READ
             yield OWN, (one.client_s - inside_s) / n_reads
         yield ELSEWHERE, one.else_s
-        yield OWN, 0.0 if n_reads else one.client_s
-        yield SERVER, one.server_s + rows_s * (one.lock == GATE)
+        n_parts = max(1, one.n_statements) if is_fine and not n_reads else 1
+        for _ in range(n_parts):
+            yield OWN, 0.0 if n_reads else one.client_s / n_parts
+            yield SERVER, (one.server_s + rows_s * (one.lock == GATE)) / n_parts
     yield from (("leave", held.pop()) for _ in range(len(held)))
 
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
@@ -32,17 +32,18 @@ PROC: Final = Path("/proc")
 class Trace:
     """Cuts a worker's time wherever its operation changes, or a lock that others wait for."""
 
-    server_s: Callable[[], float]
     is_file: bool
     trials: list[list[list[Segment]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.operation, self.lock, self.n_statements, self.inside_s, self.asked_at = "", "", 0, 0.0, 0.0
-        self.at = (0.0, 0.0, 0.0)
+        self.at, self.coming = (0.0, 0.0, 0.0), ""
+        self.servers: list[int] = []
 
     def listen(self, engine: Any) -> None:
         from sqlalchemy import event
 
+        event.listen(engine, "connect", self._connected)
         event.listen(engine, "before_cursor_execute", self._before)
         event.listen(engine, "after_cursor_execute", self._after)
         event.listen(engine, "commit", self._committing)
@@ -50,7 +51,7 @@ class Trace:
 
     def cut(self, operation: str = "", lock: str = "") -> None:
         """End a segment, and begin another; one of no operation is not kept."""
-        times = (time.perf_counter(), time.process_time(), self.server_s())
+        times = (time.perf_counter(), time.process_time(), busy_s(self.servers))
         wall, client, server = (now - then for now, then in zip(times, self.at, strict=True))
         if self.operation:
             other = max(0.0, wall - client - server)
@@ -60,14 +61,18 @@ class Trace:
         self.at = (time.perf_counter(), time.process_time(), times[2])  # what the cut itself took belongs to nobody
 
     def _before(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        lock = self._lock_of(statement)
-        if self.operation and lock and not self.lock:
-            self.cut(self.operation, lock)
+        self.coming = self._lock_of(statement)
         self.n_statements += 1
         self.asked_at = time.perf_counter()
 
     def _after(self, *statement: Any) -> None:
         self.inside_s += time.perf_counter() - self.asked_at
+        if self.operation and self.coming and not self.lock:
+            self.cut(self.operation, self.coming)  # who waited for it has it now
+
+    def _connected(self, connection: Any, record: Any) -> None:
+        if not self.is_file:
+            self.servers.append(connection.info.backend_pid)
 
     def _committing(self, connection: Any) -> None:
         if self.lock == FILE:
@@ -94,8 +99,6 @@ class Task:
     span_s: float
     lengths_s: Sequence[float] = ()
     """Seconds for which it holds a trial, drawn at random; it sleeps instead of training. Without any it does not."""
-    server: int | None = None
-    """The server's process, if the worker shall be traced."""
     is_traced: bool = False
 
 
@@ -121,8 +124,7 @@ class Worker:
         self.study, self.owner, self.task = open_at(task.root, task.url), new_owner(), task
         self.rng = np.random.default_rng(number)
         self.seconds: dict[str, list[float]] = {name: [] for name in (CLAIM, PROPOSE, RENEW, REPORT, TELL)}
-        pids = partial(children, task.server) if task.server else list
-        self.trace = Trace(partial(busy_s, pids), task.url is None) if task.is_traced else None
+        self.trace = Trace(task.url is None) if task.is_traced else None
         if self.trace:
             for engine in (self.study.ledger.database.engine, self.study.ledger.database.storage.engine):
                 self.trace.listen(engine)
@@ -182,22 +184,21 @@ def be_worker(task: Task, number: int, barrier: Any, told: Any) -> None:
     barrier.wait()  # a server's process that ends takes its times along
 
 
-def measure(url: str | None, server: int | None, n_workers: int, span_s: float, lengths_s: Sequence[float] = ()) -> Any:
-    """Return one point: trials a second, latencies in milliseconds, processor time a trial."""
+def measure(url: str | None, server: int | None, n_workers: int, span_s: float, **how: Any) -> dict[str, Any]:
+    """Return one point: trials a second, latencies in milliseconds, processor time a trial; ``how`` is of the task."""
     forks = get_context("forkserver")
     forks.set_forkserver_preload(["mlpsweep.search.study"])
     told, barrier = forks.SimpleQueue(), forks.Barrier(n_workers + 1)
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         open_at(Path(folder), url)
-        task = Task(Path(folder), url, span_s, lengths_s, server, n_workers == 1 and not lengths_s)
+        task = Task(Path(folder), url, span_s, **how)
         workers = [forks.Process(target=be_worker, args=(task, n, barrier, told)) for n in range(n_workers)]
         for worker in workers:
             worker.start()
         barrier.wait()
-        pids = partial(children, server) if server else list
-        before, machine = busy_s(pids), machine_s()
+        before, machine = server_busy_s(server), machine_s()
         parts = [told.get() for _ in workers]
-        server_s, now = busy_s(pids) - before, machine_s()
+        server_s, now = server_busy_s(server) - before, machine_s()
         barrier.wait()
         for worker in workers:
             worker.join()
@@ -223,10 +224,15 @@ def _point(kind: str, parts: list[Any], span_s: float, server_s: float, machine:
     }
 
 
-def busy_s(pids: Callable[[], Sequence[int]]) -> float:
+def server_busy_s(pid: int | None) -> float:
+    """Return the processor time of a server's processes, seconds."""
+    return busy_s(map(int, (PROC / str(pid) / "task" / str(pid) / "children").read_text().split())) if pid else 0.0
+
+
+def busy_s(pids: Iterable[int]) -> float:
     """Return the processor time that processes have had, seconds."""
     total = 0
-    for pid in pids():
+    for pid in pids:
         with contextlib.suppress(OSError):
             total += int((PROC / str(pid) / "schedstat").read_text().split()[0])
     return total / 1e9
@@ -237,11 +243,6 @@ def machine_s() -> tuple[float, float]:
     user, nice, system, idle, iowait, *rest = map(int, (PROC / "stat").read_text().split("\n")[0].split()[1:9])
     busy = user + nice + system + sum(rest)
     return busy / os.sysconf("SC_CLK_TCK"), (busy + idle + iowait) / os.sysconf("SC_CLK_TCK")
-
-
-def children(pid: int) -> list[int]:
-    """Return the children of a process."""
-    return [int(one) for one in (PROC / str(pid) / "task" / str(pid) / "children").read_text().split()]
 
 
 @contextlib.contextmanager

@@ -75,13 +75,13 @@ def extrapolated(points: list[dict[str, Any]], kind: str, trial_s: float, spread
                "claim_ms": [percentile(done.waits[CLAIM], share) for share in (50, 99)]}  # fmt: skip
 
 
-def with_rows(url: str | None, server: int | None) -> dict[str, Any]:
+def with_rows(url: str | None) -> dict[str, Any]:
     """Return what a claim takes where 0, 1,000 and 10,000 workers elsewhere are at work."""
     from mlpsweep.search.leases import RUNNING, Leases, Row
 
     took, busy = [], []
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
-        worker, there = Worker(Task(Path(folder), url, 0.0, (), server, True), 0), 0
+        worker, there = Worker(Task(Path(folder), url, 0.0, is_traced=True), 0), 0
         assert worker.trace
         params = worker.study.plan.space.baseline()
         for n_rows in N_ROWS:
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2,4,8,16,32")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a measured point")
     parser.add_argument("--sqlite", action="store_true")
+    parser.add_argument("--traced", action="store_true", help="cut the workers' times into segments")
     parser.add_argument("--pinned", action="store_true", help="all on one processor, as in a crowd")
     parser.add_argument("--trial", type=float, default=0.0, help="mean seconds of a trial")
     parser.add_argument("--spread", type=float, default=20.0, help="longest trial over shortest")
@@ -130,10 +131,10 @@ def main() -> None:
         os.sched_setaffinity(0, {0})
     with database(asked.sqlite) as (fresh, server):
         if asked.what == "rows":
-            print(json.dumps(with_rows(fresh(), server)))
+            print(json.dumps(with_rows(fresh())))
             return
         for n_workers in map(int, asked.workers.split(",")):
-            point = measure(fresh(), server, n_workers, asked.seconds, held)
+            point = measure(fresh(), server, n_workers, asked.seconds, lengths_s=held, is_traced=asked.traced)
             print(json.dumps({"pinned": asked.pinned, "trial_s": asked.trial, **point}), flush=True)
 
 
