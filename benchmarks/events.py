@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -89,7 +89,6 @@ class Result:
     waits: dict[str, list[float]]
 
 
-@dataclass
 class _Cores:
     """Processors with a line before each, as Linux has them: who is woken stays where it is put until its turn.
 
@@ -97,12 +96,10 @@ class _Cores:
     if nobody waits there, else where it ran last (``select_task_rq_fair``); none is moved later.
     """
 
-    n_cores: int
-
-    def __post_init__(self) -> None:
-        self.running: list[Process | None] = [None] * self.n_cores
-        self.lines: list[deque[tuple[Process, float]]] = [deque() for _ in range(self.n_cores)]
-        self.last: dict[Process, int] = {}
+    def __init__(self, n_cores: int) -> None:
+        self.n_cores, self.last = n_cores, dict[Process, int]()
+        self.running: list[Process | None] = [None] * n_cores
+        self.lines: list[deque[tuple[Process, float]]] = [deque() for _ in range(n_cores)]
 
     def wake(self, process: Process, work_s: float, waker: int | None) -> float | None:
         """Give a process work; return for how long it runs from now on, or None if it waits."""
@@ -127,12 +124,11 @@ class _Cores:
         return process, work_s
 
 
-@dataclass
 class _Locks:
     """Who has which lock, and who waits for it."""
 
-    owners: dict[str, int] = field(default_factory=dict)
-    lines: dict[str, deque[int]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.owners, self.lines = dict[str, int](), dict[str, deque[int]]()
 
     def take(self, name: str, worker: int) -> bool:
         return self.owners.setdefault(name, worker) == worker

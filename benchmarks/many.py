@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -101,14 +101,15 @@ def runs(folder: Path, n_runs: int) -> None:
 
 
 def fill_study(study: "Study", n_trials: int) -> None:
-    """Add complete trials as workers leave them; Optuna is told by ``settle``."""
-    from mlpsweep.search.leases import COMPLETE, STINTS, Leases, Row
+    """Add complete trials as workers leave them, but that Optuna is not told: nothing here asks it."""
+    from mlpsweep.search.leases import COMPLETE, REPORT, STINTS, Leases, Row
     from mlpsweep.search.proposals import Slot, build_proposer
 
     propose = build_proposer("random", study.plan.space, study.plan.metric).propose
     rng, now = np.random.default_rng(0), time.time() - 10.0 * n_trials
 
     def filled(leases: Leases) -> None:
+        reports = list[dict[str, Any]]()
         for slot in range(n_trials):
             curve = 0.9 + 0.08 * rng.random() * (1 - np.exp(-np.arange(1, N_EPOCHS + 1) / 4))
             at = now + 10.0 * slot
@@ -119,7 +120,11 @@ def fill_study(study: "Study", n_trials: int) -> None:
                 slot, COMPLETE, token=1, params=params, value=value, notes=notes, began=at, since=at, ended=at + 9
             )
             leases.insert(row)
-            leases.report(slot, {epoch: float(one) for epoch, one in enumerate(curve, start=1)})
+            reports += [
+                {"study": leases.study, "slot": slot, "epoch": epoch, "value": float(one)}
+                for epoch, one in enumerate(curve, start=1)
+            ]
+        leases.connection.execute(REPORT.insert(), reports)
 
     study.ledger.claims.run(filled)
 
@@ -136,10 +141,7 @@ def study(folder: Path, n_trials: int) -> None:
 
     with postgres() as server:
         opened = open_at(folder, server.url)
-        ledger = opened.ledger
         fill_study(opened, n_trials)
-        with timed("told to Optuna, each", n_trials):
-            ledger.settle()
         with timed("open the study"):
             opened = open_at(folder, server.url)
         ledger, owner = opened.ledger, new_owner()

@@ -4,10 +4,12 @@
 can, or hold each trial for a while, asleep. ``rows`` measures a claim where many others are at work. ``simulate`` feeds
 what one worker alone measured to benchmarks/events.py, compares it with the points of more, and goes on to 10,000.
 
+    python -m benchmarks.scale ledger --workers 1 --traced [--pinned] [--sqlite] >> scale.jsonl
     python -m benchmarks.scale ledger --workers 1,2,4,8,16,32 [--sqlite] >> scale.jsonl
-    python -m benchmarks.scale ledger --workers 4,8,16,32 --trial 3 --spread 20 [--sqlite] >> held.jsonl
+    python -m benchmarks.scale ledger --workers 4,8,16,32 --trial 12 --spread 20 [--sqlite] >> scale.jsonl
     python -m benchmarks.scale rows >> scale.jsonl
-    python -m benchmarks.scale simulate scale.jsonl --trial 60 --spread 20
+    python -m benchmarks.scale simulate scale.jsonl --trial 60 --spread 20 > rows.jsonl
+    python -m benchmarks.scale draw rows.jsonl
 
 A line of output is one point, as JSON. PostgreSQL is started for the benchmark alone, and does not wait for its disk.
 """
@@ -25,7 +27,9 @@ import numpy as np
 from benchmarks.events import CLAIM, Segment, Site, Trial, percentile, simulate
 from benchmarks.ledgers import Task, Worker, database, measure
 
+NAMES: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 SIMULATED: Final = (10, 100, 1000, 10_000)
+FIGURE: Final = Path("docs/images/scaling.png")
 N_ROWS: Final = (0, 1000, 10_000)
 
 
@@ -54,7 +58,9 @@ def row_s(points: list[dict[str, Any]], kind: str) -> float:
 def compared(points: list[dict[str, Any]], kind: str, spread: float) -> Iterator[dict[str, Any]]:
     """Yield each measured point beside the simulated one, on one machine."""
     crowd, alone = trials_of(points, kind, True), trials_of(points, kind, False)
-    for point in (point for point in points if point["database"] == kind and not point.get("pinned", True)):
+    for point in (
+        point for point in points if point["database"] == kind and "workers" in point and not point["traced"]
+    ):
         held = lengths(point["trial_s"], spread) if point["trial_s"] else [0.0]
         span = (5.0 + 3 * point["trial_s"], 45.0 + 20 * point["trial_s"])
         trials = crowd if point["workers"] > 1 and not point["trial_s"] else alone
@@ -108,9 +114,39 @@ def with_rows(url: str | None) -> dict[str, Any]:
     }
 
 
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draw measured and simulated throughput beside each other, and what is left of the ideal with many workers."""
+    from mlpsweep.figures.axes import PANEL, percent_ticks
+    from mlpsweep.figures.style import MARKERS, SERIES, Figure, drawing, headline, legend_below, save_figure
+
+    with drawing():
+        figure = Figure(figsize=(2 * PANEL[0], PANEL[1] + 0.5))
+        headline(figure, "Workers of one study")
+        left, right = figure.subplots(1, 2)
+        for place, (kind, name) in enumerate(NAMES.items()):
+            style = {"color": SERIES[place], "marker": MARKERS[place]}
+            crowd = [row for row in rows if row["database"] == kind and "measured" in row and not row["trial_s"]]
+            many = [row for row in rows if row["database"] == kind and "of_ideal" in row]
+            counts = [row["workers"] for row in crowd]
+            left.plot(counts, [row["measured"] for row in crowd], label=f"{name}, measured", **style)
+            left.plot(counts, [row["simulated"] for row in crowd], ":", label=f"{name}, simulated", color=SERIES[place])
+            right.plot([row["workers"] for row in many], [row["of_ideal"] for row in many], ":", **style)
+        left.set_xscale("log", base=2)
+        left.set(xlabel="workers on the server's machine", ylabel="trials/s", ylim=(0, None))
+        left.set_xticks(counts, [str(count) for count in counts])
+        left.set_title("trials that train nothing")
+        right.set_xscale("log")
+        right.set(xlabel="workers elsewhere", ylabel="of what they would do alone", ylim=(0, 1.05))
+        right.set_xticks(SIMULATED, [f"{count:,}" for count in SIMULATED])
+        percent_ticks(right.yaxis)
+        right.set_title("trials of a minute, simulated")
+        legend_below(figure)
+    save_figure(figure, file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("ledger", "rows", "simulate"))
+    parser.add_argument("what", choices=("ledger", "rows", "simulate", "draw"))
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--workers", default="1,2,4,8,16,32")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a measured point")
@@ -120,22 +156,25 @@ def main() -> None:
     parser.add_argument("--trial", type=float, default=0.0, help="mean seconds of a trial")
     parser.add_argument("--spread", type=float, default=20.0, help="longest trial over shortest")
     asked = parser.parse_args()
+    if asked.what == "draw":
+        return draw([json.loads(line) for line in asked.file.read_text().splitlines()], FIGURE)
     if asked.what == "simulate":
         points = [json.loads(line) for line in asked.file.read_text().splitlines()]
         for kind in sorted({point["database"] for point in points}):
             for row in (*compared(points, kind, asked.spread), *extrapolated(points, kind, asked.trial, asked.spread)):
                 print(json.dumps(row), flush=True)
-        return
+        return None
     held = lengths(asked.trial, asked.spread) if asked.trial else ()
     if asked.pinned:
         os.sched_setaffinity(0, {0})
     with database(asked.sqlite) as (fresh, server):
         if asked.what == "rows":
             print(json.dumps(with_rows(fresh())))
-            return
+            return None
         for n_workers in map(int, asked.workers.split(",")):
             point = measure(fresh(), server, n_workers, asked.seconds, lengths_s=held, is_traced=asked.traced)
             print(json.dumps({"pinned": asked.pinned, "trial_s": asked.trial, **point}), flush=True)
+    return None
 
 
 if __name__ == "__main__":

@@ -211,6 +211,17 @@ def test_an_adopted_trial_keeps_parameters_and_reports(ledger: Ledger) -> None:
     assert (adopted.params, adopted.intermediate_values) == (PARAMS, {1: 0.25, 2: 0.5})
 
 
+def test_complete_trials_are_found_by_a_note(ledger: Ledger) -> None:
+    for state, key in ((COMPLETE, "a"), (FAILED, "b"), (COMPLETE, "b"), (COMPLETE, "b")):
+        claim = take(ledger, target=9)
+        ledger.propose(claim, PARAMS)
+        ledger.report(claim, 1, 0.25)
+        ledger.tell(claim, state, 0.5 if state == COMPLETE else None, {"run_key": key})
+    assert [trial.number for trial in ledger.complete_with("run_key", "b")] == [2, 3]
+    assert ledger.complete_with("run_key", "b")[0].intermediate_values == {1: 0.25}
+    assert ledger.complete_with("run_key", "c") == []
+
+
 def test_the_same_report_twice_is_one(ledger: Ledger) -> None:
     claim = take(ledger)
     ledger.report(claim, 1, 0.25)

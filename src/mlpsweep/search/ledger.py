@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
-from mlpsweep.search.leases import ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
+from mlpsweep.search.leases import COMPLETE, ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.turns import Goal, Standing, next_turn, take_in
 from mlpsweep.search.view import EXCESS, FEW, SLOT, STRAY, View, rows_of
@@ -81,6 +81,13 @@ class Ledger:
         row, reports = self._read(claim.number)
         assert row is not None
         return self.view.frozen(row, reports)
+
+    def complete_with(self, name: str, note: str) -> list[FrozenTrial]:
+        """Return the complete trials that have a note, by slot; the database looks for them."""
+        wanted = LEASE.c.state == COMPLETE, LEASE.c.notes[name].as_string() == note
+        rows = self.claims.run(lambda leases: leases.rows(*wanted))
+        reports = self.claims.run(lambda leases: leases.reports(REPORT.c.slot.in_([row.slot for row in rows])))
+        return [self.view.frozen(row, reports.get(row.slot, {})) for row in rows]
 
     def values_at(self, epoch: int) -> dict[int, float]:
         """Return, by slot, what every trial that reached ``epoch`` reported there."""
