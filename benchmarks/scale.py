@@ -4,7 +4,7 @@
 can, or hold each trial for a while, asleep. ``rows`` measures a claim where many others are at work. ``simulate`` feeds
 what one worker alone measured to benchmarks/events.py, compares it with the points of more, and goes on to 10,000.
 
-    python -m benchmarks.scale ledger --workers 1 --traced [--pinned] [--sqlite] >> scale.jsonl
+    python -m benchmarks.scale ledger --workers 1 --traced [--sqlite] >> scale.jsonl
     python -m benchmarks.scale ledger --workers 1,2,4,8,16,32 [--sqlite] >> scale.jsonl
     python -m benchmarks.scale ledger --workers 4,8,16,32 --trial 12 --spread 20 [--sqlite] >> scale.jsonl
     python -m benchmarks.scale rows >> scale.jsonl
@@ -19,6 +19,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,12 +40,31 @@ def lengths(mean_s: float, spread: float) -> list[float]:
     return [float(one) for one in spaced * mean_s / spaced.mean()]
 
 
-def trials_of(points: list[dict[str, Any]], kind: str, pinned: bool) -> list[Trial]:
-    """Return what one worker alone did, cut into segments: beside its server, or on one processor with it."""
-    alone = next(
-        point for point in points if point["database"] == kind and point.get("traced") and point["pinned"] == pinned
+def trials_of(points: list[dict[str, Any]], kind: str, in_crowd: bool = False) -> list[Trial]:
+    """Return what one worker alone did, cut into segments; in a crowd each takes the processor time that two measured.
+
+    Two share caches and processors with each other and the server, as more do.
+    """
+    one, two = (
+        next(point for point in points if point["database"] == kind and point.get("workers") == n and is_fit(point))
+        for n, is_fit in ((1, lambda point: point["traced"]), (2, lambda point: not point["trial_s"]))
     )
-    return [[[Segment(*one) for one in part] for part in trial] for trial in alone["traced"]]
+    trials: list[Trial] = [[[Segment(*segment) for segment in part] for part in trial] for trial in one["traced"]]
+    if not in_crowd:
+        return trials
+    segments = [segment for trial in trials for part in trial for segment in part]
+    own = two["client_ms"] * len(trials) / (1000 * sum(segment.client_s for segment in segments))
+    server = two["server_ms"] * len(trials) / (1000 * sum(segment.server_s for segment in segments) or 1.0)
+
+    def dearer(segment: Segment) -> Segment:
+        return replace(
+            segment,
+            client_s=own * segment.client_s,
+            server_s=server * segment.server_s,
+            inside_s=own * segment.inside_s,
+        )
+
+    return [[[dearer(segment) for segment in part] for part in trial] for trial in trials]
 
 
 def row_s(points: list[dict[str, Any]], kind: str) -> float:
@@ -57,13 +77,11 @@ def row_s(points: list[dict[str, Any]], kind: str) -> float:
 
 def compared(points: list[dict[str, Any]], kind: str, spread: float) -> Iterator[dict[str, Any]]:
     """Yield each measured point beside the simulated one, on one machine."""
-    crowd, alone = trials_of(points, kind, True), trials_of(points, kind, False)
-    for point in (
-        point for point in points if point["database"] == kind and "workers" in point and not point["traced"]
-    ):
+    crowd, alone = trials_of(points, kind, True), trials_of(points, kind)
+    for point in (point for point in points if point["database"] == kind and "workers" in point):
         held = lengths(point["trial_s"], spread) if point["trial_s"] else [0.0]
-        span = (5.0 + 3 * point["trial_s"], 45.0 + 20 * point["trial_s"])
-        trials = crowd if point["workers"] > 1 and not point["trial_s"] else alone
+        span = (5.0 + 3 * point["trial_s"], 25.0 + 20 * point["trial_s"])
+        trials = alone if point["workers"] == 1 else crowd
         done = simulate(trials, Site(os.cpu_count() or 1, True), point["workers"], held, span)
         off = done.trials_s / point["trials_s"] - 1
         yield {"database": kind, "workers": point["workers"], "trial_s": point["trial_s"],
@@ -73,11 +91,11 @@ def compared(points: list[dict[str, Any]], kind: str, spread: float) -> Iterator
 
 def extrapolated(points: list[dict[str, Any]], kind: str, trial_s: float, spread: float) -> Iterator[dict[str, Any]]:
     """Yield points of workers elsewhere whose trials last, at a server with as many processors as here."""
-    trials, site = trials_of(points, kind, False), Site(os.cpu_count() or 1, False, row_s(points, kind))
+    trials, site = trials_of(points, kind), Site(os.cpu_count() or 1, False, row_s(points, kind))
     for n_workers in SIMULATED:
         done = simulate(trials, site, n_workers, lengths(trial_s, spread), (3 * trial_s, 8 * trial_s))
         yield {"database": kind, "workers": n_workers, "trial_s": trial_s, "simulated": done.trials_s,
-               "of_ideal": done.trials_s * trial_s / n_workers, "idle": done.idle,
+               "of_ideal": 1.0 - done.idle, "idle": done.idle,
                "claim_ms": [percentile(done.waits[CLAIM], share) for share in (50, 99)]}  # fmt: skip
 
 
@@ -130,7 +148,8 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             counts = [row["workers"] for row in crowd]
             left.plot(counts, [row["measured"] for row in crowd], label=f"{name}, measured", **style)
             left.plot(counts, [row["simulated"] for row in crowd], ":", label=f"{name}, simulated", color=SERIES[place])
-            right.plot([row["workers"] for row in many], [row["of_ideal"] for row in many], ":", **style)
+            if many:
+                right.plot([row["workers"] for row in many], [row["of_ideal"] for row in many], ":", **style)
         left.set_xscale("log", base=2)
         left.set(xlabel="workers on the server's machine", ylabel="trials/s", ylim=(0, None))
         left.set_xticks(counts, [str(count) for count in counts])
@@ -152,7 +171,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of a measured point")
     parser.add_argument("--sqlite", action="store_true")
     parser.add_argument("--traced", action="store_true", help="cut the workers' times into segments")
-    parser.add_argument("--pinned", action="store_true", help="all on one processor, as in a crowd")
     parser.add_argument("--trial", type=float, default=0.0, help="mean seconds of a trial")
     parser.add_argument("--spread", type=float, default=20.0, help="longest trial over shortest")
     asked = parser.parse_args()
@@ -161,19 +179,19 @@ def main() -> None:
     if asked.what == "simulate":
         points = [json.loads(line) for line in asked.file.read_text().splitlines()]
         for kind in sorted({point["database"] for point in points}):
-            for row in (*compared(points, kind, asked.spread), *extrapolated(points, kind, asked.trial, asked.spread)):
+            for row in compared(points, kind, asked.spread):
                 print(json.dumps(row), flush=True)
+        for row in extrapolated(points, "postgresql", asked.trial, asked.spread):  # a file is on one machine
+            print(json.dumps(row), flush=True)
         return None
     held = lengths(asked.trial, asked.spread) if asked.trial else ()
-    if asked.pinned:
-        os.sched_setaffinity(0, {0})
     with database(asked.sqlite) as (fresh, server):
         if asked.what == "rows":
             print(json.dumps(with_rows(fresh())))
             return None
         for n_workers in map(int, asked.workers.split(",")):
             point = measure(fresh(), server, n_workers, asked.seconds, lengths_s=held, is_traced=asked.traced)
-            print(json.dumps({"pinned": asked.pinned, "trial_s": asked.trial, **point}), flush=True)
+            print(json.dumps({"trial_s": asked.trial, **point}), flush=True)
     return None
 
 
