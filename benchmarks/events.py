@@ -230,12 +230,10 @@ def simulate(
     trials : sequence of Trial
         Of one worker alone, drawn from at random.
     site : Site
-    n_workers : int
     lengths_s : sequence of float
         Seconds that trials train; each draws one, and spends it before its reports, in equal parts.
     span : tuple of float
         Seconds from and to which is counted. All workers begin in the first tenth of what is before.
-    seed : int
     """
     rng = np.random.default_rng(seed)
     lives = [_life(trials, site.row_s * n_workers, site.is_shared, lengths_s, rng) for _ in range(n_workers)]
