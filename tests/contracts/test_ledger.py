@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.database import open_database
-from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, WAITING, Row
+from mlpsweep.search.leases import COMPLETE, FAILED, PAUSED, PRUNED, WAITING, Leases, Row
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.study import Study
@@ -209,6 +209,17 @@ def test_an_adopted_trial_keeps_parameters_and_reports(ledger: Ledger) -> None:
     ledger.report(claim, 2, 0.5)
     adopted = ledger.trial(take(ledger))
     assert (adopted.params, adopted.intermediate_values) == (PARAMS, {1: 0.25, 2: 0.5})
+
+
+def test_complete_trials_are_found_by_a_note(ledger: Ledger) -> None:
+    for state, key in ((COMPLETE, "a"), (FAILED, "b"), (COMPLETE, "b"), (COMPLETE, "b")):
+        claim = take(ledger, target=9)
+        ledger.propose(claim, PARAMS)
+        ledger.report(claim, 1, 0.25)
+        ledger.tell(claim, state, 0.5 if state == COMPLETE else None, {"run_key": key})
+    assert [trial.number for trial in ledger.complete_with("run_key", "b")] == [2, 3]
+    assert ledger.complete_with("run_key", "b")[0].intermediate_values == {1: 0.25}
+    assert ledger.complete_with("run_key", "c") == []
 
 
 def test_the_same_report_twice_is_one(ledger: Ledger) -> None:
@@ -500,6 +511,50 @@ def test_trials_that_have_no_row_are_shown_and_get_one_at_the_next_claim(ledger:
     assert claim.number == 2
     assert ledger.trial(claim).system_attrs == {"fixed_params": {"learning_rate": 0.124}}
     assert ledger.values_at(1) == {1: 0.8}
+
+
+def test_a_worker_reads_no_trial_of_optuna_that_shows_anothers_slot(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, workers = take(ledger, target=40), other(ledger)
+    for _ in range(3):
+        theirs = take(workers, target=40)
+        workers.propose(theirs, PARAMS)
+        workers.tell(theirs, COMPLETE, 0.5, {})
+    read, get = list[FrozenTrial](), ledger.database.storage.get_trial
+    monkeypatch.setattr(ledger.view, "trials", None)
+    monkeypatch.setattr(ledger.database.storage, "get_trial", lambda one: read.append(get(one)) or read[-1])
+    ledger.propose(claim, PARAMS)
+    ledger.tell(claim, COMPLETE, 0.5, {})
+    take(ledger, target=40)
+    assert len(ledger.trials()) == 5
+    assert {trial.user_attrs[SLOT] for trial in read} == {claim.number}
+
+
+@pytest.mark.parametrize("n_trials", [2, 30])
+def test_trials_that_have_no_row_are_found_be_they_few_or_many(ledger: Ledger, n_trials: int) -> None:
+    ledger.propose(take(ledger, target=40), PARAMS)
+    study = optuna.load_study(study_name=ledger.name, storage=ledger.database.storage)
+    for _ in range(n_trials):
+        study.enqueue_trial({"learning_rate": 0.123})
+    assert len(ledger.trials()) == n_trials + 1
+
+
+def test_a_claim_reads_no_row_of_a_living_worker_elsewhere(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = [f"{n} elsewhere other pid:[1] 7 7" for n in range(50)]
+    claims = [take(ledger, worker, 99) for worker in workers]
+    read, rows = list[int](), Leases.rows
+
+    def counting(leases: Leases, *wheres: Any) -> list[Row]:
+        found = rows(leases, *wheres)
+        read.extend(row.slot for row in found)
+        return found
+
+    monkeypatch.setattr(Leases, "rows", counting)
+    mine = take(ledger, target=99)
+    assert (mine.number, mine.is_new, set(read) - {mine.number}) == (50, True, set())
+    again = take(ledger, workers[7], target=99)
+    assert (again.number, again.is_new) == (claims[7].number, False)
 
 
 def test_a_copied_study_keeps_its_slots(ledger: Ledger) -> None:

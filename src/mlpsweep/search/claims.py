@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, or_
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlpsweep.search.database import Database
-from mlpsweep.search.leases import RUNNING, WAITING, Leases, Row
-from mlpsweep.search.ownership import is_gone
+from mlpsweep.search.leases import LEASE, RUNNING, WAITING, Leases, Row
+from mlpsweep.search.ownership import is_gone, machine
 
 T = TypeVar("T")
 
@@ -32,6 +32,8 @@ class Claim:
         Whether the target is reached without it; the worker then leaves it as interrupted and trains nothing.
     rung : int or None
         Epoch after which the trial pauses; None if it goes to its end.
+    is_new : bool
+        Whether nobody has had the slot before.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Claim:
     retries: int = 0
     is_surplus: bool = False
     rung: int | None = None
+    is_new: bool = False
 
 
 class LostClaimError(Exception):
@@ -136,3 +139,9 @@ class Claims:
 def is_lost(row: Row, owner: str | None = None) -> bool:
     """Return whether a row at work is free for ``owner``: its worker is dead or silent, or it is its own."""
     return row.state == RUNNING and (row.is_over or row.owner == owner or is_gone(row.owner))
+
+
+def may_be_lost(leases: Leases, owner: str) -> ColumnElement[bool]:
+    """Return which rows at work :func:`is_lost` is to be asked about; those of living workers elsewhere stay unread."""
+    here = LEASE.c.owner.contains(" ".join(("", *machine(), "")), autoescape=True)
+    return or_(LEASE.c.expires < leases.now, LEASE.c.owner.is_(None), LEASE.c.owner == owner, here)

@@ -13,7 +13,7 @@ first advances the study's gate: one after the other, on any database. The gate'
 that comes back after its row was taken changes none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -215,9 +215,15 @@ class Leases:
         query = select(LEASE.c.state, func.count()).where(LEASE.c.study == self.study).group_by(LEASE.c.state)
         return {state: n for state, n in self.connection.execute(query)}
 
-    def shown(self) -> set[int]:
-        """Return the numbers of the trials in Optuna that show a row."""
-        query = select(LEASE.c.shown).where(LEASE.c.study == self.study, LEASE.c.shown.is_not(None))
+    def there(self, slots: Collection[int]) -> set[int]:
+        """Return which of some slots have a row."""
+        return set(
+            self.connection.scalars(select(LEASE.c.slot).where(LEASE.c.study == self.study, LEASE.c.slot.in_(slots)))
+        )
+
+    def shown(self, first: int = 0) -> set[int]:
+        """Return the numbers of the trials in Optuna that show a row, from ``first`` on."""
+        query = select(LEASE.c.shown).where(LEASE.c.study == self.study, LEASE.c.shown >= first)
         return set(self.connection.scalars(query))
 
     def report(self, slot: int, values: Mapping[int, float]) -> None:

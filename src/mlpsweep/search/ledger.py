@@ -16,10 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
-from mlpsweep.search.leases import ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
+from mlpsweep.search.leases import COMPLETE, ENDED, LEASE, PAUSED, REFUSED, REPORT, RUNNING, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.turns import Goal, Standing, next_turn, take_in
-from mlpsweep.search.view import EXCESS, SLOT, STRAY, View, rows_of
+from mlpsweep.search.view import EXCESS, FEW, SLOT, STRAY, View, rows_of
 
 FINALISTS: Final = "finalists"
 SHOWN_AFTER_S: Final = 1.0
@@ -57,7 +57,8 @@ class Ledger:
         self.key = f"{self.view.study_id}-{uid}"
         self.claims = Claims(database, self.key, lease_s)
         self.finalists = Claims(database, f"{self.key}/{FINALISTS}", lease_s)
-        self._known: set[int] = set()
+        self._first, self._known = 0, set[int]()  # trials in Optuna before the first, and these, are no news
+        self._new: set[int] = set()  # slots that nobody had before this process: it alone may have made a trial of one
         self._shown: dict[int, int] = {}  # trials in Optuna by slot, as far as this process bound or claimed them
         self._begun: dict[int, float] = {}
 
@@ -81,6 +82,13 @@ class Ledger:
         assert row is not None
         return self.view.frozen(row, reports)
 
+    def complete_with(self, name: str, note: str) -> list[FrozenTrial]:
+        """Return the complete trials that have a note, by slot; the database looks for them."""
+        wanted = LEASE.c.state == COMPLETE, LEASE.c.notes[name].as_string() == note
+        rows = self.claims.run(lambda leases: leases.rows(*wanted))
+        reports = self.claims.run(lambda leases: leases.reports(REPORT.c.slot.in_([row.slot for row in rows])))
+        return [self.view.frozen(row, reports.get(row.slot, {})) for row in rows]
+
     def values_at(self, epoch: int) -> dict[int, float]:
         """Return, by slot, what every trial that reached ``epoch`` reported there."""
         found = self.claims.run(lambda leases: leases.reports(REPORT.c.epoch == epoch))
@@ -95,6 +103,7 @@ class Ledger:
         got = self.claims.run(lambda leases: next_turn(leases, owner, Goal(target, limit, ladder), foreign))
         if isinstance(got, Claim):
             self._begun[got.number] = time.monotonic()
+            (self._new.add if got.is_new else self._new.discard)(got.number)
             self._show(got.number)
         return got
 
@@ -154,6 +163,7 @@ class Ledger:
 
     def settle(self) -> None:
         """Tell Optuna what it lacks, and end its trials that show no slot, if nobody is at work."""
+        self._new.clear()
         # The list comes first: a trial in it whose maker still lives has a row that is bound, or running.
         trials = {trial.number: trial for trial in self.view.trials()}
         rows = self.claims.run(Leases.rows)
@@ -212,7 +222,8 @@ class Ledger:
             self._shown[slot] = row.shown
             self.view.bring_up(row, reports)
         elif row.params is not None:
-            made = self._unbound(slot)  # it shows the state in which its maker died
+            # It shows the state in which its maker died.
+            made = None if slot in self._new else self._unbound(slot)
             if made is None and not self.view.can_tell(row):
                 return
             number = self.view.add(row, reports) if made is None else made
@@ -233,11 +244,21 @@ class Ledger:
         return None
 
     def _foreign(self) -> list[FrozenTrial]:
-        """Return Optuna's trials that may have no row."""
-        new = [trial for trial in self.view.trials() if trial.number not in self._known]
-        if new:
-            self._known |= self.claims.run(Leases.shown)
-        return [trial for trial in new if trial.number not in self._known and STRAY not in trial.user_attrs]
+        """Return Optuna's trials that may have no row; those that show one are not read."""
+        self._known |= self.claims.run(lambda leases: leases.shown(self._first))
+        numbers = self.view.unknown(self._first, self._known)
+        if 0 < len(numbers) <= FEW:
+            # A trial of a slot that has a row is about to be bound, or lost its slot.
+            slots = self.view.slots(numbers)
+            there = self.claims.run(lambda leases: leases.there([slot for slot in slots.values() if slot is not None]))
+            self._known |= {number for number, slot in slots.items() if slot in there}
+        while self._first in self._known:
+            self._known.remove(self._first)
+            self._first += 1
+        if all(number < self._first or number in self._known for number in numbers):
+            return []
+        new = [one for one in self.view.trials() if one.number >= self._first and one.number not in self._known]
+        return [trial for trial in new if STRAY not in trial.user_attrs]
 
 
 def _bound(leases: Leases, row: Row, number: int) -> int | None:

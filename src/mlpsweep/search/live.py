@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PERIOD_S = 1.0
+"""Seconds between two looks; with thousands of trials they take long, and are a tenth of the time at most."""
 OPEN = ("running", "interrupted")
 FIXED = ("trial", "state", "epoch", "value")
 N_FINISHED = 10
@@ -56,8 +57,8 @@ class Board:
 
 def look(study: Study, target: int) -> Board:
     """Return the study as it stands."""
-    rows, metric = [], metric_named(study.plan.metric)
-    for trial in study.trials():
+    rows, metric, trials = [], metric_named(study.plan.metric), study.trials()
+    for trial in trials:
         overrides = study.plan.space.overrides(trial.params) if trial.params else {}
         reported = trial.intermediate_values
         last = reported[max(reported)] if reported else None
@@ -67,9 +68,9 @@ def look(study: Study, target: int) -> Board:
         state = "reused" if is_reused else state_of(trial)
         text = "" if value is None else metric.shown(value)
         rows.append(Row(trial.number, state, max(reported, default=0), text, proposed))
-    complete = study.complete()
+    complete = study.complete(trials)
     best = next((row for row in rows if complete and row.number == complete[0].number), None)
-    return Board(tuple(rows), len(study.counted()), target, best)
+    return Board(tuple(rows), len(study.counted(trials)), target, best)
 
 
 def table(study: Study, board: Board) -> Table:
@@ -105,13 +106,14 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
     from rich.live import Live
     from rich.text import Text
 
-    clock, seen = _Clock(), set[tuple[int, str]]()
+    clock, seen, took_s = _Clock(), set[tuple[int, str]](), 0.0
     with contextlib.suppress(StorageError):
         seen |= {(row.number, row.state) for row in look(study, target).rows if row.state not in OPEN}
     screen = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with screen or contextlib.nullcontext():
         while True:
-            is_last = stop.wait(PERIOD_S)
+            is_last = stop.wait(max(PERIOD_S, 10 * took_s))
+            began = time.monotonic()
             with contextlib.suppress(StorageError):  # the worker reports it and says what to do
                 board = look(study, target)
                 left = clock.seconds_left(board)
@@ -120,6 +122,7 @@ def _follow(study: Study, target: int, console: "Console", stop: threading.Event
                     screen.update(Text.from_ansi(text), refresh=True)
                 else:
                     _print_new(study, board, left, seen, console)
+            took_s = time.monotonic() - began
             if is_last:
                 return
 

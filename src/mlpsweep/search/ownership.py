@@ -15,7 +15,7 @@ def new_owner() -> str:
     It holds the host, for people, then what the kernel knows the process by: the boot, the namespace of process
     numbers, the number, and the time of the start.
     """
-    return " ".join((uuid.uuid4().hex[:12], socket.gethostname(), *_machine(), str(os.getpid()), _birth(os.getpid())))
+    return " ".join((uuid.uuid4().hex[:12], socket.gethostname(), *machine(), str(os.getpid()), _birth(os.getpid())))
 
 
 def is_gone(owner: str | None) -> bool:
@@ -26,10 +26,11 @@ def is_gone(owner: str | None) -> bool:
     if owner is None:
         return True
     boot, space, number, birth = owner.split(" ")[2:]
-    return (boot, space) == _machine() != ("", "") and _birth(int(number)) != birth
+    return (boot, space) == machine() != ("", "") and _birth(int(number)) != birth
 
 
-def _machine() -> tuple[str, str]:
+def machine() -> tuple[str, str]:
+    """Return what a worker's name says of its machine: the boot, and the namespace of process numbers."""
     try:
         return (PROC / "sys/kernel/random/boot_id").read_text().strip(), (PROC / "self/ns/pid").readlink().name
     except OSError:  # no Linux

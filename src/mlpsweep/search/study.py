@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -169,24 +169,23 @@ class Study:
                 )
         return trials
 
-    def counted(self) -> list[FrozenTrial]:
-        """Return the trials that count towards the target: those that ended, and those that paused."""
-        return [trial for trial in self.trials() if trial.state.is_finished() or is_paused(trial)]
+    def counted(self, trials: Sequence[FrozenTrial] | None = None) -> list[FrozenTrial]:
+        """Return the trials, read before or now, that count towards the target: those that ended or paused."""
+        return [one for one in trials or self.trials() if one.state.is_finished() or is_paused(one)]
 
     def trained(self, run_key: str) -> FrozenTrial | None:
         """Return the first trial that was trained to its end under ``run_key``."""
-        trials = (trial for trial in self.trials() if trial.state == TrialState.COMPLETE)
-        return next((trial for trial in trials if trial.user_attrs.get("run_key") == run_key), None)
+        return next(iter(self.ledger.complete_with("run_key", run_key)), None)
 
-    def complete(self) -> list[FrozenTrial]:
-        """Return the trials that were trained to their end, best first; ties by validation loss, then by number."""
+    def complete(self, trials: Sequence[FrozenTrial] | None = None) -> list[FrozenTrial]:
+        """Return the trials, read before or now, that were trained to their end: best, least loss, first number."""
 
         def rank(trial: FrozenTrial) -> tuple[float, float, int]:
             assert trial.value is not None
             # A trial that somebody added has no loss: the last of its equals.
             return -self.plan.sign * trial.value, trial.user_attrs.get("validation/loss", math.inf), trial.number
 
-        return sorted((trial for trial in self.trials() if trial.state == TrialState.COMPLETE), key=rank)
+        return sorted((one for one in trials or self.trials() if one.state == TrialState.COMPLETE), key=rank)
 
 
 def n_counted(plan: Plan, settings: SearchSettings, root: Path) -> int:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
+from sqlalchemy import and_, or_
 
-from mlpsweep.search.claims import Claim, is_lost
+from mlpsweep.search.claims import Claim, is_lost, may_be_lost
 from mlpsweep.search.leases import LEASE, PAUSED, RUNNING, STARTED, WAITING, Leases, Row
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.view import rows_of
@@ -44,7 +45,8 @@ def next_turn(leases: Leases, owner: str, goal: Goal, foreign: list[FrozenTrial]
     """
     token, ladder = leases.pass_gate(), goal.ladder
     take_in(leases, foreign)
-    counts, rows = leases.counts(), leases.rows(LEASE.c.state.in_((RUNNING, WAITING)))
+    at_work = and_(LEASE.c.state == RUNNING, may_be_lost(leases, owner))
+    counts, rows = leases.counts(), leases.rows(or_(at_work, LEASE.c.state == WAITING))
     lost = {row.slot for row in rows if is_lost(row, owner)}
     n_running = counts.get(RUNNING, 0) - len(lost)
     n_counted = sum(counts.get(state, 0) for state in STARTED) - counts.get(RUNNING, 0)
@@ -64,7 +66,7 @@ def next_turn(leases: Leases, owner: str, goal: Goal, foreign: list[FrozenTrial]
         paused, rung = promoted, ladder.after(promoted.rung or 0)
     elif not is_reached and (goal.limit is None or slot < goal.limit):
         leases.insert(Row(slot, RUNNING, owner, token, rung=ladder.first))
-        return Claim(slot, owner, token, rung=ladder.first)
+        return Claim(slot, owner, token, rung=ladder.first, is_new=True)
     else:
         paused = ladder.thawed(leases, n_running)
     if paused is None:

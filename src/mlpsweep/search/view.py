@@ -3,7 +3,7 @@
 import contextlib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +27,8 @@ SHOWN: Final = frozenset({SLOT, RETRIES, "validation/loss", "reason", "reused_fr
 """What the dashboard tells of a trial, a transaction each; the other facts are in its row."""
 NOTE, NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
 """Where optuna-dashboard, which need not be installed, looks for a study's description; a test asks it."""
+FEW: Final = 10
+"""Trials that are read one by one; of more, all are read at once."""
 MAX_NOTE: Final = 2045
 """Characters that it keeps under one key."""
 TRIAL_STATE: Final = "trial_state"
@@ -66,6 +68,21 @@ class View:
     def trials(self) -> list[FrozenTrial]:
         """Return what Optuna holds; ended trials are read once."""
         return self.database.patiently(lambda: list(self._cached.get_all_trials(self.study_id, deepcopy=False)))
+
+    def unknown(self, first: int, known: Set[int]) -> list[int]:
+        """Return the numbers from ``first`` on that are there and not ``known``; of many, not all."""
+        last, new, number = max(known, default=-1), list[int](), first
+        while len(new) <= FEW and (number <= last or self._is_there(number)):  # numbers have no gaps
+            if number not in known:
+                new.append(number)
+            number += 1
+        return new
+
+    def slots(self, numbers: Sequence[int]) -> dict[int, Any]:
+        """Return which slot each of some trials was made for, None if for none."""
+        storage, ids = self.database.storage, {number: self._id(number) for number in numbers}
+        read = storage.get_trial_user_attrs  # a statement; the whole trial takes seven
+        return self.database.patiently(lambda: {number: read(one).get(SLOT) for number, one in ids.items()})
 
     def frozen(self, row: Row, reports: Mapping[int, float]) -> FrozenTrial:
         """Return a slot as a trial, whose number is the slot."""
@@ -146,6 +163,19 @@ class View:
         with contextlib.suppress(UpdateFinishedTrialError):
             self.database.patiently(lambda: storage.set_trial_user_attr(trial_id, STRAY, True))
             self.database.patiently(lambda: storage.set_trial_state_values(trial_id, TrialState.PRUNED))
+
+    def _is_there(self, number: int) -> bool:
+        find = self.database.storage.get_trial_id_from_study_id_trial_number
+
+        def found() -> int | None:
+            with contextlib.suppress(KeyError):
+                return find(self.study_id, number)
+            return None
+
+        trial_id = self.database.patiently(found)
+        if trial_id is not None:
+            self._ids[number] = trial_id
+        return trial_id is not None
 
     def _id(self, number: int) -> int:
         if number not in self._ids:

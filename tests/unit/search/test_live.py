@@ -41,6 +41,29 @@ def test_an_empty_study_has_an_empty_board(study: Study) -> None:
     assert look(study, 5).headline(None) == "0 of 5 trials, nothing complete yet"
 
 
+def test_a_look_reads_the_study_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.ledger.claim(an_owner("a"), 5)
+    read, trials = [], study.ledger.trials
+    monkeypatch.setattr(study.ledger, "trials", lambda: read.append(1) or trials())
+    look(study, 5)
+    assert len(read) == 1
+
+
+def test_a_look_that_takes_long_is_taken_less_often(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, first = list[float](), look
+
+    def slow(one: Study, target: int) -> Board:
+        looks.append(time.monotonic())
+        time.sleep(0.05)
+        return first(one, target)
+
+    monkeypatch.setattr("mlpsweep.search.live.PERIOD_S", 0.0)
+    monkeypatch.setattr("mlpsweep.search.live.look", slow)
+    with watch(study, 5, Console(file=io.StringIO())):
+        time.sleep(0.8)
+    assert len(looks) <= 4  # one before, and one at the end
+
+
 def test_a_trial_under_way_shows_its_last_epoch(study: Study) -> None:
     claim = study.ledger.claim(an_owner("a"), 1)
     study.ledger.report(claim, 1, 0.25)  # type: ignore[arg-type]
