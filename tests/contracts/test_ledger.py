@@ -143,12 +143,15 @@ def test_a_lease_is_renewed_as_long_as_its_block_runs(tmp_path: Path, storage: s
     assert ledger.deserted() == []
 
 
-def test_a_thread_does_not_renew_what_another_has_taken(tmp_path: Path, storage: str) -> None:
+def test_a_thread_tells_of_a_row_that_another_has_taken_and_does_not_renew_it(tmp_path: Path, storage: str) -> None:
     ledger = new_study(tmp_path, storage=storage, lease_s=LEASE_S).ledger
     claim = take(ledger)
-    with ledger.held(claim):
+    with ledger.held(claim) as is_lost:
+        time.sleep(LEASE_S)
+        assert not is_lost()
         rob(ledger, 0)
         time.sleep(LEASE_S)
+        assert is_lost()
         assert ledger.deserted() == [0]
 
 
