@@ -28,6 +28,7 @@ from mlpsweep.config import load
 from mlpsweep.errors import SettingsError
 from mlpsweep.schema import Settings, nearest
 from pipeline.code import refuse_code
+from pipeline.families import leave_out_replaced
 from pipeline.folders import unusable
 from pipeline.limits import impossible
 from pipeline.secrets import refuse_secrets
@@ -130,10 +131,11 @@ def _composed(composer: "_Composer", combinations: Sequence[tuple[str, ...]], ki
 
 def filled(config_name: str, config: DictConfig, facts: Any) -> DictConfig:
     """Return the configuration of a job that Hydra runs as :func:`plan` checked it; ``facts`` are Hydra's own."""
+    config = config.copy()
+    leave_out_replaced(config, facts.runtime.choices)
     if not has_groups(config):
         return config
     sources = (Path(one.path) for one in facts.runtime.config_sources if one.provider == "command-line")
-    config = config.copy()
     with _hydra():
         _Composer(config_name, next(sources, None), multirun=True).fill(config, facts.runtime.choices)
     return config
@@ -184,6 +186,7 @@ class _Composer:
         unknown = {o.key_or_group: fault for o in groups for fault in self._unfit_choice(o, kind)}
         chosen = [o for o in groups if o.key_or_group not in unknown]
         config = _narrowed(self._compose(tuple(str(o.input_line) for o in chosen)), kind)
+        leave_out_replaced(config, config.hydra.runtime.choices)
         faults = [*unknown.values(), *(fault for o in overrides if o not in groups for fault in set_value(config, o))]
         place = "hydra.sweep.dir" if self._multirun else "hydra.run.dir"
         folder = ""

@@ -99,6 +99,22 @@ def test_of_two_recipes_both_count_and_the_later_one_goes_over_the_earlier() -> 
     assert (turned.optimizer.name, turned.learning_rate, turned.augment.name) == ("adam", 0.001, "distort")
 
 
+@pytest.mark.parametrize("recipe", ["strong", "augmented", "fast_985", "[augmented,strong]"])
+@pytest.mark.parametrize("word", ["optimizer=momentum", "optimizer=sgd", "schedule=constant", "augment=none"])
+def test_what_a_recipe_says_of_a_choice_goes_with_that_choice(recipe: str, word: str) -> None:
+    (job,) = check("train", TrainJob, [f"recipe={recipe}", word], multirun=False)
+    group, _, name = word.partition("=")
+    (plain,) = check("train", TrainJob, [word], multirun=False)
+    assert getattr(job.settings, group) == getattr(plain.settings, group)
+    assert getattr(job.settings, group).name == name
+
+
+def test_a_key_of_another_choice_is_refused_where_no_recipe_says_it() -> None:
+    for words in (["optimizer.momentum=0.9"], ["recipe=strong", "optimizer=sgd", "optimizer.weight_decay=0.1"]):
+        with pytest.raises(SettingsError, match="no such setting"):
+            check("train", TrainJob, words, multirun=False)
+
+
 def test_a_range_that_does_not_get_on_ends() -> None:
     # In floating point 1e16 + 0.5 is 1e16.
     with pytest.raises(SettingsError, match="jobs; expected at most 1000"):
