@@ -52,6 +52,10 @@ def test_each_bin_holds_its_upper_edge_and_the_first_both():
     assert calibration(np.array([0.0, 0.25, 0.5, 1.0]), np.ones(4, int), n_bins=4).counts.tolist() == [2, 1, 0, 1]
 
 
+def test_calibration_has_fifteen_bins_as_its_source_has():
+    assert calibration(np.array([0.5]), np.ones(1, int)).edges == pytest.approx(np.arange(16) / 15)
+
+
 def correct_of(both, only_first, only_second, neither):
     first = np.repeat([1, 1, 0, 0], [both, only_first, only_second, neither])
     second = np.repeat([1, 0, 1, 0], [both, only_first, only_second, neither])
