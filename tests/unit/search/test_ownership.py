@@ -34,7 +34,7 @@ def test_a_process_of_the_same_number_that_was_started_at_another_time_is_anothe
 
 
 @pytest.mark.parametrize("place", [2, 3], ids=["boot", "namespace"])
-def test_of_anothermachine_or_container_nothing_is_known(place: int) -> None:
+def test_of_another_machine_or_container_nothing_is_known(place: int) -> None:
     words = an_owner("a", lives=False).split(" ")
     words[place] = "another"
     assert not is_gone(" ".join(words))
