@@ -91,7 +91,7 @@ class AdamSettings(OptimizerSettings):
     epsilon: float = key(rules.positive(1), "added to the root", "1e-8", default=1e-8)
     weight_decay: float = key(
         rules.non_negative(MAX_DECAY),
-        "share of each weight, times the learning rate, that a step takes off",
+        "decoupled decay: share of each weight, times learning_rate, that a step takes off",
         "0.1",
         default=0.0,
     )

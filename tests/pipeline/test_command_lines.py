@@ -68,6 +68,15 @@ def test_a_group_is_swept(tmp_path: Path, word: str, key: str, values: list[str]
     assert found == values
 
 
+def test_a_recipe_is_swept_over_choices_that_it_replaced(tmp_path: Path) -> None:
+    words = ("data=digits", "recipe=strong", "n_epochs=1", "hidden_sizes=[8]", "-m", "optimizer=glob(*)")
+    done = door(tmp_path, "train", *words, "hydra.sweep.dir=s")
+    assert done.returncode == 0, done.stderr
+    found = [settings(tmp_path / "s" / str(number))["optimizer"] for number in range(3)]
+    decays = [(one["name"], one.get("weight_decay")) for one in found]  # type: ignore[attr-defined, index]
+    assert decays == [("adam", 0.1), ("momentum", None), ("sgd", None)]
+
+
 def test_a_shuffled_sweep_is_shuffled_once(tmp_path: Path) -> None:
     # A job that fails says which one it is: its words and its settings must agree.
     done = door(tmp_path, "train", *ONE[:3], "-m", "learning_rate=shuffle(1e30,1e29,1e28)", "hydra.sweep.dir=s")
