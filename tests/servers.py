@@ -40,11 +40,16 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql://tester@{self.host}:{self.port}/postgres"
 
+    @property
+    def socket_url(self) -> str:
+        """Its address by a socket, which is seen from every namespace."""
+        return f"postgresql://tester@/postgres?host={self.folder.parent}&port={self.port}"
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask through the server's socket, which is seen from every namespace; nothing where there is no table yet."""
+        """Ask through the server's socket; nothing where there is no table yet."""
         import psycopg
 
-        with psycopg.connect(f"host={self.folder.parent} port={self.port} user=tester dbname=postgres") as connection:
+        with psycopg.connect(self.socket_url) as connection:
             try:
                 return list(connection.execute(query))
             except psycopg.errors.UndefinedTable:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mlpsweep.files import read_json
+from tests.faults.witness import NAMED, call_witness, check_witness
 from tests.namespaces import Host, Network, Process, network
 from tests.pipeline.doors import tracked
 from tests.pipeline.processes import environment_of
@@ -20,9 +21,10 @@ from tests.servers import Postgres, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.postgres]
 # A lease is also how long a database may be away; a restart takes a second or two on a busy machine.
-LEASE_S, N_EPOCHS, PATIENCE_S = 4.0, 20, 180.0
+LEASE_S, N_EPOCHS, LATE, PATIENCE_S = 4.0, 80, 60, 180.0
+Held = tuple[int, str]
 MANY = 900  # trials, so that however quick the machine there is work until all disturbances are over
-# One row an update: a trial lasts a second at least.
+# One row an update: a trial lasts two seconds at least.
 SEARCH = (
     "data=digits", f"n_epochs={N_EPOCHS}", "batch_size=1", "hidden_sizes=[33]", "search.study=hosts",
     "space.dimensions.hidden_sizes.width.high=40", f"search.lease_s={LEASE_S}", "search.max_retries=100",
@@ -60,32 +62,30 @@ class Lab:
         wait_until(lambda: subprocess.run(asks, capture_output=True, check=False).returncode == 0)
 
     def start_worker(self, name: str, host: Host, n_trials: int) -> None:
-        words = [sys.executable, "-m", "pipeline.search", *SEARCH, f"search.n_trials={n_trials}"]
+        words = [*NAMED, sys.executable, "-m", "pipeline.search", *SEARCH, f"search.n_trials={n_trials}"]
         log = self.root / f"{name}.log"
         self.workers[name] = host.start(words, self.root / host.name, self.environment, log)
 
-    def owned(self, name: str) -> tuple[int, str] | None:
-        """The slot that a worker has, and its name in the study; None if it has none, or no report of it yet."""
+    def owned(self, name: str, n_epochs: int = 1) -> Held | None:
+        """The slot that a worker has, and its name in the study; None if it has none, or fewer reports of it."""
         inner = self.workers[name].inner_pid
-        query = "select slot, owner from mlpsweep_lease where state = 'running' and slot in "
-        for slot, owner in self.database.rows(f"{query} (select slot from mlpsweep_report)"):
+        known = f"select slot from mlpsweep_report group by slot having count(distinct epoch) >= {n_epochs}"
+        query = f"select slot, owner from mlpsweep_lease where state = 'running' and slot in ({known})"
+        for slot, owner in self.database.rows(query):
             _, host, _, _, pid, _ = owner.split(" ")
             if pid == inner and name.startswith(host):
                 return slot, owner
         return None
 
-    def at_work(self, name: str) -> tuple[int, str]:
-        """Wait until a worker has a slot and has reported of it; return the slot and the worker's name in the study."""
-        found: list[tuple[int, str]] = []
+    def at_work(self, name: str, n_epochs: int = 1) -> None:
+        """Wait until a worker has a slot of which so many epochs are reported."""
 
         def is_at_work() -> bool:
             process = self.workers[name]
             assert process.way.poll() is None, f"{name}: {process.log.read_text()}"
-            found.extend(filter(None, [self.owned(name)]))
-            return bool(found)
+            return self.owned(name, n_epochs) is not None
 
         wait_until(is_at_work)
-        return found[0]
 
     def wait_until_lost(self, slot: int, owner: str) -> None:
         """Wait until another worker has the slot, or has ended it."""
@@ -94,20 +94,38 @@ class Lab:
         )
         wait_until(lambda: self.database.rows(query) == [(0,)])
 
+    def silence(self, name: str, begin: Callable[[], None], end: Callable[[], None], n_epochs: int = 1) -> Held:
+        """Silence a worker at a trial, or its host, in no transaction; return its slot and its name in the study.
+
+        Who falls silent inside a transaction keeps its locks, and all the others wait: the server does not know it.
+        """
+        inside = f"select 1 from pg_stat_activity where application_name = '{self.session(name)}' "
+
+        def is_outside() -> bool:
+            return not self.database.rows(inside + "and xact_start is not null")
+
+        while True:
+            self.at_work(name, n_epochs)
+            begin()
+            time.sleep(0.2)  # what it had asked is answered by then
+            held = self.owned(name, n_epochs)
+            if held and is_outside():
+                return held
+            end()
+            wait_until(is_outside)
+
+    def session(self, name: str) -> str:
+        """The name that a worker's sessions bear."""
+        return f"{name.partition('-')[0]} {self.workers[name].inner_pid}"
+
+    def n_trained(self, host: str, slot: int) -> int:
+        """The newest epoch of which a host has a checkpoint."""
+        files = self.root.glob(f"{host}/mlruns/studies/*/trials/{slot:04d}/checkpoints/epoch-*.ckpt")
+        return max((int(file.stem.partition("-")[2]) for file in files), default=0)
+
     def slots(self) -> dict[int, str]:
         """The state of each slot."""
         return dict(self.database.rows("select slot, state from mlpsweep_lease where study not like '%/%'"))
-
-    def stints_of(self, owner: str) -> list[tuple[int, float]]:
-        """At which slots a worker was, since when; the slot that it has included."""
-        mine = "from mlpsweep_lease where study not like '%/%'"
-        stints = [
-            (at, *stint)
-            for at, noted in self.database.rows(f"select slot, notes {mine}")
-            for stint in noted.get("stints", ())
-        ]
-        held = self.database.rows(f"select slot, since {mine} and owner = '{owner}'")
-        return [(at, begun) for at, worker, begun, _ in stints if worker == owner.split(" ")[0]] + held
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
@@ -124,20 +142,19 @@ def test_hosts_cut_off_killed_asleep_and_a_restarted_database_lose_nothing(tmp_p
     ):
         lab = Lab(tmp_path, hosts, one)
         lab.start_tracking()
+        call_witness(one)
         _, first, second = hosts.hosts
         for name, host in (("first-1", first), ("first-2", first), ("second-1", second), ("second-2", second)):
             lab.start_worker(name, host, MANY)
-        woken, sleeper, slot = disturb(lab, first)
-        # It wrote no more of the trial that was adopted, and takes another.
-        wait_until(lambda: any(begun > woken and at != slot for at, begun in lab.stints_of(sleeper)))
-        assert not any(at == slot and begun < woken for at, begun in lab.stints_of(sleeper))
-        stop(lab, ("first-1", "second-1", "second-2"))
+        disturb(lab, first)
+        stop(lab, ("first-1", "second-2"))
         n_trials = len(lab.slots())
         for name, host in (("first-3", first), ("second-3", second)):
             lab.start_worker(name, host, n_trials)
         ends = [lab.workers[name].wait(PATIENCE_S) for name in ("first-3", "second-3")]
         assert [code for code, _ in ends] == [0, 0], ends
         check_study(lab, n_trials)
+        check_witness(one)
         check_runs(tmp_path / "services", n_trials)
     written = [tmp_path / host.name / "artifacts/digits/search" for host in (first, second)]
     for file in ("trials.csv", "recipe/winner.yaml"):
@@ -155,32 +172,51 @@ def stop(lab: Lab, names: tuple[str, ...]) -> None:
     assert not any("Traceback" in said for _, said in ends.values()), ends
 
 
-def disturb(lab: Lab, first: Host) -> tuple[float, str, int]:
-    """Restart the database five times, put one worker to sleep, kill one, cut one host off.
-
-    Return when the sleeper woke, its name in the study, and the slot that it had.
-    """
+def disturb(lab: Lab, first: Host) -> None:
+    """Restart the database five times, put a worker to sleep, kill one, stop one, cut a host off, and sleep again."""
     for name in lab.workers:
         lab.at_work(name)
     lab.database.restart()
-    slot, sleeper = lab.at_work("second-2")
-    lab.workers["second-2"].signal(signal.SIGSTOP)
-    lab.wait_until_lost(slot, sleeper)
-    lab.workers["second-2"].signal(signal.SIGCONT)
-    woken = time.time()
+    wake(lab, "second-2", fall_asleep(lab, "second-2"))
     lab.database.restart()
     lab.at_work("first-2")
     lab.workers["first-2"].signal(signal.SIGKILL)
     lab.database.restart()
-    lost, owner = lab.at_work("first-1")
-    lab.hosts.plug(first, is_in=False)
-    lab.wait_until_lost(lost, owner)
+    stop(lab, ("second-1",))
+    cut_off(lab, first)
     lab.database.restart()
-    time.sleep(LEASE_S / 2)
-    lab.hosts.plug(first, is_in=True)
-    lab.at_work("second-1")
+    for name in ("first-1", "second-2"):
+        lab.at_work(name)
     lab.database.restart()
-    return woken, sleeper, slot
+
+
+def fall_asleep(lab: Lab, name: str) -> Held:
+    process = lab.workers[name]
+    return lab.silence(name, lambda: process.signal(signal.SIGSTOP), lambda: process.signal(signal.SIGCONT))
+
+
+def wake(lab: Lab, name: str, held: Held) -> None:
+    """Wake a worker when another has its trial; it takes another one."""
+    lab.wait_until_lost(*held)
+    lab.workers[name].signal(signal.SIGCONT)
+    wait_until(lambda: (now := lab.owned(name)) is not None and now[0] != held[0])
+
+
+def cut_off(lab: Lab, first: Host) -> None:
+    """Cut a host off late in a trial, which the other host trains again, falls asleep at, and loses.
+
+    It notices while it trains epochs that were reported already: nothing that it has to write would tell it.
+    """
+    unplug, plug = (lambda is_in=is_in: lab.hosts.plug(first, is_in=is_in) for is_in in (False, True))
+    lost = lab.silence("first-1", unplug, plug, LATE)
+    lab.wait_until_lost(*lost)
+    held = fall_asleep(lab, "second-2")
+    n_before = lab.n_trained("second", held[0])
+    assert held[0] == lost[0], (held, lost)
+    assert n_before < LATE / 4 * 3
+    plug()
+    wake(lab, "second-2", held)
+    assert lab.n_trained("second", held[0]) - n_before < (LATE - n_before) / 2
 
 
 def check_study(lab: Lab, n_trials: int) -> None:
