@@ -135,9 +135,9 @@ def study(folder: Path, n_trials: int) -> None:
     from mlpsweep.search.claims import Claim
     from mlpsweep.search.live import look
     from mlpsweep.search.ownership import new_owner
-    from mlpsweep.search.proposals import Slot, build_proposer
+    from mlpsweep.search.proposals import build_proposer
     from mlpsweep.search.winner import search_of
-    from mlpsweep.search.worker import _Worker
+    from mlpsweep.search.worker import slot_of
 
     with postgres() as server:
         opened = open_at(folder, server.url)
@@ -150,17 +150,16 @@ def study(folder: Path, n_trials: int) -> None:
                 claim = ledger.claim(owner, 10**6)
             assert isinstance(claim, Claim)
         with timed("read all trials"):
-            trials = ledger.trials()
+            ledger.trials()
         with timed("look for an equal training"):
             opened.trained("0")
         with timed("look, as the progress does each second"):
             look(opened, n_trials)
-        past = tuple(_Worker._past(type("", (), {"study": opened})(), one) for one in trials if one.params)
         for sampler in ("tpe", "random"):
             proposer = build_proposer(sampler, opened.plan.space, opened.plan.metric)
             for n in range(2):
                 with timed(f"proposal, {sampler}"):
-                    proposer.propose(Slot(n_trials + n, past))
+                    proposer.propose(slot_of(n_trials + n, ledger.trials(), N_EPOCHS))
         with timed("search_of"):
             found = search_of(opened, ())
         with timed("figures"):

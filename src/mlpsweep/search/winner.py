@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.metric import metric_named
 from mlpsweep.search.leases import STINTS
+from mlpsweep.search.memory import study_in_memory
 from mlpsweep.search.rows import Finalist, Search, Stint, TrialRow
 from mlpsweep.search.study import Study
 from mlpsweep.search.view import WORKER, is_paused
@@ -111,8 +111,8 @@ def importances(study: Study) -> dict[str, float]:
     complete = study.complete()
     if len(complete) < MIN_COMPLETE or len({trial.value for trial in complete}) < MIN_COMPLETE:
         return {}
-    with_complete = optuna.create_study(direction=study.plan.direction)
-    with_complete.add_trials(complete)
+    tried = ((trial.params, trial.value) for trial in complete)
+    with_complete = study_in_memory(study.plan.direction, tried, study.plan.space.distributions())
     with warnings.catch_warnings():
         # Optuna warns that the evaluator is experimental, and that few trials have a third layer.
         warnings.simplefilter("ignore", UserWarning)
