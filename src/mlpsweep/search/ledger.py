@@ -82,10 +82,10 @@ class Ledger:
         reports |= told
         with database_errors(self.database.url):
             read = {row.slot: self.view.frozen(row, reports.get(row.slot, {})) for row in (*rows, *new)}
+            every = dict(sorted((known | read).items()))
         # Threads share this: the mapping is replaced, never changed.
         self._ended = known | {row.slot: read[row.slot] for row in rows if row.state in ENDED}
-        every = known | read
-        return [every[slot] for slot in sorted(every)]
+        return list(every.values())
 
     def trial(self, claim: Claim) -> FrozenTrial:
         """Return a claimed trial as it is stored."""
