@@ -132,11 +132,17 @@ def fill_study(study: "Study", n_trials: int) -> None:
 def study(folder: Path, n_trials: int) -> None:
     from benchmarks.ledgers import open_at
     from mlpsweep.figures.search import draw_search
+    from mlpsweep.figures.style import save_figure
+    from mlpsweep.report.page import Page, render_page
+    from mlpsweep.report.results import ReportData
+    from mlpsweep.report.search import search_section, trials_section
     from mlpsweep.search.claims import Claim
+    from mlpsweep.search.folder import SearchFolder
     from mlpsweep.search.live import look
     from mlpsweep.search.ownership import new_owner
     from mlpsweep.search.proposals import build_proposer
-    from mlpsweep.search.winner import search_of
+    from mlpsweep.search.run import conclude
+    from mlpsweep.search.settings import WinnerSettings
     from mlpsweep.search.worker import slot_of
 
     with postgres() as server:
@@ -160,10 +166,17 @@ def study(folder: Path, n_trials: int) -> None:
             for n in range(2):
                 with timed(f"proposal, {sampler}"):
                     proposer.propose(slot_of(n_trials + n, ledger.trials(), N_EPOCHS))
-        with timed("search_of"):
-            found = search_of(opened, ())
+        outcome = SearchFolder(folder / "outcome")
+        with timed("outcome, but for its figures"):
+            found = conclude(opened, WinnerSettings(), lambda settings: {}, outcome)
         with timed("figures"):
-            draw_search(found)
+            for name, figure in draw_search(found).items():
+                save_figure(figure, outcome.file(f"{name}.png"))
+        with timed("report, the search's part of it"):
+            data = ReportData("digits", None, "digits", (), outcome.read())
+            sections = tuple(one for one in (search_section(data), trials_section(data)) if one)
+            page = render_page(Page(STUDY, "", (), (), sections, (), ""))
+        print({"bytes of the report": len(page), **{f.name: f.stat().st_size for f in outcome.files()}})
 
 
 def main() -> None:
