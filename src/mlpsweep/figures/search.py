@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mlpsweep.figures.axes import PANEL, WIDE, metric_axis, scale_of, time_unit
 from mlpsweep.figures.parallel import parallel_coordinates
-from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, drawing, headline, legend_below
+from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, crowded, drawing, headline, legend_below
 from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import COMPLETE, FAILED, PAUSED, PRUNED, Search, TrialRow
 from mlpsweep.tables import FORMATS, counted
@@ -41,7 +41,7 @@ def history(search: Search) -> Figure:
         if numbers:
             so_far = best.accumulate([trial.value or 0.0 for trial in search.complete])
             axes.step(numbers, so_far, where="post", color=SERIES[1], label="best so far")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(10 if len(search.trials) < 1000 else 5, integer=True))
         axes.set(xlabel="trial")
         axes.set_title("Search history")
         legend_below(figure, 2)
@@ -99,7 +99,7 @@ def intermediate_values(search: Search) -> Figure:
         axes = figure.subplots()
         curves = [trial.intermediate for trial in search.trials if trial.intermediate]
         # One collection of thousands of lines takes a tenth of the time of as many lines.
-        look: dict[str, Any] = {"colors": SERIES[0], "linewidths": 0.7, "alpha": 0.35}
+        look: dict[str, Any] = {"colors": SERIES[0], "linewidths": 0.7, "alpha": 0.35 * crowded(len(curves))}
         axes.add_collection(LineCollection(curves, **look, capstyle="projecting", joinstyle="round"))
         axes.autoscale_view()  # a collection alone does not ask for it before matplotlib 3.11
         for state in (PRUNED, PAUSED):
@@ -213,13 +213,9 @@ def _scatter(axes: Axes, search: Search, x_of: Callable[[TrialRow], float | None
         ]
         if points:
             colour, face = (SERIES[0], SERIES[0]) if state == COMPLETE else (MUTED, "none")
-            style: dict[str, Any] = {
-                "s": 16,
-                "marker": marker,
-                "facecolor": face,
-                "edgecolor": colour,
-                "linewidth": 0.8,
-            }
+            share = crowded(len(search.trials))
+            style: dict[str, Any] = {"marker": marker, "facecolor": face, "edgecolor": colour}
+            style |= {"s": 16 * share, "linewidth": 0.8 * share**0.5}
             axes.scatter(*np.array(points).T, label=label, **style)
             drawn += [value for _, value in points]
     metric_axis(axes, search.metric, drawn)

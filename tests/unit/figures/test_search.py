@@ -109,6 +109,36 @@ def test_a_trial_that_paused_has_a_bar_for_each_time_and_counts_once(search):
     assert [width for _, width, _ in bars_of(paused)] == [2, 4]
 
 
+@pytest.fixture
+def many(search):
+    """Four thousand trials, half of them complete."""
+    every = (dataclasses.replace(search.trials[n % 2 * 3], number=n) for n in range(4000))
+    return dataclasses.replace(search, trials=tuple(every))
+
+
+def test_the_marks_of_thousands_are_weaker_and_those_of_few_as_ever(search, many):
+    sizes = [labelled(history(one).axes[0])["complete"].get_sizes().tolist() for one in (search, many)]
+    assert sizes == [[16.0], [4.0]]
+    alphas = [intermediate_values(one).axes[0].collections[0].get_alpha() for one in (search, many)]
+    assert alphas == [0.35, 0.35 / 4]
+    widths = [parallel_coordinates(one).axes[0].collections[0].get_linewidths().tolist() for one in (search, many)]
+    assert widths == [[0.8], [0.2]]  # two thousand lines
+
+
+def test_the_numbers_of_thousands_of_trials_stand_apart(many):
+    figure = history(many)
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    assert all(left.x1 + 3 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", ["intermediate_values", "timeline"])
+def test_a_figure_of_thousands_has_few_artists(many, name):
+    axes = draw_search(many)[name].axes[0]
+    assert len(axes.lines) + len(axes.patches) + len(axes.collections) < 10
+
+
 def test_work_time_by_hand(search):
     # Two workers over 38 s, four trials of 8 s each: 64 of 76 s busy.
     worked = work_time(search)
