@@ -130,13 +130,15 @@ class Study:
     uid : str
         Random: another study of the same name, made elsewhere or after this one was deleted, has another. Empty for
         studies of earlier times.
+    sound : dict of int to FrozenTrial
+        What was found to be what a search writes, so that it need not be looked at again.
     """
 
     plan: Plan
     ledger: Ledger
     folder: Path
     uid: str = ""
-    _sound: dict[int, FrozenTrial] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    sound: dict[int, FrozenTrial] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -162,13 +164,13 @@ class Study:
         """
         trials = [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
         leaves = self.plan.space.leaves()
-        for trial in (one for one in trials if self._sound.get(one.number) is not one):  # the ledger reads some once
+        for trial in (one for one in trials if self.sound.get(one.number) is not one):  # the ledger reads some once
             if fault := next(_faults(trial, leaves, self.plan.space), None):
                 raise StorageError(
                     f"{self.ledger.database.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
                     "wrote. Put a backup of the file in its place, or take another search.study"
                 )
-            self._sound[trial.number] = trial
+            self.sound[trial.number] = trial
         return trials
 
     def counted(self, trials: Sequence[FrozenTrial] | None = None) -> list[FrozenTrial]:
