@@ -129,7 +129,7 @@ def timeline(search: Search) -> Figure:
         figure = Figure(figsize=(WIDE, 1.3 + 0.35 * len(workers)))
         axes = figure.subplots()
         for state, colour in colours.items():
-            # One collection of thousands of bars takes a hundredth of the time of as many rectangles.
+            # One collection of thousands of bars takes a tenth of the time of as many rectangles.
             bars = [
                 _bar(workers.index(one.worker), (one.start - first) / seconds, (one.end - one.start) / seconds)
                 for ended, one in stints
