@@ -128,8 +128,7 @@ class Study:
     folder : Path
         Folder with the trials' folders: checkpoints of this host, or of all hosts that share it.
     uid : str
-        Random: another study of the same name, made elsewhere or after this one was deleted, has another. Empty for
-        studies of earlier times.
+        Random: another study of the same name has another. Empty for studies of earlier times.
     sound : dict of int to FrozenTrial
         What was found to be what a search writes, so that it need not be looked at again.
     """
@@ -164,7 +163,7 @@ class Study:
         """
         trials = [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
         leaves = self.plan.space.leaves()
-        for trial in (one for one in trials if self.sound.get(one.number) is not one):  # the ledger reads some once
+        for trial in (one for one in trials if self.sound.get(one.number) is not one):
             if fault := next(_faults(trial, leaves, self.plan.space), None):
                 raise StorageError(
                     f"{self.ledger.database.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
