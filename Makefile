@@ -3,12 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
+EXTRAS := dev
+CONSTRAINTS := constraints.txt
 # uv installs in seconds what takes pip minutes; where it cannot be had, or finds no packages, pip does the same.
-PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --compile-bytecode --editable
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
+UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint $(CONSTRAINTS) --compile-bytecode --editable
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data storm deploy-check
+.PHONY: help setup repro test test-all mnist browser faults mutations mutants screenshots check audit ui sweep gradcheck recipes bench clean postgres big own-data storm deploy-check ray ray-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,10 +18,10 @@ help: ## list the targets
 setup: $(VENV)/.installed .dvc/config.local ## create or update .venv with the tested versions
 
 # The path file lets the commands be typed in sub-folders, too: they find the project above.
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; set PYTHON=python3.11")'
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) uv && $(UV) '.[dev]' || { echo 'setup: without uv; pip takes minutes' >&2; $(PIP) --editable '.[dev]'; }
+	@$(PIP) uv && $(UV) '.[$(EXTRAS)]' || { echo 'setup: without uv; pip takes minutes' >&2; $(PIP) --editable '.[$(EXTRAS)]'; }
 	@echo '$(CURDIR)' > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mlpsweep-checkout.pth"
 	@touch $@
 
@@ -53,6 +55,17 @@ postgres: setup ## what needs a PostgreSQL server: Debian's, started for the tes
 storm: setup ## 400 trials, 8 workers, 20 kills, five restarts of PostgreSQL; then the same on SQLite without restarts
 	python -m tests.faults.storm
 	python -m tests.faults.storm --sqlite
+
+# An environment of its own: the launcher wants older versions of two packages than the pinned ones.
+ray: ## Hydra's launcher for Ray on a Ray of this machine, in .venv-ray
+	@$(MAKE) --no-print-directory VENV=.venv-ray EXTRAS=dev,ray CONSTRAINTS=.venv-ray/constraints.txt ray-test
+
+ray-test: setup
+	python -m pytest -q -p no:randomly tests/pipeline/test_ray.py
+
+.venv-ray/constraints.txt: constraints.txt constraints-ray.txt
+	@mkdir -p $(@D)
+	@awk -F== '!seen[$$1]++' constraints-ray.txt constraints.txt > $@
 
 deploy-check: setup ## deploy/: Kubernetes' schemas, and compose's own reader (apt-get install docker-compose)
 	uvx --quiet kubernetes-validate@1.37.0 --strict deploy/kubernetes.yaml

@@ -1,6 +1,6 @@
 """A discrete-event simulation of many workers at one study: who waits for whom, at what throughput it ends.
 
-It is fed with what one worker alone measured, cut into segments. Workers and the server's processes take turns on the
+It is fed with what workers measured, cut into segments. Workers and the server's processes take turns on the
 processors, statement by statement. A lock of the server is had in the order of coming. SQLite has no such order: who
 finds its file taken sleeps, longer each time, and tries again. What else a segment took, as for a disk, nobody shares.
 """
@@ -26,7 +26,7 @@ Process = tuple[str, int]
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of an operation that one worker alone did.
+    """A part of an operation that a worker did.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def simulate(
     Parameters
     ----------
     trials : sequence of Trial
-        Of one worker alone, drawn from at random.
+        Of workers that were traced, drawn from at random.
     site : Site
     lengths_s : sequence of float
         Seconds that trials train; each draws one, and spends it before its reports, in equal parts.

@@ -1,7 +1,7 @@
 """Workers of a study that train nothing: what each operation on its ledger takes, alone and in a crowd.
 
-One worker is cut into segments besides, for benchmarks/events.py: which lock it held, and how much of the time its own
-processor and the server's were busy. What a study does with these figures is said in benchmarks/scale.py.
+A traced worker is cut into segments besides, for benchmarks/events.py: which lock it held, and how much of the time its
+own processor and the server's were busy. What a study does with these figures is said in benchmarks/scale.py.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Trace:
     def listen(self, engine: Any) -> None:
         from sqlalchemy import event
 
-        event.listen(engine, "connect", self._connected)
+        event.listen(engine, "checkout", self._connected)
         event.listen(engine, "before_cursor_execute", self._before)
         event.listen(engine, "after_cursor_execute", self._after)
         event.listen(engine, "commit", self._committing)
@@ -70,8 +70,8 @@ class Trace:
         if self.operation and self.coming and not self.lock:
             self.cut(self.operation, self.coming)  # who waited for it has it now
 
-    def _connected(self, connection: Any, record: Any) -> None:
-        if not self.is_file:
+    def _connected(self, connection: Any, *record: Any) -> None:
+        if not self.is_file and connection.info.backend_pid not in self.servers:
             self.servers.append(connection.info.backend_pid)
 
     def _committing(self, connection: Any) -> None:

@@ -132,12 +132,18 @@ def fill_study(study: "Study", n_trials: int) -> None:
 def study(folder: Path, n_trials: int) -> None:
     from benchmarks.ledgers import open_at
     from mlpsweep.figures.search import draw_search
+    from mlpsweep.figures.style import save_figure
+    from mlpsweep.report.page import Page, render_page
+    from mlpsweep.report.results import ReportData
+    from mlpsweep.report.search import search_section, trials_section
     from mlpsweep.search.claims import Claim
+    from mlpsweep.search.folder import SearchFolder
     from mlpsweep.search.live import look
     from mlpsweep.search.ownership import new_owner
-    from mlpsweep.search.proposals import Slot, build_proposer
-    from mlpsweep.search.winner import search_of
-    from mlpsweep.search.worker import _Worker
+    from mlpsweep.search.proposals import build_proposer
+    from mlpsweep.search.run import conclude
+    from mlpsweep.search.settings import WinnerSettings
+    from mlpsweep.search.worker import slot_of
 
     with postgres() as server:
         opened = open_at(folder, server.url)
@@ -150,21 +156,27 @@ def study(folder: Path, n_trials: int) -> None:
                 claim = ledger.claim(owner, 10**6)
             assert isinstance(claim, Claim)
         with timed("read all trials"):
-            trials = ledger.trials()
+            ledger.trials()
         with timed("look for an equal training"):
             opened.trained("0")
         with timed("look, as the progress does each second"):
             look(opened, n_trials)
-        past = tuple(_Worker._past(type("", (), {"study": opened})(), one) for one in trials if one.params)
         for sampler in ("tpe", "random"):
             proposer = build_proposer(sampler, opened.plan.space, opened.plan.metric)
             for n in range(2):
                 with timed(f"proposal, {sampler}"):
-                    proposer.propose(Slot(n_trials + n, past))
-        with timed("search_of"):
-            found = search_of(opened, ())
+                    proposer.propose(slot_of(n_trials + n, ledger.trials(), N_EPOCHS))
+        outcome = SearchFolder(folder / "outcome")
+        with timed("outcome, but for its figures"):
+            found = conclude(opened, WinnerSettings(), lambda settings: {}, outcome)
         with timed("figures"):
-            draw_search(found)
+            for name, figure in draw_search(found).items():
+                save_figure(figure, outcome.file(f"{name}.png"))
+        with timed("report, the search's part of it"):
+            data = ReportData("digits", None, "digits", (), outcome.read())
+            sections = tuple(one for one in (search_section(data), trials_section(data)) if one)
+            page = render_page(Page(STUDY, "", (), (), sections, (), ""))
+        print({"bytes of the report": len(page), **{f.name: f.stat().st_size for f in outcome.files()}})
 
 
 def main() -> None:

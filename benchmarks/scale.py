@@ -2,9 +2,10 @@
 
 ``ledger`` runs workers that train nothing: they claim, propose, renew, report eight values and tell, as fast as they
 can, or hold each trial for a while, asleep. ``rows`` measures a claim where many others are at work. ``simulate`` feeds
-what one worker alone measured to benchmarks/events.py, compares it with the points of more, and goes on to 10,000.
+what traced workers measured to benchmarks/events.py: each point is simulated from the largest traced crowd that is not
+larger, and compared with what was measured without a trace. Workers elsewhere, up to 10,000, are fed with one's.
 
-    python -m benchmarks.scale ledger --workers 1 --traced [--sqlite] >> scale.jsonl
+    python -m benchmarks.scale ledger --workers 1,2,4,8 --traced [--sqlite] >> scale.jsonl
     python -m benchmarks.scale ledger --workers 1,2,4,8,16,32 [--sqlite] >> scale.jsonl
     python -m benchmarks.scale ledger --workers 4,8,16,32 --trial 12 --spread 20 [--sqlite] >> scale.jsonl
     python -m benchmarks.scale rows >> scale.jsonl
@@ -29,7 +30,7 @@ from benchmarks.events import CLAIM, Segment, Site, Trial, percentile, simulate
 from benchmarks.ledgers import Task, Worker, database, measure
 
 NAMES: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
-SIMULATED: Final = (10, 100, 1000, 10_000)
+SIMULATED: Final = (10, 100, 1000, 2000, 4000, 10_000)
 FIGURE: Final = Path("docs/images/scaling.png")
 N_ROWS: Final = (0, 1000, 10_000)
 
@@ -40,31 +41,25 @@ def lengths(mean_s: float, spread: float) -> list[float]:
     return [float(one) for one in spaced * mean_s / spaced.mean()]
 
 
-def trials_of(points: list[dict[str, Any]], kind: str, in_crowd: bool = False) -> list[Trial]:
-    """Return what one worker alone did, cut into segments; in a crowd each takes the processor time that two measured.
+def trials_of(points: list[dict[str, Any]], kind: str, n_workers: int) -> list[Trial]:
+    """Return what the largest traced crowd that is not larger did, cut into segments.
 
-    Two share caches and processors with each other and the server, as more do.
+    What a lock was held for is taken as it was: its owner's waits for a processor are in it. Without a lock, what was
+    neither the worker's nor the server's time was such a wait, or one for a lock, in all crowds but that of one.
     """
-    one, two = (
-        next(point for point in points if point["database"] == kind and point.get("workers") == n and is_fit(point))
-        for n, is_fit in ((1, lambda point: point["traced"]), (2, lambda point: not point["trial_s"]))
-    )
-    trials: list[Trial] = [[[Segment(*segment) for segment in part] for part in trial] for trial in one["traced"]]
-    if not in_crowd:
-        return trials
-    segments = [segment for trial in trials for part in trial for segment in part]
-    own = two["client_ms"] * len(trials) / (1000 * sum(segment.client_s for segment in segments))
-    server = two["server_ms"] * len(trials) / (1000 * sum(segment.server_s for segment in segments) or 1.0)
+    traced = {
+        point["workers"]: point["traced"] for point in points if point["database"] == kind and point.get("traced")
+    }
+    n_traced = max(n for n in traced if n <= n_workers)
 
-    def dearer(segment: Segment) -> Segment:
-        return replace(
-            segment,
-            client_s=own * segment.client_s,
-            server_s=server * segment.server_s,
-            inside_s=own * segment.inside_s,
-        )
+    def as_in_a_crowd(segment: Segment) -> Segment:
+        if segment.lock:
+            held_s = segment.client_s + segment.server_s + segment.else_s
+            return replace(segment, client_s=0.0, server_s=0.0, else_s=held_s)
+        return replace(segment, inside_s=min(segment.inside_s, segment.client_s), else_s=0.0)
 
-    return [[[dearer(segment) for segment in part] for part in trial] for trial in trials]
+    read = as_in_a_crowd if n_traced > 1 else lambda segment: segment
+    return [[[read(Segment(*segment)) for segment in part] for part in trial] for trial in traced[n_traced]]
 
 
 def row_s(points: list[dict[str, Any]], kind: str) -> float:
@@ -76,22 +71,27 @@ def row_s(points: list[dict[str, Any]], kind: str) -> float:
 
 
 def compared(points: list[dict[str, Any]], kind: str, spread: float) -> Iterator[dict[str, Any]]:
-    """Yield each measured point beside the simulated one, on one machine."""
-    crowd, alone = trials_of(points, kind, True), trials_of(points, kind)
-    for point in (point for point in points if point["database"] == kind and "workers" in point):
-        held = lengths(point["trial_s"], spread) if point["trial_s"] else [0.0]
-        span = (5.0 + 3 * point["trial_s"], 25.0 + 20 * point["trial_s"])
-        trials = alone if point["workers"] == 1 else crowd
-        done = simulate(trials, Site(os.cpu_count() or 1, True), point["workers"], held, span)
-        off = done.trials_s / point["trials_s"] - 1
-        yield {"database": kind, "workers": point["workers"], "trial_s": point["trial_s"],
-               "measured": point["trials_s"], "simulated": done.trials_s, "off": off,
-               "idle": [point["idle"], done.idle]}  # fmt: skip
+    """Yield each measured point beside the simulated one, on one machine, and how far it is off.
+
+    Trials that are held make no crowd. The share of time for which they are is compared: their lengths are drawn.
+    """
+    for point in points:
+        if point["database"] != kind or not point.get("workers") or point["traced"]:
+            continue
+        trial_s, n_workers = point["trial_s"], point["workers"]
+        held = lengths(trial_s, spread) if trial_s else [0.0]
+        trials = trials_of(points, kind, 1 if trial_s else n_workers)
+        span = (5.0 + 3 * trial_s, 25.0 + 20 * trial_s)
+        done = simulate(trials, Site(os.cpu_count() or 1, True), n_workers, held, span)
+        right = (1 - done.idle) / (1 - point["idle"]) if trial_s else done.trials_s / point["trials_s"]
+        yield {"database": kind, "workers": n_workers, "trial_s": trial_s,
+               "measured": point["trials_s"], "simulated": done.trials_s,
+               "idle": [point["idle"], done.idle], "off": right - 1}  # fmt: skip
 
 
 def extrapolated(points: list[dict[str, Any]], kind: str, trial_s: float, spread: float) -> Iterator[dict[str, Any]]:
     """Yield points of workers elsewhere whose trials last, at a server with as many processors as here."""
-    trials, site = trials_of(points, kind), Site(os.cpu_count() or 1, False, row_s(points, kind))
+    trials, site = trials_of(points, kind, 1), Site(os.cpu_count() or 1, False, row_s(points, kind))
     for n_workers in SIMULATED:
         done = simulate(trials, site, n_workers, lengths(trial_s, spread), (3 * trial_s, 8 * trial_s))
         yield {"database": kind, "workers": n_workers, "trial_s": trial_s, "simulated": done.trials_s,
@@ -156,7 +156,8 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
         left.set_title("trials that train nothing")
         right.set_xscale("log")
         right.set(xlabel="workers elsewhere", ylabel="of what they would do alone", ylim=(0, 1.05))
-        right.set_xticks(SIMULATED, [f"{count:,}" for count in SIMULATED])
+        decades = [count for count in SIMULATED if str(count).strip("0") == "1"]
+        right.set_xticks(decades, [f"{count:,}" for count in decades])
         percent_ticks(right.yaxis)
         right.set_title("trials of a minute, simulated")
         legend_below(figure)

@@ -134,7 +134,8 @@ def mlflow_server(folder: Path, *options: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder.mkdir()
-    words = ["mlflow", "server", "--port", str(port), "--artifacts-destination", str(folder / "artifacts"), *options]
+    words = [sys.executable, "-m", "mlflow", "server", "--port", str(port), *options]
+    words += ["--artifacts-destination", str(folder / "artifacts")]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (
         (folder / "log").open("wb") as log,

@@ -11,12 +11,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from mlpsweep.errors import SettingsError
+from pipeline.words import is_of_hydra
 
 # The launchers that Hydra's own packages bring.
 LAUNCHERS: Final = ("basic", "joblib", "submitit_local", "submitit_slurm", "ray", "ray_aws")
 # What differs from command to command, or may be chosen on a command line.
 FREE: Final = (
-    "hydra.launcher", "hydra.run", "hydra.sweep", "hydra.verbose", "hydra.output_subdir", "hydra.mode",
+    "hydra.run", "hydra.sweep", "hydra.verbose", "hydra.output_subdir", "hydra.mode",
     "hydra.overrides", "hydra.runtime", "hydra.searchpath", "hydra.job.name", "hydra.job.config_name",
     "hydra.job.override_dirname", "hydra.job.id", "hydra.job.num",
 )  # fmt: skip
@@ -40,9 +41,8 @@ def refuse_code(config: DictConfig) -> None:
         With one message for each key.
     """
     found = dict(_leaves(OmegaConf.to_container(config, resolve=False)))
-    launcher = config.hydra.runtime.choices["hydra/launcher"]
-    own = dict(_leaves(OmegaConf.to_container(_untouched(), resolve=False)))
-    known = own | {f"hydra.launcher.{TARGET}": _target_of(launcher)}
+    known = dict(_leaves(OmegaConf.to_container(_untouched(), resolve=False)))
+    known |= _leaves(_settings_of(config.hydra.runtime.choices["hydra/launcher"]), "hydra.launcher")
     refused = [key for key, value in found.items() if not _is_free(key) and value != known.get(key, _ABSENT)]
     if refused:
         raise SettingsError(
@@ -60,6 +60,8 @@ _ABSENT: Final = object()
 def _is_free(key: str) -> bool:
     if TARGET in key.split("."):
         return False
+    if key.startswith("hydra.launcher."):
+        return is_of_hydra(key)
     return not key.startswith("hydra.") or any(key == free or key.startswith(f"{free}.") for free in FREE)
 
 
@@ -68,11 +70,11 @@ def _untouched() -> DictConfig:
     return compose(overrides=[*LOGGING, "hydra/launcher=basic"], return_hydra_config=True)
 
 
-def _target_of(launcher: str) -> object:
-    """Return what the package of a launcher names, whatever a file says."""
+def _settings_of(launcher: str) -> object:
+    """Return what the package of a launcher says, whatever a file does."""
     if launcher not in LAUNCHERS:
-        return _ABSENT
-    return ConfigStore.instance().load(f"hydra/launcher/{launcher}.yaml").node[TARGET]
+        return {}
+    return OmegaConf.to_container(ConfigStore.instance().load(f"hydra/launcher/{launcher}.yaml").node, resolve=False)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

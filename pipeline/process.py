@@ -21,10 +21,11 @@ class _Ending:
 
     def __init__(self) -> None:
         self._began = float("-inf")
+        self.signal: int | None = None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if time.monotonic() - self._began > PATIENCE_S:
-            self._began = time.monotonic()
+            self._began, self.signal = time.monotonic(), number
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
@@ -36,6 +37,11 @@ def end_in_order(*numbers: signal.Signals) -> None:
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _ENDING.handle)
+
+
+def was_terminated() -> bool:
+    """Return whether SIGTERM is what ends this process, also where other code has raised a plain KeyboardInterrupt."""
+    return _ENDING.signal == signal.SIGTERM
 
 
 class _Outlet(io.FileIO):

@@ -80,8 +80,7 @@ def refused(override: Override, *, multirun: bool) -> Iterator[str]:
 
 def _refused_of_hydra(override: Override) -> Iterator[str]:
     name, word = override.key_or_group, override.input_line
-    is_known = name in HYDRA_KEYS or re.fullmatch(r"hydra\.launcher\.[A-Za-z]\w*", name)
-    if not is_known or (name.startswith(_JOBLIB) and isinstance(override.value(), dict | list)):
+    if not is_of_hydra(name) or (name.startswith(_JOBLIB) and isinstance(override.value(), dict | list)):
         yield f"{word}: configuration may not name code; of Hydra's settings only {', '.join(SHOWN_KEYS)} are taken"
     elif override.is_sweep_override():
         yield f"{word}: several values for what all jobs share; expected one. Quote a name that has a comma in it"
@@ -90,6 +89,11 @@ def _refused_of_hydra(override: Override) -> Iterator[str]:
         # Hydra takes numbers for texts there.
         if not rule.accepts(value) and not rule.accepts(str(value)):
             yield f"{name}: {quoted(value)} does not fit; expected {rule.expected}"
+
+
+def is_of_hydra(name: str) -> bool:
+    """Return whether a key of Hydra's own may be changed: such a value is no code and leads to none."""
+    return name in HYDRA_KEYS or bool(re.fullmatch(r"hydra\.launcher\.[A-Za-z]\w*", name))
 
 
 def named(number: int, words: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -558,6 +559,45 @@ def test_a_claim_reads_no_row_of_a_living_worker_elsewhere(ledger: Ledger, monke
     assert (mine.number, mine.is_new, set(read) - {mine.number}) == (50, True, set())
     again = take(ledger, workers[7], target=99)
     assert (again.number, again.is_new) == (claims[7].number, False)
+
+
+@pytest.mark.parametrize("many", [0, 1000], ids=["read whole", "asked one by one"])
+def test_who_has_read_ended_trials_sees_what_a_newcomer_sees(
+    ledger: Ledger, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlpsweep.search.ledger.MANY", many)
+    reader, rng, steps = other(ledger), np.random.default_rng(0), Ladder((1,), 1.0, 1)
+    optunas = optuna.load_study(study_name=ledger.name, storage=ledger.database.storage)
+    ends: list[Callable[[Claim], object]] = [
+        lambda claim: ledger.tell(claim, COMPLETE, float(rng.random()), {"run_key": "k"}),
+        lambda claim: ledger.tell(claim, FAILED, None, {"reason": "r"}),
+        lambda claim: ledger.refuse(claim, PARAMS, 0.5),
+        ledger.pause,
+        ledger.release,
+        lambda claim: optunas.enqueue_trial({"learning_rate": 0.123}),  # and the worker dies
+    ]
+    for _ in range(25):
+        claim = ledger.claim(an_owner(uuid.uuid4().hex, lives=False), 99, None, steps)
+        assert isinstance(claim, Claim)
+        ledger.propose(claim, PARAMS)
+        ledger.report(claim, 1 + claim.retries, float(rng.random()))
+        ends[int(rng.integers(len(ends)))](claim)
+        assert reader.trials() == other(ledger).trials()
+
+
+def test_a_trial_that_has_ended_is_read_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, at_work = take(ledger), take(ledger)
+    ledger.tell(ended, COMPLETE, 0.5, {})
+    before, rows, read = ledger.trials(), Leases.rows, list[int]()
+
+    def counting(leases: Leases, *wheres: Any) -> list[Row]:
+        found = rows(leases, *wheres)
+        read.extend(row.slot for row in found)
+        return found
+
+    monkeypatch.setattr(Leases, "rows", counting)
+    assert ledger.trials() == before
+    assert read == [at_work.number]
 
 
 def test_a_copied_study_keeps_its_slots(ledger: Ledger) -> None:

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState, create_trial
 
 from mlpsweep.errors import SettingsError
 from mlpsweep.metric import metric_named
@@ -25,6 +30,7 @@ DIMENSIONS = {
 }
 ACCURACY, LOSS = "validation/accuracy", "validation/loss"
 BASE: dict[str, Any] = {"n_epochs": 2, "hidden_sizes": (16,)}
+SPACE = make_space({"dimensions": DIMENSIONS, "max_parameters": None}, **BASE)
 
 
 def searched(root: Path, sampler: str, n_trials: int = N_TRIALS, seed: int = 0, **space: Any) -> Study:
@@ -254,6 +260,29 @@ def test_a_proposal_depends_on_the_set_of_past_trials_only() -> None:
     assert proposer.propose(Slot(15, tuple(past))) == proposer.propose(Slot(15, tuple(reversed(past))))
 
 
+FATES = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.floats(0.01, 0.99)), max_size=12)
+
+
+@given(fates=FATES, later=FATES)
+def test_tpe_proposes_what_it_would_over_trials_that_optuna_made(fates: list[Any], later: list[Any]) -> None:
+    draws, proposer = build_proposer("random", SPACE, ACCURACY), build_proposer("tpe", SPACE, ACCURACY)
+    for past_of in (fates, later):  # the same trials under way, paused and complete, with other values later
+        past = tuple(
+            Past(slot, draws.propose(Slot(slot)), {epoch: value for epoch in range(1, n + 1)}, is_complete)
+            for slot, (n, is_complete, value) in enumerate(past_of)
+        )
+        ends, kinds = last_values(past, metric_named(ACCURACY)), SPACE.distributions()
+        sampler = TPESampler(seed=derive_seed(SPACE.base.seed, 40), n_startup_trials=1)
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        for one in past:
+            state = TrialState.COMPLETE if one.slot in ends else TrialState.RUNNING
+            own = {name: kinds[name] for name in one.params}
+            study.add_trial(
+                create_trial(state=state, value=ends.get(one.slot), params=dict(one.params), distributions=own)
+            )
+        assert proposer.propose(Slot(40, past)) == SPACE.with_values(study.ask(kinds).params, {})
+
+
 @pytest.mark.slow
 def test_a_proposal_after_5000_trials_takes_seconds_at_most(sampler: str) -> None:
     space = make_space({"dimensions": DIMENSIONS, "max_parameters": None}, **BASE)
@@ -261,4 +290,4 @@ def test_a_proposal_after_5000_trials_takes_seconds_at_most(sampler: str) -> Non
     past = tuple(Past(i, draws.propose(Slot(i)), {1: 0.5, 2: i / 5000}, is_complete=i % 3 == 0) for i in range(5000))
     started = time.perf_counter()
     proposer.propose(Slot(5000, past))
-    assert time.perf_counter() - started < 5  # 0.4 s on an idle core
+    assert time.perf_counter() - started < 5  # 0.2 s on an idle core

@@ -1,4 +1,4 @@
-"""Standardisation of the features of tables: each column gets mean 0 and variance 1 over the training rows."""
+"""Standardisation of the features of tables: each column gets mean 0 and variance 1 over the training file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ ROUNDING: Final = 1e-13
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Mean and spread of each feature over the training rows.
+    """Mean and spread of each feature over the rows of the training file, validation included.
 
     Parameters
     ----------

@@ -86,8 +86,8 @@ def _image_shape(rows: StoredArray, settings: DataSettings) -> tuple[int, int] |
     if len(shape) == 1 and told is None and rows.dtype.kind in "uifb":
         return None
     raise DataFormatError(
-        f"{rows.file}: {rows.dtype.name} of shape {rows.shape}; expected a table of numbers, or grey images as uint8, "
-        "of shape n_samples x height x width. Average the colours, multiply shares by 255, and convert to uint8"
+        f"{rows.file}: {rows.dtype.name} of shape {rows.shape}; expected a table of numbers, or grey images as uint8 "
+        "in an array n_samples x height x width. Average the colours, multiply shares by 255, and convert to uint8"
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from mlpsweep.figures.axes import PANEL, WIDE, Scale, scale_of
-from mlpsweep.figures.style import AMOUNTS, INK, MUTED, SERIES, SURFACE, bare, drawing, legend_below
+from mlpsweep.figures.style import AMOUNTS, INK, MUTED, SERIES, SURFACE, bare, crowded, drawing, legend_below
 from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import Search, TrialRow
 from mlpsweep.tables import FORMATS
@@ -52,9 +52,8 @@ def parallel_coordinates(search: Search, noun: str = "trial") -> Figure:
         columns.append(ranks)
         lines = [np.column_stack([np.arange(len(columns)), heights]) for heights in zip(*columns, strict=True)]
         strengths = 0.15 + 0.85 * ranks
-        axes.add_collection(
-            LineCollection(lines[:-1], colors=AMOUNTS(strengths[:-1]), linewidths=0.8 if len(lines) < 100 else 0.4)
-        )
+        width = 0.8 if len(lines) < 100 else 0.4 * crowded(len(lines))
+        axes.add_collection(LineCollection(lines[:-1], colors=AMOUNTS(strengths[:-1]), linewidths=width))
         axes.plot(*lines[-1].T, color=SERIES[1], linewidth=2.2, label=f"best, {noun} {trials[-1].number}")
         has_absent = any((heights == ABSENT).any() for heights in columns)
         for position, (name, scale) in enumerate(zip(names, scales, strict=True)):

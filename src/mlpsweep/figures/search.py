@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mlpsweep.figures.axes import PANEL, WIDE, metric_axis, scale_of, time_unit
 from mlpsweep.figures.parallel import parallel_coordinates
-from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, drawing, headline, legend_below
+from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, crowded, drawing, headline, legend_below
 from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import COMPLETE, FAILED, PAUSED, PRUNED, Search, TrialRow
 from mlpsweep.tables import FORMATS, counted
@@ -40,7 +41,7 @@ def history(search: Search) -> Figure:
         if numbers:
             so_far = best.accumulate([trial.value or 0.0 for trial in search.complete])
             axes.step(numbers, so_far, where="post", color=SERIES[1], label="best so far")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(10 if len(search.trials) < 1000 else 5, integer=True))
         axes.set(xlabel="trial")
         axes.set_title("Search history")
         legend_below(figure, 2)
@@ -96,11 +97,11 @@ def intermediate_values(search: Search) -> Figure:
     with drawing():
         figure = Figure(figsize=PANEL)
         axes = figure.subplots()
-        values: list[float] = []
-        for trial in search.trials:
-            epochs, reported = zip(*trial.intermediate, strict=True) if trial.intermediate else ((), ())
-            values += reported
-            axes.plot(epochs, reported, color=SERIES[0], linewidth=0.7, alpha=0.35)
+        curves = [trial.intermediate for trial in search.trials if trial.intermediate]
+        # One collection of thousands of lines takes a tenth of the time of as many lines.
+        look: dict[str, Any] = {"colors": SERIES[0], "linewidths": 0.7, "alpha": 0.35 * crowded(len(curves))}
+        axes.add_collection(LineCollection(curves, **look, capstyle="projecting", joinstyle="round"))
+        axes.autoscale_view()  # a collection alone does not ask for it before matplotlib 3.11
         for state in (PRUNED, PAUSED):
             marker, label = MARKS[state]
             cut = [trial.intermediate[-1] for trial in search.trials if trial.state == state and trial.intermediate]
@@ -109,7 +110,7 @@ def intermediate_values(search: Search) -> Figure:
         if best is not None and best.intermediate:
             label = f"best, trial {best.number}"
             axes.plot(*zip(*best.intermediate, strict=True), color=SERIES[1], linewidth=2, label=label)
-        metric_axis(axes, search.metric, values)
+        metric_axis(axes, search.metric, [value for curve in curves for _, value in curve])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="epoch")
         axes.set_title("Values during training")
@@ -128,18 +129,17 @@ def timeline(search: Search) -> Figure:
         figure = Figure(figsize=(WIDE, 1.3 + 0.35 * len(workers)))
         axes = figure.subplots()
         for state, colour in colours.items():
-            mine = [stint for ended, stint in stints if ended == state]
-            bars = axes.barh(
-                [workers.index(stint.worker) for stint in mine],
-                [(stint.end - stint.start) / seconds for stint in mine],
-                left=[(stint.start - first) / seconds for stint in mine],
-                height=0.7,
-                color=colour,
-                edgecolor=SURFACE,
-                linewidth=0.2,
-            )
-            if mine:
-                bars.set_label(f"{state} ({sum(t.state == state and bool(t.stints) for t in search.trials)})")
+            # One collection of thousands of bars takes a tenth of the time of as many rectangles.
+            bars = [
+                _bar(workers.index(one.worker), (one.start - first) / seconds, (one.end - one.start) / seconds)
+                for ended, one in stints
+                if ended == state
+            ]
+            if bars:
+                label = f"{state} ({sum(t.state == state and bool(t.stints) for t in search.trials)})"
+                look: dict[str, Any] = {"facecolor": colour, "edgecolor": SURFACE, "linewidth": 0.2, "zorder": 1}
+                axes.add_collection(PolyCollection(bars, **look, label=label))
+        axes.autoscale_view()
         axes.set_yticks(range(len(workers)), [worker or "worker" for worker in workers])
         axes.invert_yaxis()
         axes.margins(x=0)
@@ -148,6 +148,11 @@ def timeline(search: Search) -> Figure:
         axes.set_title("Timeline of workers")
         legend_below(figure, 3)
     return figure
+
+
+def _bar(lane: int, left: float, width: float) -> list[tuple[float, float]]:
+    low, high, right = lane - 0.35, lane + 0.35, left + width
+    return [(left, low), (right, low), (right, high), (left, high)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +213,10 @@ def _scatter(axes: Axes, search: Search, x_of: Callable[[TrialRow], float | None
         ]
         if points:
             colour, face = (SERIES[0], SERIES[0]) if state == COMPLETE else (MUTED, "none")
-            style: dict[str, Any] = {
-                "s": 16,
-                "marker": marker,
-                "facecolor": face,
-                "edgecolor": colour,
-                "linewidth": 0.8,
-            }
-            axes.scatter(*zip(*points, strict=True), label=label, **style)
+            share = crowded(len(search.trials))
+            style: dict[str, Any] = {"marker": marker, "facecolor": face, "edgecolor": colour}
+            style |= {"s": 16 * share, "linewidth": 0.8 * share**0.5}
+            axes.scatter(*np.array(points).T, label=label, **style)
             drawn += [value for _, value in points]
     metric_axis(axes, search.metric, drawn)
     best = search.best

@@ -20,6 +20,9 @@ from mlpsweep.files import write_atomic
 DPI: Final = 160
 """Pixels per inch of a written figure; a 4-inch panel stays sharp at 360 CSS pixels on a double-density screen."""
 
+CROWD: Final = 1000
+"""Number of marks of one figure beyond which each is drawn weaker."""
+
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Marker of each colour of ``SERIES``, so that a reader need not tell lines apart by colour."""
 
@@ -107,6 +110,11 @@ def save_figure(figure: Figure, path: Path) -> None:
         If the folder cannot be written.
     """
     write_atomic(path, png_bytes(figure))
+
+
+def crowded(n_marks: int) -> float:
+    """Return the share of their strength that marks keep, so that thousands do not become one patch of colour."""
+    return min(1.0, CROWD / max(1, n_marks))
 
 
 def readable_on(colour: Any) -> str:

@@ -4,6 +4,7 @@ import ast
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from mlpsweep.errors import DataError, SettingsError
@@ -202,6 +203,7 @@ def _groups(runs: Sequence[TrackedRun]) -> list[Group]:
     ]
 
 
+@lru_cache(maxsize=10_000)  # thousands of runs share a few texts
 def _value(text: str) -> Any:
     """Return the value of a parameter that the store keeps as text: a number, a list, true, null, or a name."""
     try:

@@ -55,10 +55,12 @@ def repeats(study: Study, settings: WinnerSettings, run_key: Callable[[TrainSett
     """Return the trainings of each finalist by its trial's number, best first; equal configurations count once."""
     chosen: dict[str, list[Repeat]] = {}
     for trial in study.complete():
+        if len(chosen) == settings.top_k:
+            break
         own = study.plan.trial_settings(trial.params)
         seeds = [own.seed, *(derive_seed(own.seed, "finalist", place) for place in range(1, settings.n_seeds))]
         seeded = [dataclasses.replace(own, seed=seed) for seed in seeds]
-        if len(chosen) < settings.top_k and (key := run_key(own)) not in chosen:
+        if (key := run_key(own)) not in chosen:
             chosen[key] = [Repeat(trial.number, place, one, run_key(one)) for place, one in enumerate(seeded)]
     return {found[0].trial: found for found in chosen.values()}
 

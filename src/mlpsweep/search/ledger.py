@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import ColumnElement, Table, or_
 
 from mlpsweep.search.claims import Claim, Claims, LostClaimError, is_lost
 from mlpsweep.search.database import Database, database_errors
@@ -25,6 +26,8 @@ FINALISTS: Final = "finalists"
 SHOWN_AFTER_S: Final = 1.0
 """Seconds after which Optuna hears of a new trial at work; one that ends before is told whole, at its end."""
 NO_LADDER: Final = Ladder()
+MANY: Final = 1000
+"""Slots that are asked for one by one; instead of more, all are read."""
 
 
 class Ledger:
@@ -61,6 +64,7 @@ class Ledger:
         self._new: set[int] = set()  # slots that nobody had before this process: it alone may have made a trial of one
         self._shown: dict[int, int] = {}  # trials in Optuna by slot, as far as this process bound or claimed them
         self._begun: dict[int, float] = {}
+        self._ended: dict[int, FrozenTrial] = {}  # by slot; whatever has ended stays as it is, and is read once
 
     def make_gates(self) -> None:
         """Make what a new study needs for claims."""
@@ -70,11 +74,18 @@ class Ledger:
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by slot, those without a row as if they had theirs already."""
         foreign = self._foreign()
-        rows, reports = self.claims.run(lambda leases: (leases.rows(), leases.reports()))
+        known = {} if foreign else self._ended  # a trial without a row is compared with every row
+        rows, reports = self.claims.run(
+            lambda leases: (leases.rows(*_all_but(known, LEASE)), leases.reports(*_all_but(known, REPORT)))
+        )
         new, told = rows_of(foreign, {row.slot for row in rows}, {row.shown for row in rows})
         reports |= told
         with database_errors(self.database.url):
-            return [self.view.frozen(row, reports.get(row.slot, {})) for row in (*rows, *new)]
+            read = {row.slot: self.view.frozen(row, reports.get(row.slot, {})) for row in (*rows, *new)}
+            every = dict(sorted((known | read).items()))
+        # Threads share this: the mapping is replaced, never changed.
+        self._ended = known | {row.slot: read[row.slot] for row in rows if row.state in ENDED}
+        return list(every.values())
 
     def trial(self, claim: Claim) -> FrozenTrial:
         """Return a claimed trial as it is stored."""
@@ -259,6 +270,13 @@ class Ledger:
             return []
         new = [one for one in self.view.trials() if one.number >= self._first and one.number not in self._known]
         return [trial for trial in new if STRAY not in trial.user_attrs]
+
+
+def _all_but(known: Mapping[int, FrozenTrial], table: Table) -> tuple[ColumnElement[bool], ...]:
+    """Return which rows of a table are of slots that are not ``known``; of many such slots, all are read."""
+    last = max(known, default=-1)
+    between = set(range(last)) - known.keys()
+    return () if len(between) > MANY else (or_(table.c.slot > last, table.c.slot.in_(sorted(between))),)
 
 
 def _bound(leases: Leases, row: Row, number: int) -> int | None:

@@ -18,11 +18,11 @@ from typing import Any, Final
 import numpy as np
 import optuna
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState, create_trial
 
 from mlpsweep.errors import SettingsError
 from mlpsweep.metric import Metric, metric_named
 from mlpsweep.search.dimensions import Categorical, Leaf, Range, Value
+from mlpsweep.search.memory import study_in_memory
 from mlpsweep.search.space import Params, Space
 
 MAX_GRID: Final = 100_000
@@ -218,17 +218,21 @@ def last_values(past: Iterable[Past], metric: Metric) -> dict[int, float]:
     A value counts in log-odds (a loss: minus its logarithm). To one that did not go to the end the median gain is added
     of those that went further from there, whose own gains are counted to the end in the same way.
     """
-    curves = {one.slot: {at: _log_odds(value, metric) for at, value in one.values.items()} for one in past}
+    curves = {one.slot: one.values for one in past if one.values}
     whole = {one.slot for one in past if one.is_complete}
     ends: dict[int, float] = {}
 
     def order(slot: int) -> tuple[bool, int]:
         return slot not in whole, -max(curves[slot])
 
-    for (is_part, minus_epoch), slots in itertools.groupby(sorted(filter(curves.get, curves), key=order), key=order):
-        gains = [end - curves[slot][-minus_epoch] for slot, end in ends.items() if -minus_epoch in curves[slot]]
-        gain = statistics.median(gains) if is_part and gains else 0.0
-        ends |= {slot: curves[slot][-minus_epoch] + gain for slot in slots}
+    def at(epoch: int, slot: int) -> float:
+        return _log_odds(curves[slot][epoch], metric)
+
+    for (is_part, minus_epoch), slots in itertools.groupby(sorted(curves, key=order), key=order):
+        epoch = -minus_epoch
+        gains = [end - at(epoch, slot) for slot, end in ends.items() if is_part and epoch in curves[slot]]
+        gain = statistics.median(gains) if gains else 0.0
+        ends |= {slot: at(epoch, slot) + gain for slot in slots}
     return ends
 
 
@@ -241,16 +245,10 @@ def _log_odds(value: float, metric: Metric) -> float:
 
 def _study_of(space: Space, metric: Metric, slot: Slot) -> optuna.Study:
     """Return a study in memory in which the past is complete with what it promises, or under way if it has no value."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = TPESampler(seed=derive_seed(space.base.seed, slot.number), n_startup_trials=1)
-    study = optuna.create_study(sampler=sampler, direction="maximize")
-    ends, kinds = last_values(slot.past, metric), space.distributions()
-    for past in sorted(slot.past, key=lambda past: past.slot):
-        value = ends.get(past.slot)
-        state = TrialState.RUNNING if value is None else TrialState.COMPLETE
-        own = {name: kinds[name] for name in past.params}
-        study.add_trial(create_trial(state=state, value=value, params=dict(past.params), distributions=own))
-    return study
+    ends, past = last_values(slot.past, metric), sorted(slot.past, key=lambda past: past.slot)
+    tried = [(one.params, ends.get(one.slot)) for one in past]
+    return study_in_memory("maximize", tried, space.distributions(), sampler)
 
 
 def _sobol(space: Space, number: int) -> dict[str, float]:

@@ -124,7 +124,7 @@ class SearchSettings(Settings):
         identity=False,
     )
     target: float | None = key(
-        rules.optional(rules.real("of the metric", lambda value: True)),
+        rules.optional(rules.real("to compare with search.metric", lambda value: True)),
         "value at which nothing more is started; if the trial that reported it ends below it, the search goes on",
         "0.98",
         default=None,

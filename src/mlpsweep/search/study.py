@@ -128,14 +128,16 @@ class Study:
     folder : Path
         Folder with the trials' folders: checkpoints of this host, or of all hosts that share it.
     uid : str
-        Random: another study of the same name, made elsewhere or after this one was deleted, has another. Empty for
-        studies of earlier times.
+        Random: another study of the same name has another. Empty for studies of earlier times.
+    sound : dict of int to FrozenTrial
+        What was found to be what a search writes, so that it need not be looked at again.
     """
 
     plan: Plan
     ledger: Ledger
     folder: Path
     uid: str = ""
+    sound: dict[int, FrozenTrial] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -161,12 +163,13 @@ class Study:
         """
         trials = [trial for trial in self.ledger.trials() if EXCESS not in trial.system_attrs]
         leaves = self.plan.space.leaves()
-        for trial in trials:
+        for trial in (one for one in trials if self.sound.get(one.number) is not one):
             if fault := next(_faults(trial, leaves, self.plan.space), None):
                 raise StorageError(
                     f"{self.ledger.database.url}: trial {trial.number} of {self.name} {fault}; expected what a search "
                     "wrote. Put a backup of the file in its place, or take another search.study"
                 )
+            self.sound[trial.number] = trial
         return trials
 
     def counted(self, trials: Sequence[FrozenTrial] | None = None) -> list[FrozenTrial]:
@@ -285,9 +288,8 @@ def _faults(trial: FrozenTrial, leaves: Mapping[str, Leaf], space: Space) -> Ite
 
 def _are_stints(stints: Any) -> bool:
     def is_one(stint: Any) -> bool:
-        if not isinstance(stint, list) or len(stint) != 3 or not isinstance(stint[0], str):
-            return False
-        return all(isinstance(at, int | float) and math.isfinite(at) for at in stint[1:])
+        is_whole = isinstance(stint, list) and len(stint) == 3 and isinstance(stint[0], str)
+        return is_whole and all(isinstance(at, int | float) and math.isfinite(at) for at in stint[1:])
 
     return isinstance(stints, list) and all(map(is_one, stints))
 

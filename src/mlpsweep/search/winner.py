@@ -2,16 +2,16 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.metric import metric_named
 from mlpsweep.search.leases import STINTS
+from mlpsweep.search.memory import study_in_memory
 from mlpsweep.search.rows import Finalist, Search, Stint, TrialRow
 from mlpsweep.search.study import Study
 from mlpsweep.search.view import WORKER, is_paused
@@ -85,11 +85,11 @@ def search_of(study: Study, finalists: Sequence[Finalist] = ()) -> Search:
     """Return the study as the rows that tables, figures and the report are made of."""
     rows = study.trials()
     seen = dict.fromkeys(worker for trial in rows for worker, _, _ in _stints(trial))
-    workers = {name: f"worker {place}" for place, name in enumerate(seen, 1)}
+    workers, leaves = {name: f"worker {place}" for place, name in enumerate(seen, 1)}, study.plan.space.leaves()
     return Search(
         study=study.name,
         metric=study.plan.metric,
-        trials=tuple(_row(study, trial, workers) for trial in rows),
+        trials=tuple(_row(study, trial, workers, leaves) for trial in rows),
         importances=importances(study),
         finalists=tuple(finalists),
         log_scaled=frozenset(log_scaled(study)),
@@ -111,8 +111,8 @@ def importances(study: Study) -> dict[str, float]:
     complete = study.complete()
     if len(complete) < MIN_COMPLETE or len({trial.value for trial in complete}) < MIN_COMPLETE:
         return {}
-    with_complete = optuna.create_study(direction=study.plan.direction)
-    with_complete.add_trials(complete)
+    tried = ((trial.params, trial.value) for trial in complete)
+    with_complete = study_in_memory(study.plan.direction, tried, study.plan.space.distributions())
     with warnings.catch_warnings():
         # Optuna warns that the evaluator is experimental, and that few trials have a third layer.
         warnings.simplefilter("ignore", UserWarning)
@@ -174,7 +174,7 @@ def _stints(trial: FrozenTrial) -> list[tuple[str, float, float]]:
     return [(worker, start, end) for worker, start, end in trial.user_attrs.get(STINTS, once)]
 
 
-def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> TrialRow:
+def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str], leaves: Iterable[str]) -> TrialRow:
     # Only trials are named: the id of a run differs from machine to machine.
     source = trial.user_attrs.get("reused_from", "")
     facts = {"n_parameters": _n_parameters(study, trial) if trial.params else None}
@@ -185,7 +185,7 @@ def _row(study: Study, trial: FrozenTrial, workers: Mapping[str, str]) -> TrialR
         number=trial.number,
         state=state_of(trial),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
-        params={name: trial.params[name] for name in study.plan.space.leaves() if name in trial.params},
+        params={name: trial.params[name] for name in leaves if name in trial.params},
         intermediate=tuple(sorted(trial.intermediate_values.items())),
         stints=stints,
         facts=facts,

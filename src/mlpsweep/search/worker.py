@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,21 @@ def work(study: Study, settings: SearchSettings, services: Services, n_complete:
         return SearchEnd(len(study.counted()), interrupt.signal, interrupt.signal is None and interrupt.is_requested)
 
 
+def slot_of(number: int, trials: Sequence[FrozenTrial], n_epochs: int) -> Slot:
+    """Return what the proposal for trial ``number`` looks at: the ``trials`` of its study, of ``n_epochs`` each."""
+    # Slots that were enqueued take no turn: the published network and the spread points come all the same.
+    n_before = sum(ENQUEUED in one.system_attrs and one.number < number for one in trials)
+    others = (one for one in trials if one.params and one.number != number)
+    return Slot(number - n_before, tuple(_past_of(one, n_epochs) for one in others))
+
+
+def _past_of(trial: FrozenTrial, n_epochs: int) -> Past:
+    is_complete, values = trial.state == TrialState.COMPLETE, trial.intermediate_values
+    if is_complete and trial.value is not None:  # one that somebody added may have nothing else
+        values = values or {n_epochs: trial.value}
+    return Past(trial.number, trial.params, {} if trial.state == TrialState.FAIL else values, is_complete)
+
+
 @dataclass(frozen=True)
 class _TrialEnd:
     """How one trial ended."""
@@ -127,11 +142,7 @@ class _Worker:
         trial = ledger.trial(claim)
         if trial.params:
             return trial.params
-        trials = ledger.trials()
-        others = [one for one in trials if one.params and one.number != claim.number]
-        # Slots that were enqueued take no turn: the published network and the spread points come all the same.
-        n_before = sum(ENQUEUED in one.system_attrs and one.number < claim.number for one in trials)
-        params = self.proposer.propose(Slot(claim.number - n_before, tuple(map(self._past, others))))
+        params = self.proposer.propose(slot_of(claim.number, ledger.trials(), space.base.total_epochs))
         if fixed := trial.system_attrs.get(ENQUEUED):
             params = space.with_values(params, fixed)
         if (excess := space.excess(params)) > 0:
@@ -139,12 +150,6 @@ class _Worker:
             return None
         ledger.propose(claim, params)
         return params
-
-    def _past(self, trial: FrozenTrial) -> Past:
-        is_complete, values = trial.state == TrialState.COMPLETE, trial.intermediate_values
-        if is_complete and trial.value is not None:  # one that somebody added may have nothing else
-            values = values or {self.study.plan.space.base.total_epochs: trial.value}
-        return Past(trial.number, trial.params, {} if trial.state == TrialState.FAIL else values, is_complete)
 
     def _train(self, claim: Claim, params: Mapping[str, Any], is_lost: Callable[[], bool]) -> None:
         study, ledger = self.study, self.study.ledger

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PER_EPOCH: Final = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 """Metrics of which a run that stopped early shows the epoch that its weights are of, not the last one."""
 
+NO_CHILD: Final = f"tags.`{PARENT_TAG}` IS NULL"
+"""What tells a parent from its jobs, which bear its name: a store may have thousands of them."""
+
 PAGE: Final = 1000
 
 
@@ -133,7 +136,8 @@ class Runs:
         if parent is not None and _is_deleted(parent):
             raise SettingsError(f"sweep: {name!r}: {deleted_run(parent.info.run_id)}")
         if parent is None:
-            known = list(dict.fromkeys(run.data.tags["sweep"] for run in self._search("tags.sweep LIKE '%'")))
+            parents = self._search(f"tags.sweep LIKE '%' and {NO_CHILD}")
+            known = list(dict.fromkeys(run.data.tags["sweep"] for run in parents))
             latest = f", such as {known[-1]}" if known else ""
             raise SettingsError(
                 f"sweep: {name!r} is not in {self.where}; expected a multirun's folder, a study's name or the "
@@ -145,8 +149,7 @@ class Runs:
     def _parent(self, name: str, *, is_deleted: bool = False) -> Any:
         words = [f"tags.sweep = '{quoted(one)}'" for one in dict.fromkeys((name, str(Path(name))))]
         words.append(f"attributes.run_name = '{quoted(name)}'")
-        all_found = (run for word in words for run in self._search(word, is_deleted=is_deleted))
-        found = (run for run in all_found if PARENT_TAG not in run.data.tags)
+        found = (run for word in words for run in self._search(f"{word} and {NO_CHILD}", is_deleted=is_deleted))
         return max(found, key=lambda run: int(run.info.start_time), default=None)
 
     def _search(self, words: str, *, is_deleted: bool = False) -> Iterator[Any]:

@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ from mlpsweep.search.rows import Search, Stint
 def labelled(axes):
     handles, names = axes.get_legend_handles_labels()
     return dict(zip(names, handles, strict=True))
+
+
+def bars_of(collection):
+    """Start, width and lane of each bar, rounded."""
+    boxes = [path.get_extents() for path in collection.get_paths()]
+    return [(round(box.x0), round(box.width), round((box.y0 + box.y1) / 2)) for box in boxes]
 
 
 def test_history_shows_every_value_and_the_best_so_far(search):
@@ -77,12 +84,20 @@ def test_pruned_trials_end_in_a_marker(search):
     assert drawn["best, trial 4"].get_ydata().tolist() == [y for _, y in search.best.intermediate]
 
 
+def test_every_trial_has_a_curve_be_it_at_work_or_failed(search):
+    under_way = tuple(dataclasses.replace(trial, state="running", value=None) for trial in search.trials)
+    axes = intermediate_values(dataclasses.replace(search, trials=under_way)).axes[0]
+    (curves,) = axes.collections
+    assert [len(curve) for curve in curves.get_segments()] == [2, 2, 2, 1, 2, 1, 2]  # trial 6 has reported nothing
+    assert axes.get_xlim()[0] < 1 < 2 < axes.get_xlim()[1] < 2.5
+
+
 def test_timeline_has_a_lane_per_worker_and_a_bar_per_trial(search):
     axes = timeline(search).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["host:0", "host:1"]
-    bars = {(round(bar.get_x()), round(bar.get_width())) for bar in axes.patches}
-    assert bars == {(0, 8), (10, 8), (20, 8), (30, 8)}
-    assert len(axes.patches) == 8
+    bars = [bar for kind in axes.collections for bar in bars_of(kind)]
+    assert {(start, width) for start, width, _ in bars} == {(0, 8), (10, 8), (20, 8), (30, 8)}
+    assert Counter(lane for _, _, lane in bars) == {0: 4, 1: 4}
     assert axes.get_xlabel() == "time since the first start, s"
 
 
@@ -90,10 +105,38 @@ def test_a_trial_that_paused_has_a_bar_for_each_time_and_counts_once(search):
     first, *others = search.trials
     stints = (Stint("host:0", 0.0, 2.0), Stint("host:1", 5.0, 9.0))
     twice = dataclasses.replace(search, trials=(dataclasses.replace(first, state="paused", stints=stints), *others))
-    axes = timeline(twice).axes[0]
-    (bars,) = [bars for bars in axes.containers if bars.get_label().startswith("paused")]
-    assert bars.get_label() == "paused (1)"
-    assert [round(bar.get_width()) for bar in bars] == [2, 4]
+    paused = labelled(timeline(twice).axes[0])["paused (1)"]
+    assert [width for _, width, _ in bars_of(paused)] == [2, 4]
+
+
+@pytest.fixture
+def many(search):
+    """Four thousand trials, half of them complete."""
+    every = (dataclasses.replace(search.trials[n % 2 * 3], number=n) for n in range(4000))
+    return dataclasses.replace(search, trials=tuple(every))
+
+
+def test_the_marks_of_thousands_are_weaker_and_those_of_few_as_ever(search, many):
+    sizes = [labelled(history(one).axes[0])["complete"].get_sizes().tolist() for one in (search, many)]
+    assert sizes == [[16.0], [4.0]]
+    alphas = [intermediate_values(one).axes[0].collections[0].get_alpha() for one in (search, many)]
+    assert alphas == [0.35, 0.35 / 4]
+    widths = [parallel_coordinates(one).axes[0].collections[0].get_linewidths().tolist() for one in (search, many)]
+    assert widths == [[0.8], [0.2]]  # two thousand lines
+
+
+def test_the_numbers_of_thousands_of_trials_stand_apart(many):
+    figure = history(many)
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    assert all(left.x1 + 3 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", ["intermediate_values", "timeline"])
+def test_a_figure_of_thousands_has_few_artists(many, name):
+    axes = draw_search(many)[name].axes[0]
+    assert len(axes.lines) + len(axes.patches) + len(axes.collections) < 10
 
 
 def test_work_time_by_hand(search):

@@ -50,6 +50,17 @@ def test_a_launcher_of_ones_own_is_refused(tmp_path: Path) -> None:
         check("train", TrainJob, ["hydra/launcher=mine"], multirun=False, config_dir=str(tmp_path))
 
 
+def test_a_launchers_commands_are_refused_in_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("submitit", reason="pip install 'mlpsweep[slurm]'")
+    (tmp_path / "recipe").mkdir()
+    commands = "{launcher: {setup: [touch made], timeout_min: 240}}"
+    (tmp_path / "recipe/evil.yaml").write_text(f"# @package _global_\nhydra: {commands}\n")
+    words = ["data=digits", "hydra/launcher=submitit_slurm", "recipe=evil"]
+    with pytest.raises(SettingsError, match=r"hydra.launcher.setup.0: 'touch made' in a file") as told:
+        check("train", TrainJob, words, multirun=True, config_dir=str(tmp_path))
+    assert len(told.value.messages) == 1
+
+
 def test_files_may_change_what_the_command_line_may(tmp_path: Path) -> None:
     (tmp_path / "recipe").mkdir()
     (tmp_path / "recipe/mine.yaml").write_text(

@@ -18,7 +18,7 @@ from mlpsweep.search.leases import SCORE
 from mlpsweep.search.recipe import winner_recipe
 from mlpsweep.search.services import Services
 from mlpsweep.search.settings import WinnerSettings
-from mlpsweep.search.study import Study
+from mlpsweep.search.study import Plan, Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
 from tests.search_lab import (
@@ -93,6 +93,14 @@ def test_a_trial_without_scores_is_trained_once_more(study: Study) -> None:
 def test_until_all_are_trained_there_is_no_comparison(study: Study) -> None:
     assert finalists(study, WINNER, fake_run_key) == []
     assert winner.winning_trial(study, []) == study.complete()[0]
+
+
+def test_settings_are_made_of_no_more_trials_than_become_finalists(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, make = list[dict[str, Any]](), Plan.trial_settings
+    monkeypatch.setattr(Plan, "trial_settings", lambda plan, params: made.append(params) or make(plan, params))
+    assert len(repeats(study, WINNER, fake_run_key)) == len(made) == WINNER.top_k
 
 
 def test_a_diverging_seed_rules_a_configuration_out(study: Study) -> None:

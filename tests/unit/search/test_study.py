@@ -8,11 +8,12 @@ import optuna
 import pytest
 
 from mlpsweep.data.dataset import Dataset
-from mlpsweep.errors import SettingsError
+from mlpsweep.errors import SettingsError, StorageError
+from mlpsweep.search.claims import Claim
 from mlpsweep.search.study import Plan
 from mlpsweep.search.worker import work
 from mlpsweep.training.run import run_training
-from tests.search_lab import CARD, make_plan, make_services, new_study, search_settings
+from tests.search_lab import CARD, an_owner, make_plan, make_services, new_study, search_settings
 
 PLAN = make_plan()
 WIDER = {**CARD["dimensions"], "l2_lambda": {"type": "float", "low": 0.0, "high": 0.2}}
@@ -158,6 +159,25 @@ def test_the_best_loss_is_the_lowest(tmp_path: Path) -> None:
     work(study, search_settings(n_trials=6, metric="validation/loss"), make_services())
     complete = study.complete()
     assert [trial.value for trial in complete] == sorted(trial.value or 0.0 for trial in complete)
+
+
+def test_an_ended_trial_is_checked_once_and_a_fault_is_told_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, checked = new_study(tmp_path), list[int]()
+    work(study, search_settings(n_trials=2), make_services())
+    at_work = study.ledger.claim(an_owner("another"), 3)
+    monkeypatch.setattr("mlpsweep.search.study._faults", lambda trial, *_: iter(checked.append(trial.number) or ()))
+    again = new_study(tmp_path)
+    assert isinstance(at_work, Claim)
+    for _ in range(2):
+        again.trials()
+    assert checked == [0, 1, 2, 2, 2]  # first when it was opened
+    monkeypatch.setattr("mlpsweep.search.study._faults", lambda *_: iter(["is strange"]))
+    unchecked = dataclasses.replace(again)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="trial 0 of .* is strange"):
+            unchecked.trials()
 
 
 def test_stored_studies_know_the_kinds_of_leaves_by_words_that_stay() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,22 @@ def test_a_sweep_has_its_jobs_the_newest_of_its_name(
     home: tuple[Path, dict[str, tuple[str, list[str]]]], runs: Runs, name: str, sweep: str
 ) -> None:
     assert [run.run_id for run in runs.of_sweep(name)] == home[1][sweep][1]
+
+
+def test_the_jobs_of_a_sweep_are_read_once(
+    home: tuple[Path, dict[str, tuple[str, list[str]]]], runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, search = list[str](), runs.client.search_runs
+
+    def counting(*words: Any, **options: Any) -> Any:
+        page = search(*words, **options)
+        read.extend(run.info.run_id for run in page)
+        return page
+
+    monkeypatch.setattr(runs.client, "search_runs", counting)
+    runs.of_sweep(FOLDER)
+    jobs = home[1]["older"][1] + home[1]["folder"][1]
+    assert sorted(one for one in read if one in jobs) == sorted(home[1]["folder"][1])
 
 
 def test_a_parents_id_is_a_name_of_its_sweep(home: tuple[Path, dict[str, tuple[str, list[str]]]], runs: Runs) -> None:
