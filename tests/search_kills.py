@@ -9,7 +9,8 @@ import pytest
 from optuna.storages import RDBStorage
 
 from mlpsweep.search import claims, worker
-from mlpsweep.search.database import KINDS, Database
+from mlpsweep.search.database import Database
+from mlpsweep.search.kinds import KINDS
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
 from mlpsweep.training import folder

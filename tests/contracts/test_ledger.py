@@ -74,6 +74,27 @@ def other(ledger: Ledger) -> Ledger:
     return Ledger(again, ledger.name, ledger.key.partition("-")[2], ledger.claims.lease_s, ledger.view.kinds)
 
 
+@pytest.mark.parametrize("storage", BOTH[1:], indirect=True)
+def test_who_falls_silent_inside_a_transaction_keeps_nobody_waiting(tmp_path: Path, storage: str | None) -> None:
+    ledger = new_study(tmp_path, storage=storage, lease_s=LEASE_S).ledger
+    claim, begun, other_is_done, told = take(ledger), threading.Event(), threading.Event(), list[bool]()
+
+    def silent(leases: Leases) -> bool:
+        leases.pass_gate()
+        is_first = not begun.is_set()
+        begun.set()
+        told.append(is_first and other_is_done.wait(10.0))
+        return leases.keep(claim.number, claim.token)
+
+    sleeper = threading.Thread(target=ledger.claims.run, args=(silent,))
+    sleeper.start()
+    assert begun.wait(10.0)
+    take(other(ledger))
+    other_is_done.set()
+    sleeper.join()
+    assert told == [True, False]  # the other one was done before it woke, and it tried again
+
+
 def test_slots_are_given_out_up_to_the_target(ledger: Ledger) -> None:
     assert [take(ledger).number for _ in range(3)] == [0, 1, 2]
     assert ledger.claim(an_owner("a"), 3) == Standing(n_counted=0, n_running=3)

@@ -95,28 +95,14 @@ class Lab:
         wait_until(lambda: self.database.rows(query) == [(0,)])
 
     def silence(self, name: str, begin: Callable[[], None], end: Callable[[], None], n_epochs: int = 1) -> Held:
-        """Silence a worker at a trial, or its host, in no transaction; return its slot and its name in the study.
-
-        Who falls silent inside a transaction keeps its locks, and all the others wait: the server does not know it.
-        """
-        inside = f"select 1 from pg_stat_activity where application_name = '{self.session(name)}' "
-
-        def is_outside() -> bool:
-            return not self.database.rows(inside + "and xact_start is not null")
-
+        """Silence a worker at a trial, or its host, wherever it is; return its slot and its name in the study."""
         while True:
             self.at_work(name, n_epochs)
             begin()
             time.sleep(0.2)  # what it had asked is answered by then
-            held = self.owned(name, n_epochs)
-            if held and is_outside():
+            if held := self.owned(name, n_epochs):
                 return held
             end()
-            wait_until(is_outside)
-
-    def session(self, name: str) -> str:
-        """The name that a worker's sessions bear."""
-        return f"{name.partition('-')[0]} {self.workers[name].inner_pid}"
 
     def n_trained(self, host: str, slot: int) -> int:
         """The newest epoch of which a host has a checkpoint."""

@@ -1,97 +1,36 @@
 """The database of studies: addresses, engines, transactions, and patience with one that does not answer.
 
-It knows no study. SQLite and PostgreSQL are two rows of one table; all else is the same for both.
+It knows no study.
 """
 
 import contextlib
 import functools
 import os
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, literal_column, make_url, text
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, literal_column, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool
 
 from mlpsweep.errors import SettingsError, StorageError
 from mlpsweep.files import locked, storage_errors
+from mlpsweep.search.kinds import kind_of
 from mlpsweep.search.leases import TABLES
 from mlpsweep.search.settings import STORAGE, STORAGE_VARIABLE
-from mlpsweep.sqlite import PATIENCE_S, PREFIX, check_sqlite
+from mlpsweep.sqlite import PREFIX, check_sqlite
 
 STORE: Final = "mlruns"
+SILENT: Final = "25P03"
+"""What a server says to whoever was silent inside a transaction for too long; it may try again."""
 PAUSE_S: Final = 0.2
 """Seconds between two tries."""
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What differs between kinds of database.
-
-    Parameters
-    ----------
-    driver : str
-        SQLAlchemy's name of dialect and driver.
-    arguments : mapping
-        Of every engine: how many connections there are, and how each is opened.
-    now : str
-        Expression for the time, in seconds. The database's clock is the only one that all workers share.
-    passing : pattern
-        Matches the texts of faults that pass.
-    alone : str or None
-        Statement after which a transaction is the only one that said it; None where a lock file on one machine will do.
-    remedy : str
-        What a person does about a fault that stays.
-    """
-
-    driver: str
-    arguments: Mapping[str, Any]
-    now: str
-    passing: re.Pattern[str]
-    alone: str | None
-    remedy: str
-
-
-KINDS: Final[Mapping[str, Kind]] = {
-    # Connections are kept from one transaction to the next, with patience for other writers. The journal is SQLite's
-    # default, the rollback kind: its write-ahead log can corrupt a database in versions before 3.51.3.
-    "sqlite": Kind(
-        "sqlite",
-        {"poolclass": QueuePool, "connect_args": {"timeout": PATIENCE_S}},
-        "(julianday('now') - 2440587.5) * 86400.0",
-        re.compile(r"locked|busy"),
-        None,
-        "a study database that can be read and written. Free space or restore the file",
-    ),
-    # CURRENT_TIMESTAMP would stand still inside a transaction. A server that vanished is noticed after a while.
-    "postgresql": Kind(
-        "postgresql+psycopg",
-        {
-            "poolclass": QueuePool,
-            "pool_size": 2,
-            "pool_pre_ping": True,
-            "connect_args": {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 10},
-        },
-        "extract(epoch from clock_timestamp())::double precision",
-        # What a server refuses for good it says in words; psycopg has no SQLSTATE for a refused connection.
-        re.compile(r"^(?!.*(does not exist|authentication failed|no password|pg_hba|permission denied))", re.DOTALL),
-        "SELECT pg_advisory_xact_lock(1301317)",
-        "a database server that answers and lets you in. Start it, or mend the address",
-    ),
-}
-
-
-def kind_of(url: str) -> Kind:
-    """Return what is special about the database at an address."""
-    return KINDS[url.partition(":")[0]]
 
 
 def address(storage: str | None, root: Path) -> str:
@@ -188,9 +127,9 @@ class Database:
         StorageError
             As :meth:`run`, before the block begins.
         """
-        statement = kind_of(self.url).alone
+        statements = kind_of(self.url).alone
         with locked(self.lock):
-            connection = self.patiently(lambda: self._saying(statement)) if statement else None
+            connection = self.patiently(lambda: self._saying(statements)) if statements else None
             try:
                 yield
             finally:
@@ -198,11 +137,12 @@ class Database:
                     with contextlib.suppress(SQLAlchemyError):  # a server that is gone keeps nobody out
                         connection.close()
 
-    def _saying(self, statement: str) -> Connection:
-        """Return a connection inside a transaction that has said ``statement``."""
+    def _saying(self, statements: tuple[str, ...]) -> Connection:
+        """Return a connection inside a transaction that has said ``statements``."""
         connection = self.engine.connect()
         try:
-            connection.execute(text(statement))
+            for statement in statements:
+                connection.execute(text(statement))
         except BaseException:
             connection.close()
             raise
@@ -243,7 +183,7 @@ def passes(url: str, error: DBAPIError) -> bool:
         return True
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:  # a server's word; class 08 is connections, 40 conflicts, 53 resources, 57 its operator
-        return str(state)[:2] in {"08", "40", "53", "57"}
+        return str(state)[:2] in {"08", "40", "53", "57"} or state == SILENT
     named = type(error).__name__ in {"OperationalError", "InterfaceError"}
     return (named or error.connection_invalidated) and bool(kind_of(url).passing.search(str(error.orig)))
 
@@ -267,11 +207,11 @@ def open_database(url: str, lock: Path, patience_s: float) -> Database:
     try:
         with locked(lock), database_errors(url):
             check_sqlite(url)
-            engine = create_engine(_dialect(url), **kind_of(url).arguments)
+            whole, arguments = kind_of(url).url(url), kind_of(url).engine_arguments(url, patience_s)
+            engine = create_engine(whole, **arguments)
 
             def opened() -> RDBStorage:
-                whole = _dialect(url).render_as_string(hide_password=False)
-                storage = RDBStorage(whole, engine_kwargs=dict(kind_of(url).arguments))
+                storage = RDBStorage(whole.render_as_string(hide_password=False), engine_kwargs=arguments)
                 TABLES.create_all(engine)
                 return storage
 
@@ -287,10 +227,6 @@ def open_database(url: str, lock: Path, patience_s: float) -> Database:
             f"search.storage: {url} needs a package that is not here ({error}); "
             "expected it. pip install 'mlpsweep[postgres]'"
         ) from error
-
-
-def _dialect(url: str) -> URL:
-    return make_url(url).set(drivername=kind_of(url).driver)
 
 
 def _starts(url: str, error: DBAPIError) -> bool:

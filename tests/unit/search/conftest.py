@@ -7,7 +7,7 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.storage import _VersionManager
 
-from mlpsweep.search.database import KINDS
+from mlpsweep.search.kinds import KINDS
 from tests import search_lab
 from tests.search_kills import HASTE
 
