@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
@@ -116,7 +117,7 @@ def open_at(root: Path, url: str | None) -> "Study":
 
 
 class Worker:
-    """One process: it takes trials and ends them."""
+    """It takes trials and ends them."""
 
     def __init__(self, task: Task, number: int) -> None:
         from mlpsweep.search.ownership import new_owner
@@ -128,6 +129,30 @@ class Worker:
         if self.trace:
             for engine in (self.study.ledger.database.engine, self.study.ledger.database.storage.engine):
                 self.trace.listen(engine)
+
+    def warm_up(self) -> None:
+        """Do some trials that do not count, but if each would take its time."""
+        for _ in range(0 if self.task.lengths_s else N_WARM):
+            self.trial()
+        for times in self.seconds.values():
+            times.clear()
+        if self.trace:
+            self.trace.trials.clear()
+
+    def work(self, until: float) -> dict[str, Any]:
+        """Do trials for a while, and return what they took; those that take their time begin one after another."""
+        if self.task.lengths_s:
+            time.sleep(self.rng.uniform(0.0, float(np.mean(self.task.lengths_s))))
+        began, trials = time.perf_counter(), list[tuple[float, float]]()
+        while time.perf_counter() < until:
+            trials.append(self.trial())
+        # A trial that was under way at the end counts in part.
+        n_done = len(trials) - (time.perf_counter() - until) / trials[-1][1]
+        traced = (
+            [[[astuple(one) for one in part] for part in trial] for trial in self.trace.trials] if self.trace else []
+        )
+        trials_s = n_done / (until - began)
+        return {"n": n_done, "trials_s": trials_s, "trials": trials, "seconds": self.seconds, "traced": traced}
 
     def trial(self) -> tuple[float, float]:
         """Do one trial; return how long it was held, and how long it took."""
@@ -160,66 +185,60 @@ class Worker:
         return result
 
 
-def be_worker(task: Task, number: int, barrier: Any, told: Any) -> None:
-    """Take trials for a while, and tell how long each operation took."""
-    worker = Worker(task, number)
-    for _ in range(N_WARM):
-        worker.trial() if not task.lengths_s else None
-    for times in worker.seconds.values():
-        times.clear()
-    if worker.trace:
-        worker.trace.trials.clear()
-    barrier.wait()
-    began, own_s, trials = time.perf_counter(), time.process_time(), list[tuple[float, float]]()
-    while time.perf_counter() - began < task.span_s:
-        trials.append(worker.trial())
-    # A trial that was under way at the end counts in part.
-    late_s = time.perf_counter() - began - task.span_s
-    n_done = len(trials) - late_s / trials[-1][1]
-    traced = worker.trace.trials if worker.trace else []
-    told.put({
-        "n": n_done, "trials": trials, "seconds": worker.seconds, "client_s": time.process_time() - own_s,
-        "traced": [[[astuple(one) for one in part] for part in trial] for trial in traced],
-    })  # fmt: skip
+def be_workers(task: Task, numbers: Sequence[int], barrier: Any, told: Any) -> None:
+    """Be workers of one process, each with connections of its own, and tell how long each operation took."""
+    workers = [Worker(task, number) for number in numbers]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(Worker.warm_up, workers))
+        barrier.wait()
+        own_s, began = time.process_time(), time.perf_counter()
+        parts = list(pool.map(partial(Worker.work, until=began + task.span_s), workers))
+        told.put((time.process_time() - own_s, parts))
     barrier.wait()  # a server's process that ends takes its times along
 
 
-def measure(url: str | None, server: int | None, n_workers: int, span_s: float, **how: Any) -> dict[str, Any]:
-    """Return one point: trials a second, latencies in milliseconds, processor time a trial; ``how`` is of the task."""
+def measure(
+    url: str | None, server: int | None, n_workers: int, span_s: float, n_threads: int, **how: Any
+) -> dict[str, Any]:
+    """Return one point: trials a second, latencies in milliseconds, processor time a trial; ``how`` is of the task.
+
+    A process has ``n_threads`` workers, or the rest.
+    """
     forks = get_context("forkserver")
     forks.set_forkserver_preload(["mlpsweep.search.study"])
-    told, barrier = forks.SimpleQueue(), forks.Barrier(n_workers + 1)
+    shares = [range(first, min(first + n_threads, n_workers)) for first in range(0, n_workers, n_threads)]
+    told, barrier = forks.SimpleQueue(), forks.Barrier(len(shares) + 1)
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         open_at(Path(folder), url)
         task = Task(Path(folder), url, span_s, **how)
-        workers = [forks.Process(target=be_worker, args=(task, n, barrier, told)) for n in range(n_workers)]
-        for worker in workers:
-            worker.start()
+        processes = [forks.Process(target=be_workers, args=(task, share, barrier, told)) for share in shares]
+        for process in processes:
+            process.start()
         barrier.wait()
         before, machine = server_busy_s(server), machine_s()
-        parts = [told.get() for _ in workers]
+        answers = [told.get() for _ in processes]
         server_s, now = server_busy_s(server) - before, machine_s()
         barrier.wait()
-        for worker in workers:
-            worker.join()
-    return _point(
-        "sqlite" if url is None else "postgresql", parts, span_s, server_s, (now[0] - machine[0], now[1] - machine[1])
-    )
+        for process in processes:
+            process.join()
+    parts, client_s = [part for _, mine in answers for part in mine], sum(own_s for own_s, _ in answers)
+    used = client_s, server_s, now[0] - machine[0], now[1] - machine[1]
+    return _point("sqlite" if url is None else "postgresql", parts, used)
 
 
-def _point(kind: str, parts: list[Any], span_s: float, server_s: float, machine: tuple[float, float]) -> dict[str, Any]:
-    n_done, client_s = sum(part["n"] for part in parts), sum(part["client_s"] for part in parts)
+def _point(kind: str, parts: list[Any], used: tuple[float, float, float, float]) -> dict[str, Any]:
+    n_done, (client_s, server_s, machine, there_was) = sum(part["n"] for part in parts), used
     held = [trial for part in parts for trial in part["trials"]]
     seconds = {name: [one for part in parts for one in part["seconds"][name]] for name in parts[0]["seconds"]}
     return {
         "database": kind,
         "workers": len(parts),
-        "trials_s": n_done / span_s,
+        "trials_s": sum(part["trials_s"] for part in parts),
         "idle": 1.0 - sum(length for length, _ in held) / sum(took for _, took in held),
         "ms": {name: [percentile(times, share) for share in (50, 99)] for name, times in seconds.items()},
         "client_ms": 1000 * client_s / n_done,
         "server_ms": 1000 * server_s / n_done,
-        "others": (machine[0] - client_s - server_s) / machine[1],
+        "others": (machine - client_s - server_s) / there_was,
         "traced": [trial for part in parts for trial in part["traced"]],
     }
 

@@ -7,7 +7,8 @@ larger, and compared with what was measured without a trace. Workers elsewhere, 
 
     python -m benchmarks.scale ledger --workers 1,2,4,8 --traced [--sqlite] >> scale.jsonl
     python -m benchmarks.scale ledger --workers 1,2,4,8,16,32 [--sqlite] >> scale.jsonl
-    python -m benchmarks.scale ledger --workers 4,8,16,32 --trial 12 --spread 20 [--sqlite] >> scale.jsonl
+    python -m benchmarks.scale ledger --workers 1 --traced --trial 2 --spread 2 --seconds 90 >> scale.jsonl
+    python -m benchmarks.scale ledger --workers 64 --threads 32 --trial 6.4 --seconds 40 >> scale.jsonl
     python -m benchmarks.scale rows >> scale.jsonl
     python -m benchmarks.scale simulate scale.jsonl --trial 60 --spread 20 > rows.jsonl
     python -m benchmarks.scale draw rows.jsonl
@@ -41,15 +42,15 @@ def lengths(mean_s: float, spread: float) -> list[float]:
     return [float(one) for one in spaced * mean_s / spaced.mean()]
 
 
-def trials_of(points: list[dict[str, Any]], kind: str, n_workers: int) -> list[Trial]:
+def trials_of(points: list[dict[str, Any]], kind: str, n_workers: int, *, is_held: bool) -> list[Trial]:
     """Return what the largest traced crowd that is not larger did, cut into segments.
 
-    What a lock was held for is taken as it was: its owner's waits for a processor are in it. Without a lock, what was
-    neither the worker's nor the server's time was such a wait, or one for a lock, in all crowds but that of one.
+    Of a trial that is held for more than a moment Optuna hears meanwhile, which costs more. What a lock was held for is
+    taken as it was: its owner's waits for a processor are in it. Without a lock, what was neither the worker's nor the
+    server's time was such a wait, or one for a lock, in all crowds but that of one.
     """
-    traced = {
-        point["workers"]: point["traced"] for point in points if point["database"] == kind and point.get("traced")
-    }
+    mine = [point for point in points if point["database"] == kind and point.get("traced")]
+    traced = {point["workers"]: point["traced"] for point in mine if bool(point["trial_s"]) == is_held}
     n_traced = max(n for n in traced if n <= n_workers)
 
     def as_in_a_crowd(segment: Segment) -> Segment:
@@ -73,14 +74,14 @@ def row_s(points: list[dict[str, Any]], kind: str) -> float:
 def compared(points: list[dict[str, Any]], kind: str, spread: float) -> Iterator[dict[str, Any]]:
     """Yield each measured point beside the simulated one, on one machine, and how far it is off.
 
-    Trials that are held make no crowd. The share of time for which they are is compared: their lengths are drawn.
+    Of trials that are held the share of time for which they are is compared: their lengths are drawn.
     """
     for point in points:
         if point["database"] != kind or not point.get("workers") or point["traced"]:
             continue
         trial_s, n_workers = point["trial_s"], point["workers"]
         held = lengths(trial_s, spread) if trial_s else [0.0]
-        trials = trials_of(points, kind, 1 if trial_s else n_workers)
+        trials = trials_of(points, kind, n_workers, is_held=bool(trial_s))
         span = (5.0 + 3 * trial_s, 25.0 + 20 * trial_s)
         done = simulate(trials, Site(os.cpu_count() or 1, True), n_workers, held, span)
         right = (1 - done.idle) / (1 - point["idle"]) if trial_s else done.trials_s / point["trials_s"]
@@ -91,7 +92,7 @@ def compared(points: list[dict[str, Any]], kind: str, spread: float) -> Iterator
 
 def extrapolated(points: list[dict[str, Any]], kind: str, trial_s: float, spread: float) -> Iterator[dict[str, Any]]:
     """Yield points of workers elsewhere whose trials last, at a server with as many processors as here."""
-    trials, site = trials_of(points, kind, 1), Site(os.cpu_count() or 1, False, row_s(points, kind))
+    trials, site = trials_of(points, kind, 1, is_held=True), Site(os.cpu_count() or 1, False, row_s(points, kind))
     for n_workers in SIMULATED:
         done = simulate(trials, site, n_workers, lengths(trial_s, spread), (3 * trial_s, 8 * trial_s))
         yield {"database": kind, "workers": n_workers, "trial_s": trial_s, "simulated": done.trials_s,
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of a measured point")
     parser.add_argument("--sqlite", action="store_true")
     parser.add_argument("--traced", action="store_true", help="cut the workers' times into segments")
+    parser.add_argument("--threads", type=int, default=1, help="workers in a process")
     parser.add_argument("--trial", type=float, default=0.0, help="mean seconds of a trial")
     parser.add_argument("--spread", type=float, default=20.0, help="longest trial over shortest")
     asked = parser.parse_args()
@@ -191,8 +193,9 @@ def main() -> None:
             print(json.dumps(with_rows(fresh())))
             return None
         for n_workers in map(int, asked.workers.split(",")):
-            point = measure(fresh(), server, n_workers, asked.seconds, lengths_s=held, is_traced=asked.traced)
-            print(json.dumps({"trial_s": asked.trial, **point}), flush=True)
+            words = fresh(), server, n_workers, asked.seconds, asked.threads
+            point = measure(*words, lengths_s=held, is_traced=asked.traced)
+            print(json.dumps({"trial_s": asked.trial, "threads": asked.threads, **point}), flush=True)
     return None
 
 

@@ -99,7 +99,11 @@ def measure(
             *count,
         ]
         paths = {"PYTHONPATH": f"{ROOT}", **environment}
-        started.append(subprocess.Popen(command, cwd=host, env={**os.environ, **paths}, stderr=subprocess.PIPE))
+        started.append(
+            subprocess.Popen(
+                command, cwd=host, env={**os.environ, **paths}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+        )
     for process in started:
         _, errors = process.communicate()
         if process.returncode:

@@ -58,7 +58,7 @@ class Postgres:
     def control(self, *words: str) -> None:
         """Call ``pg_ctl``; it returns when the server is up, or gone."""
         assert BINARIES
-        options = f"-c listen_addresses={self.host} -c port={self.port} -c fsync=off -c max_connections=300 "
+        options = f"-c listen_addresses={self.host} -c port={self.port} -c fsync=off -c max_connections=1000 "
         options += f"-c unix_socket_directories={self.folder.parent}"
         command = [*self.prefix, str(BINARIES / "pg_ctl"), *words, "-D", str(self.folder), "-w", "-t", "60"]
         log = ["-l", str(self.folder / "log"), "-o", options] if words[0] in ("start", "restart") else []
