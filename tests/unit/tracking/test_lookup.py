@@ -38,12 +38,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tupl
     folder = tmp_path_factory.mktemp("lookup")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        mnist, digits = (open_store(settings(folder), name) for name in ("mnist", "digits"))
-        sweeps = {
-            "older": add_sweep(mnist, "sweep older", {"sweep": FOLDER}, 1),
-            "folder": add_sweep(mnist, "sweep a,b", {"sweep": FOLDER}, 3),
-            "study": add_sweep(digits, "search digits-1234", {"sweep": "digits-1234"}, 2),
-        }
+        with open_store(settings(folder), "mnist") as mnist, open_store(settings(folder), "digits") as digits:
+            sweeps = {
+                "older": add_sweep(mnist, "sweep older", {"sweep": FOLDER}, 1),
+                "folder": add_sweep(mnist, "sweep a,b", {"sweep": FOLDER}, 3),
+                "study": add_sweep(digits, "search digits-1234", {"sweep": "digits-1234"}, 2),
+            }
     return folder, sweeps
 
 
