@@ -147,7 +147,8 @@ def logged(folder: Path, start: float, n_epochs: int) -> Found:
     curves = [client.get_metric_history(one.info.run_id, METRIC) for one in runs]
     points = [(point.timestamp / 1000 - start, point.step, point.value) for curve in curves for point in curve]
     complete = [(at, value) for at, epoch, value in points if epoch == n_epochs]
-    return Found([(at, value) for at, _, value in points], complete, len(runs), len(points))
+    n_epochs_done = sum(epoch > 0 for _, epoch, _ in points)  # a first look is no epoch
+    return Found([(at, value) for at, _, value in points], complete, len(runs), n_epochs_done)
 
 
 def halving(budget: Budget, folder: Path) -> Row:

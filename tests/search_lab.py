@@ -20,6 +20,7 @@ from mlpsweep.errors import DivergenceError
 from mlpsweep.files import read_json, write_json
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.ownership import new_owner
+from mlpsweep.search.rungs import FIRST_LOOK
 from mlpsweep.search.services import Services
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
@@ -81,8 +82,10 @@ def make_space(settings: dict[str, Any] | None = None, **base: Any) -> Space:
     return Space.build(SpaceSettings.build(settings or CARD), base_settings(**base), N_FEATURES, N_CLASSES)
 
 
-def make_plan(settings: dict[str, Any] | None = None, metric: str = "validation/accuracy", **base: Any) -> Plan:
-    return Plan("digits", "d" * 64, "s" * 64, make_space(settings, **base), metric)
+def make_plan(
+    settings: dict[str, Any] | None = None, metric: str = "validation/accuracy", *, n_updates: int = 0, **base: Any
+) -> Plan:
+    return Plan("digits", "d" * 64, "s" * 64, make_space(settings, **base), metric, n_updates)
 
 
 def new_study(root: Path, plan: Plan | None = None, **search: Any) -> Study:
@@ -149,13 +152,15 @@ def make_trainer(
 ) -> Callable[..., Any]:
     """Return a training that takes no time: restores, reports again, checkpoints and reports as run_training does."""
 
-    def train(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any) -> Any:
+    def train(settings: TrainSettings, *, on_epoch: Any, checkpoints: Any, look: Any = None) -> Any:
         on_start(settings)
         key = fake_run_key(settings)
         found, _ = checkpoints.load(key)
         records = [EpochRecord.from_dict(values) for values in found.values["records"]] if found else []
         for record in records[:]:
             on_epoch(record)
+        if look is not None and not records:
+            look.on_look(make_record(settings, FIRST_LOOK).metrics())
         for epoch in range(len(records) + 1, settings.total_epochs + 1):
             if settings.learning_rate > diverge_above:
                 raise DivergenceError(epoch, 1, settings.learning_rate, math.nan)

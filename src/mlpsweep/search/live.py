@@ -134,7 +134,8 @@ def _print_new(
     for row in new:
         number, state, epoch, value = _cells(study, row)
         settings = " ".join(f"{name}={value}" for name, value in row.settings)
-        text = f"trial {number} {state} after epoch {epoch}: {study.plan.metric} {value or '-'}, {settings}"
+        where = f"after epoch {epoch}" if row.epoch else "in epoch 1"
+        text = f"trial {number} {state} {where}: {study.plan.metric} {value or '-'}, {settings}"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
         seen.add((row.number, row.state))
     if new:

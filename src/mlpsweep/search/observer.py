@@ -1,11 +1,12 @@
 """What happens after each epoch of a trial: it is recorded, reported and judged; no trial begins or ends here."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mlpsweep.errors import NoResultError
 from mlpsweep.search.claims import Claim, LostClaimError
 from mlpsweep.search.pruners import PROMOTE, PRUNERS, Curve
+from mlpsweep.search.rungs import FIRST_LOOK, where
 from mlpsweep.search.services import OpenRecord
 from mlpsweep.search.study import Study
 from mlpsweep.settings import TrainSettings
@@ -43,15 +44,33 @@ class Observer:
 
     def __call__(self, record: EpochRecord) -> None:
         """Take an epoch's record; as :meth:`report` and :meth:`judge` for its value."""
-        metric = self.study.plan.metric
-        value = record.metrics()[metric]
-        if not math.isfinite(value):
-            raise NoResultError(f"{metric} is {value} at epoch {record.epoch}; expected a finite number")
         # The ledger first: whose trial was taken finds out there, and writes nothing more.
-        self.report(record.epoch, value)
+        self.report(record.epoch, self._value(record.metrics(), record.epoch))
         self.records.append(record)
         self.log.log_epoch(record)
         self.judge(record.epoch)
+
+    @property
+    def awaits_look(self) -> bool:
+        """Whether the first look tells anything: it has not been taken, or the trial is to pause there."""
+        return self.claim.rung == FIRST_LOOK or FIRST_LOOK not in self.values
+
+    def look(self, metrics: Mapping[str, float]) -> None:
+        """Take what was measured within the first epoch; as :meth:`report` and :meth:`judge`. It is no epoch's."""
+        self.report(FIRST_LOOK, self._value(metrics, FIRST_LOOK))
+        self.judge(FIRST_LOOK)
+
+    def looked(self) -> dict[str, float]:
+        """Return the metric at the first look, if that is all that was measured."""
+        is_all = max(self.values, default=None) == FIRST_LOOK
+        return {self.study.plan.metric: self.values[FIRST_LOOK]} if is_all else {}
+
+    def _value(self, metrics: Mapping[str, float], epoch: int) -> float:
+        metric = self.study.plan.metric
+        value = metrics[metric]
+        if not math.isfinite(value):
+            raise NoResultError(f"{metric} is {value} {where(epoch)}; expected a finite number")
+        return value
 
     def report(self, epoch: int, value: float) -> None:
         """Report a value that is not yet.
@@ -80,9 +99,9 @@ class Observer:
         if any(map(self.is_good, self.values.values())):
             return  # what the search was looking for goes to its end
         if epoch == self.claim.rung and self.pruner == PROMOTE:
-            raise RungError(f"paused after epoch {epoch}")
+            raise RungError(f"paused {where(epoch)}")
         if epoch > self.judged and PRUNERS[self.pruner](self._curve(epoch)):
-            raise PrunedError(f"stopped by {self.pruner} after epoch {epoch}")
+            raise PrunedError(f"stopped by {self.pruner} {where(epoch)}")
 
     def _curve(self, epoch: int) -> Curve:
         sign, ledger = self.study.plan.sign, self.study.ledger

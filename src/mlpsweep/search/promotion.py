@@ -17,7 +17,7 @@ class Ladder:
     Parameters
     ----------
     rungs : tuple of int
-        Epochs after which a trial pauses, ascending; empty if none ever does.
+        Epochs after which a trial pauses, ascending, ``FIRST_LOOK`` within the first; empty if none ever does.
     sign : float
         1 if the metric is to be high, -1 if low.
     n_complete : int
@@ -62,7 +62,7 @@ class Ladder:
     @property
     def first(self) -> int | None:
         """Where a new trial pauses; None if it goes to its end."""
-        return self.after(0)
+        return self.rungs[0] if self.rungs else None
 
     def after(self, rung: int) -> int | None:
         """Return where a trial pauses that goes on from ``rung``; None if it goes to its end."""
@@ -71,9 +71,10 @@ class Ladder:
     def promoted(self, leases: Leases) -> Row | None:
         """Return the best paused trial among the top of its rung that has not gone on, the highest rung first."""
         paused = leases.rows(LEASE.c.state == PAUSED) if self.rungs else []
-        for rung in sorted(self.rungs, reverse=True):
+        # Earlier searches of the study may have had other rungs.
+        for rung in sorted({row.rung for row in paused if row.rung is not None}, reverse=True):
             waiting = {row.slot: row for row in paused if row.rung == rung}
-            values = self._values(leases, rung) if waiting else {}
+            values = self._values(leases, rung)
             slot = promotable(values, values.keys() - waiting.keys())
             if slot is not None:
                 return waiting[slot]

@@ -13,6 +13,7 @@ from mlpsweep.files import read_text
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import Difference
 from mlpsweep.search.edges import Edge
+from mlpsweep.search.rungs import n_epochs_in, where
 from mlpsweep.tables import Column, Table, counted, finite, is_number, varying
 
 COMPLETE, PRUNED, PAUSED, FAILED = "complete", "pruned", "paused", "failed"
@@ -74,7 +75,12 @@ class TrialRow:
     @property
     def told_state(self) -> str:
         """The state as a table tells it: where a trial waits is part of it."""
-        return f"{PAUSED} after epoch {len(self.intermediate)}" if self.state == PAUSED else self.state
+        return f"{PAUSED} {where(self.intermediate[-1][0])}" if self.state == PAUSED else self.state
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that reported a value."""
+        return n_epochs_in(epoch for epoch, _ in self.intermediate)
 
     @property
     def last_value(self) -> float | None:
@@ -206,7 +212,7 @@ class Search:
         sign = -metric_named(self.metric).sign
         ranked = sorted(self.trials, key=lambda t: (t.value is None, sign * (t.value or 0.0), t.number))
         rows = tuple(
-            {"number": t.number, "state": t.told_state, "value": t.last_value, "epochs": len(t.intermediate) or None}
+            {"number": t.number, "state": t.told_state, "value": t.last_value, "epochs": t.n_epochs or None}
             | {"seconds": t.seconds, **{PREFIX + name: value for name, value in t.params.items()}}
             for t in ranked
         )
@@ -275,7 +281,7 @@ def _parse(path: Path, parse: Callable[[Mapping[str, str]], T]) -> tuple[T, ...]
 def _row(trial: TrialRow) -> dict[str, Any]:
     pairs = " ".join(f"{epoch}:{value!r}" for epoch, value in trial.intermediate)
     params = {PREFIX + name: value for name, value in trial.params.items()}
-    told = {"number": trial.number, "state": trial.state, "value": trial.value, "n_epochs": len(trial.intermediate)}
+    told = {"number": trial.number, "state": trial.state, "value": trial.value, "n_epochs": trial.n_epochs}
     return {**told, **params, **trial.facts, "intermediate": pairs}
 
 

@@ -25,6 +25,7 @@ from mlpsweep.search.enqueue import enqueue, read_wanted
 from mlpsweep.search.leases import STINTS
 from mlpsweep.search.ledger import Ledger
 from mlpsweep.search.proposals import build_proposer, derive_seed
+from mlpsweep.search.rungs import rungs_of
 from mlpsweep.search.scores import ScoreStore
 from mlpsweep.search.settings import SearchSettings, SpaceSettings
 from mlpsweep.search.space import Space
@@ -56,6 +57,8 @@ class Plan:
         The searched settings, and the values of all others.
     metric : str
         Metric to optimise, one of ``METRICS``.
+    n_updates : int
+        Updates of an epoch with the batch size of the base; 0 if unknown. It follows from the others.
     """
 
     data: str
@@ -63,6 +66,7 @@ class Plan:
     sources_digest: str
     space: Space
     metric: str
+    n_updates: int = 0
 
     @classmethod
     def build(cls, space: SpaceSettings, base: TrainSettings, metric: str, manifest: Manifest) -> "Plan":
@@ -74,7 +78,9 @@ class Plan:
             As :meth:`Space.build`.
         """
         built = Space.build(space, base, manifest.n_features, manifest.n_classes)
-        return cls(manifest.dataset, manifest.digest, numeric_sources_digest(), built, metric)
+        n_rows = base.data.n_train or manifest.counts["train"] - base.data.n_validation
+        updates = -(-n_rows // base.batch_size)
+        return cls(manifest.dataset, manifest.digest, numeric_sources_digest(), built, metric, updates)
 
     def identity(self) -> dict[str, Any]:
         """Return the plan as plain values, flat, so that two can be compared key by key."""
@@ -97,6 +103,12 @@ class Plan:
         leaves = "\n".join(f"- `{name}`: {span(leaf)}" for name, leaf in self.space.leaves().items())
         budget = counted(self.space.base.total_epochs, "epoch")
         return f"{self.metric} of {self.data} after {budget}, over\n\n{leaves}"
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Where trials pause; before its first epochs are over, only averaged weights tell of a trial."""
+        base = self.space.base
+        return rungs_of(base.total_epochs, 0 if base.averaging is None else self.n_updates)
 
     @property
     def sign(self) -> float:

@@ -63,7 +63,8 @@ def next_turn(leases: Leases, owner: str, goal: Goal, foreign: list[FrozenTrial]
     if arrived:
         paused = next(iter(leases.rows(LEASE.c.state == PAUSED, LEASE.c.slot.in_(sorted(arrived)))), None)
     elif (promoted := ladder.promoted(leases)) is not None:
-        paused, rung = promoted, ladder.after(promoted.rung or 0)
+        assert promoted.rung is not None
+        paused, rung = promoted, ladder.after(promoted.rung)
     elif not is_reached and (goal.limit is None or slot < goal.limit):
         leases.insert(Row(slot, RUNNING, owner, token, rung=ladder.first))
         return Claim(slot, owner, token, rung=ladder.first, is_new=True)

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.search.database import Database
 from mlpsweep.search.leases import COMPLETE, ENDED, FAILED, PAUSED, PRUNED, REFUSED, RUNNING, WAITING, Row
+from mlpsweep.search.rungs import where
 
 # Optuna reads constraints under this prefix. A trial that has it is over the bound: never trained nor counted.
 EXCESS: Final = "constraints:n_parameters"
@@ -90,7 +91,7 @@ class View:
         params, system = dict(row.params or {}), {EXCESS, ENQUEUED} & row.notes.keys()
         told: dict[str, Any] = {RETRIES: row.retries} if row.retries else {}
         if row.state == PAUSED:
-            told |= {TRIAL_STATE: PAUSED, "reason": f"paused after epoch {row.rung}"}
+            told |= {TRIAL_STATE: PAUSED, "reason": f"paused {where(row.rung or 0)}"}
         return FrozenTrial(
             number=row.slot,
             trial_id=row.slot,

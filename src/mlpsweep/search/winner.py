@@ -13,6 +13,7 @@ from mlpsweep.metric import metric_named
 from mlpsweep.search.leases import STINTS
 from mlpsweep.search.memory import study_in_memory
 from mlpsweep.search.rows import Finalist, Search, Stint, TrialRow
+from mlpsweep.search.rungs import n_epochs_in
 from mlpsweep.search.study import Study
 from mlpsweep.search.view import WORKER, is_paused
 from mlpsweep.tables import counted
@@ -129,7 +130,7 @@ def summary(study: Study, finalists: Sequence[Finalist] = ()) -> dict[str, Any]:
         "data": study.plan.data,
         "metric": study.plan.metric,
         "n_trials": {name: counts.get(name, 0) for name in (*NAMES.values(), PAUSED)},
-        "n_epochs": sum(len(trial.intermediate_values) for trial in study.trials()),
+        "n_epochs": sum(n_epochs_in(trial.intermediate_values) for trial in study.trials()),
         "best_trial": best.number,
         "importances": importances(study),
         "log_scaled": log_scaled(study),

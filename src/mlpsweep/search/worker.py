@@ -17,7 +17,7 @@ from mlpsweep.search.ownership import new_owner
 from mlpsweep.search.promotion import Ladder
 from mlpsweep.search.proposals import Past, Proposer, Slot, build_proposer
 from mlpsweep.search.pruners import PROMOTE
-from mlpsweep.search.rungs import rungs
+from mlpsweep.search.rungs import FIRST_LOOK, first_look
 from mlpsweep.search.services import ReusableResult, Services, Status
 from mlpsweep.search.settings import SearchSettings
 from mlpsweep.search.study import Study
@@ -27,6 +27,7 @@ from mlpsweep.tables import counted
 from mlpsweep.training.checkpoint import CheckpointStore
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.history import History
+from mlpsweep.training.trainer import Look
 
 STATES: Mapping[Status, str] = {"complete": COMPLETE, "pruned": PRUNED, "failed": FAILED}
 FACTS = ("validation/loss", "weights_hash", "epoch_of_weights")
@@ -72,7 +73,7 @@ def work(study: Study, settings: SearchSettings, services: Services, n_complete:
         If the study or a trial's folder cannot be written; the trial under way can be continued.
     """
     proposer = build_proposer(settings.sampler, study.plan.space, study.plan.metric)
-    owner, steps = new_owner(), rungs(study.plan.space.base.total_epochs) if settings.pruner == PROMOTE else ()
+    owner, steps = new_owner(), study.plan.rungs if settings.pruner == PROMOTE else ()
     ladder = Ladder(steps, study.plan.sign, n_complete, settings.target, settings.patience)
     with Interrupt(settings.timeout_s) as interrupt:
         worker = _Worker(study, settings, services, proposer, interrupt, ladder)
@@ -170,7 +171,7 @@ class _Worker:
             ledger.release(claim)
             return
         if ending.status == "paused":
-            log.close("paused", ending.reason, {"run_key": key})
+            log.close("paused", ending.reason, {"run_key": key, **observer.looked()})
             ledger.pause(claim)
             return
         facts = {"run_key": key, "seed": settings.seed, **ending.facts}
@@ -213,8 +214,11 @@ class _Worker:
 
     def _trained(self, claim: Claim, settings: TrainSettings, key: str, observer: Observer) -> _TrialEnd:
         on_epoch, checkpoints = self.interrupt.held_back(observer), self._checkpoints(claim.number)
+        is_early = FIRST_LOOK in self.ladder.rungs and observer.awaits_look
+        look = first_look(settings.total_epochs) if is_early else None
         with self.interrupt.allowed(self.settings.trial_timeout_s):
-            result = self.services.train(settings, on_epoch=on_epoch, checkpoints=checkpoints)
+            hooks = {"look": Look(look, self.interrupt.held_back(observer.look))} if look else {}
+            result = self.services.train(settings, on_epoch=on_epoch, checkpoints=checkpoints, **hooks)
             self.study.scores.save(key, self.services.score(result.model))
         facts = (result.objective("validation/loss"), result.model.weights_hash, result.epoch_of_weights)
         value = result.objective(self.study.plan.metric)

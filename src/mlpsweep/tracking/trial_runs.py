@@ -79,6 +79,8 @@ class TrialRun:
         """End the run with the trial's status, its facts and its history."""
         measured = {name: value for name, value in facts.items() if name.startswith("validation/")}
         metrics = {MEASURED: facts[MEASURED]} if MEASURED in facts else {}
+        if not metrics and not self.folder.histories():
+            metrics = measured  # of a first look, which is no epoch's
         tags = {name: str(value) for name, value in facts.items() if name not in {TOLD, MEASURED, *measured}}
         tags |= {STATE: status, lineage.NOTE: f"{self.record.tags[lineage.NOTE]}: {reason or status}."}
         ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
@@ -88,8 +90,8 @@ class TrialRun:
         self.run.log_files(files_of(self.folder))
         if self.folder.histories():
             self.run.complete(self.folder)
-        elif measured and metrics:  # taken from an equal training: no epoch was logged here
-            self.run.log_metrics(measured, step=int(facts["epoch_of_weights"]))
+        elif MEASURED in facts:  # taken from an equal training: no epoch was logged here
+            self.run.log_metrics(measured, step=int(facts[MEASURED]))
         self.run.end(STATUSES[status], reason)
 
 

@@ -17,7 +17,7 @@ from mlpsweep.training.history import EpochRecord, History
 from mlpsweep.training.identity import run_key, settings_digest
 from mlpsweep.training.model import Model
 from mlpsweep.training.setup import float_type, make_plan, make_state, monitored_split, restore, to_checkpoint
-from mlpsweep.training.trainer import OnProgress, State, Trainer
+from mlpsweep.training.trainer import Look, OnProgress, State, Trainer
 
 OnEpoch = Callable[[EpochRecord], object]
 
@@ -94,6 +94,7 @@ def run_training(
     on_epoch: OnEpoch | None = None,
     on_progress: OnProgress | None = None,
     checkpoints: CheckpointStore | None = None,
+    look: Look | None = None,
 ) -> TrainingResult:
     """Train one network.
 
@@ -111,6 +112,8 @@ def run_training(
     checkpoints : CheckpointStore or None
         Store of the checkpoints to resume from and to write after each epoch. A resumed training ends with the bits
         of one that was never interrupted.
+    look : Look or None
+        A measurement within the first epoch; a training that is resumed after that takes none.
 
     Returns
     -------
@@ -139,7 +142,8 @@ def run_training(
         restore(state, checkpoint)
     resumed_from = len(state.records)
     with blas_threads(settings.threads):
-        fitted = Trainer(state, plan, dataset.train, (dataset.scale, dataset.shift), monitored, on_progress).fit()
+        scaling = dataset.scale, dataset.shift
+        fitted = Trainer(state, plan, dataset.train, scaling, monitored, on_progress, look).fit()
         for record in itertools.chain(state.records[:], _saved(fitted, state, key, checkpoints)):
             if on_epoch is not None:
                 on_epoch(record)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from mlpsweep.errors import DivergenceError
 from mlpsweep.nn.averaging import Average
 from mlpsweep.nn.network import Network
 from mlpsweep.nn.optimizers import Optimizer
-from mlpsweep.training.history import BatchRecord, EpochRecord
+from mlpsweep.training.history import BatchRecord, EpochRecord, Measured
 from mlpsweep.training.measure import Measurer
 from mlpsweep.training.steps import Steps, Told, n_batches
 from mlpsweep.types import FloatArray, IndexArray, LabelArray
@@ -27,6 +27,22 @@ PROGRESS_EVERY: Final = 50
 
 OnProgress = Callable[[int, int, float, float], object]
 """Called with updates done, updates in all, and the epoch's mean loss and accuracy so far."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A measurement within the first epoch; it changes nothing, and no record tells of it.
+
+    Parameters
+    ----------
+    after : float
+        Share of the epoch's updates, 0 < after <= 1; rounded up to whole ones.
+    on_look : callable
+        Called with the metrics of the monitored split; an exception of it ends the training.
+    """
+
+    after: float
+    on_look: Callable[[Mapping[str, float]], object]
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,7 @@ class Trainer:
     monitored : tuple of (str, Split) or None
         The split measured after each epoch and its name, ``validation`` or ``test``.
     on_progress : callable or None
+    look : Look or None
     """
 
     def __init__(
@@ -147,9 +164,11 @@ class Trainer:
         scaling: tuple[float, float],
         monitored: tuple[str, Split] | None = None,
         on_progress: OnProgress | None = None,
+        look: Look | None = None,
     ) -> None:
         self.state, self.plan, self.split, self.monitored = state, plan, split, monitored
-        self._on_progress = on_progress
+        self._on_progress, self._look = on_progress, look
+        self._look_at = math.ceil(look.after * plan.updates_per_epoch) if look else 0
         network, size = state.network, plan.batch_size
         self._images = split.images if plan.augment is None else np.empty_like(split.images)
         self._n_batches = n_batches(size, network, split.images)
@@ -192,6 +211,7 @@ class Trainer:
             batches += self._batch_records(epoch, told)
             measuring_s += time.perf_counter() - learnt
             self._tell_progress(sums)
+            measuring_s += self._take_look(epoch)
         trained_s = time.perf_counter() - start - measuring_s
         metrics = self._measure(epoch)
         if not np.isfinite(self.state.network.params.flat).all():
@@ -220,7 +240,8 @@ class Trainer:
         size, first = plan.batch_size, 0
         while first < len(order) - (len(order) % size if plan.drop_last else 0):
             left = (len(order) - first) // size
-            until = (every - self.state.update % every for every in self._stops)
+            until = [every - self.state.update % every for every in self._stops]
+            until += [self._look_at - self.state.update] if self.state.update < self._look_at else []
             n_rows = min(self._n_batches, left, *until) * size or len(order) - first
             piece = slice(first, first + n_rows)
             self._gatherer.take(order[piece])
@@ -277,6 +298,14 @@ class Trainer:
         if self._on_progress is not None and self.state.update % PROGRESS_EVERY == 0:
             n_updates = self.plan.n_epochs * self.plan.updates_per_epoch
             self._on_progress(self.state.update, n_updates, sums.loss / sums.n, sums.n_correct / sums.n)
+
+    def _take_look(self, epoch: int) -> float:
+        """Take the look if it is due; return its seconds."""
+        if self._look is None or self.state.update != self._look_at:
+            return 0.0
+        start = time.perf_counter()
+        self._look.on_look(Measured(**self._measure(epoch)).measured())
+        return time.perf_counter() - start
 
     def _measure(self, epoch: int) -> dict[str, float]:
         """Return what was measured of the monitored split as a record's fields; averaged, before the last epoch."""

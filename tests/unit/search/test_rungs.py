@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpsweep.search.rungs import promotable, rungs
+from mlpsweep.search.rungs import FIRST_LOOK, MIN_UPDATES, first_look, n_epochs_in, promotable, rungs, rungs_of, where
 
 EIGHTHS = (Fraction(1, 8), Fraction(5, 8))
 
@@ -28,6 +28,37 @@ def test_rungs_rise_and_stay_below_the_budget(n_epochs: int, shares: list[Fracti
     got = rungs(n_epochs, shares)
     assert list(got) == sorted(set(got))
     assert all(1 <= rung < n_epochs for rung in got)
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "n_updates", "expected"),
+    [(8, 782, (0, 1)), (20, 782, (0, 3)), (32, 782, (1, 4)), (40, 782, (2, 5)), (8, 399, (1, 3)), (8, 400, (0, 1))],
+)
+def test_the_first_rung_is_a_look_where_the_epoch_has_updates_enough(
+    n_epochs: int, n_updates: int, expected: tuple[int, ...]
+) -> None:
+    assert rungs_of(n_epochs, n_updates) == expected
+
+
+@given(st.integers(1, 1000), st.integers(0, 100_000))
+def test_a_search_has_at_most_two_rungs_and_a_look_within_the_first_epoch(n_epochs: int, n_updates: int) -> None:
+    got = rungs_of(n_epochs, n_updates)
+    assert list(got) == sorted(set(got))
+    assert len(got) <= 2
+    assert all(rung < n_epochs for rung in got)
+    if FIRST_LOOK in got:
+        assert 0 < first_look(n_epochs) < 1
+        assert first_look(n_epochs) * n_updates >= MIN_UPDATES
+
+
+@given(st.integers(1, 1000))
+def test_without_known_updates_rungs_are_the_later_shares(n_epochs: int) -> None:
+    assert rungs_of(n_epochs, 0) == rungs(n_epochs)
+
+
+def test_a_look_is_no_epoch() -> None:
+    assert [where(rung) for rung in (0, 1, 3)] == ["in epoch 1", "after epoch 1", "after epoch 3"]
+    assert [n_epochs_in(epochs) for epochs in ([], [0], [0, 1, 2], [1, 2])] == [0, 0, 2, 2]
 
 
 def test_nothing_goes_on_before_a_rung_has_eta_trials() -> None:

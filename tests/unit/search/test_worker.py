@@ -157,7 +157,7 @@ def test_a_value_that_is_not_finite_fails_the_trial(study: Study) -> None:
         on_epoch(dataclasses.replace(make_record(settings, 1), validation_accuracy=math.nan))
 
     work(study, search_settings(n_trials=1), make_services(blind))
-    assert study.counted()[0].user_attrs["reason"].startswith("NoResultError: validation/accuracy is nan at epoch 1")
+    assert study.counted()[0].user_attrs["reason"].startswith("NoResultError: validation/accuracy is nan after epoch 1")
 
 
 def test_a_pruned_trial_has_the_value_of_its_last_epoch(study: Study, book: Book) -> None:
@@ -422,6 +422,73 @@ def test_a_paused_trial_goes_on_from_its_checkpoint_and_without_it_from_the_star
         work(study, search_settings(n_trials=8, **search), make_services(), n_complete=3)
         outcomes.append(outcome(study))
     assert outcomes[0] == outcomes[1]
+
+
+LOOKED = {"n_epochs": 8, "averaging": 0.99, "n_updates": 1000}
+
+
+def test_trials_pause_at_the_first_look_and_the_best_begin_again(tmp_path: Path) -> None:
+    study, book = new_study(tmp_path, make_plan(**LOOKED)), Book()
+    search = search_settings(n_trials=20, pruner="promote", sampler="random")
+    assert work(study, search, make_services(book=book), n_complete=3) == SearchEnd(20)
+    trials = study.trials()
+    reached = [max(trial.intermediate_values) for trial in trials]
+    assert set(reached) == {0, 1, 8}
+    # One in three is what goes on at the least: who was among the best of fewer went on, too.
+    assert 20 // 3 <= sum(epoch > 0 for epoch in reached) < 20
+    assert reached.count(8) >= 3
+    looks = {trial.number: trial.intermediate_values[0] for trial in trials}
+    assert reached[max(looks, key=lambda number: looks[number])] > 0
+    for trial, epoch, run in zip(trials, reached, book.runs.values(), strict=True):
+        assert sorted(trial.intermediate_values) == list(range(epoch + 1))
+        assert [record.epoch for record in run["epochs"]] == list(range(1, epoch + 1))
+        if epoch == 0:
+            assert run["reason"] == trial.user_attrs["reason"] == "paused in epoch 1"
+            assert run["facts"].keys() == {"run_key", "validation/accuracy"}
+            assert run["facts"]["validation/accuracy"] == looks[trial.number]
+            assert not list(study.trial_folder(trial.number).rglob("*.ckpt"))
+
+
+def test_a_first_look_is_taken_once_and_changes_no_result(tmp_path: Path) -> None:
+    n_looks = Counter[int]()
+    search = search_settings(n_trials=8, pruner="promote", sampler="random")
+    study = new_study(tmp_path, make_plan(**LOOKED))
+    train = make_trainer()
+
+    def counted(settings: TrainSettings, *, look: Any = None, **hooks: Any) -> Any:
+        n_looks[settings.seed] += look is not None
+        return train(settings, look=look, **hooks)
+
+    work(study, search, make_services(counted), n_complete=3)
+    assert set(n_looks.values()) == {1}
+    complete = [trial for trial in study.trials() if state_of(trial) == "complete"]
+    assert len(complete) == 3
+    for trial in complete:
+        settings = study.plan.trial_settings(trial.params)
+        alone = [make_record(settings, epoch).metrics()["validation/accuracy"] for epoch in range(1, 9)]
+        assert [trial.intermediate_values[epoch] for epoch in range(1, 9)] == alone
+
+
+def test_without_averaged_weights_nothing_pauses_within_an_epoch(tmp_path: Path) -> None:
+    plan = make_plan(**LOOKED | {"averaging": None})
+    assert (plan.rungs, make_plan(**LOOKED).rungs) == ((1, 3), (0, 1))
+
+
+def test_a_study_goes_on_with_what_paused_at_rungs_of_earlier_times(tmp_path: Path) -> None:
+    search = {"pruner": "promote", "sampler": "random"}
+    before = new_study(tmp_path, make_plan(n_epochs=8))  # its rungs are 1 and 3
+    work(before, search_settings(n_trials=9, **search), make_services(), n_complete=0)
+    reached = [max(trial.intermediate_values) for trial in before.trials()]
+    assert set(reached) == {1, 3, 8}
+    plan = dataclasses.replace(before.plan, space=make_plan(**LOOKED).space, n_updates=1000)
+    study = dataclasses.replace(before, plan=plan)
+    assert study.plan.rungs == (0, 1)
+    work(study, search_settings(n_trials=30, **search), make_services(), n_complete=3)
+    later = [max(trial.intermediate_values) for trial in study.trials()]
+    assert all(after >= earlier for after, earlier in zip(later, reached, strict=False))
+    assert Counter(later)[8] >= 3
+    at_third = [trial for trial in study.trials() if 3 in trial.intermediate_values]
+    assert sum(max(trial.intermediate_values) == 8 for trial in at_third) >= len(at_third) // 3
 
 
 def test_with_one_epoch_nothing_pauses(tmp_path: Path) -> None:

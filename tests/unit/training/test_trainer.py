@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from mlpsweep.training import trainer
 from mlpsweep.training.measure import Measurer, Measures
 from mlpsweep.training.run import run_training
 from mlpsweep.training.setup import make_plan, make_state, monitored_split
-from mlpsweep.training.trainer import State, Trainer
+from mlpsweep.training.trainer import Look, State, Trainer
 
 MakeSettings = Callable[..., TrainSettings]
 
@@ -62,6 +63,37 @@ def test_measuring_is_no_training_time_but_time_of_the_epoch(
     (record,) = make_trainer(settings, tiny_dataset, augment=slow_augment).fit()
     assert record.samples_per_s == len(tiny_dataset.train) / 5.0
     assert record.seconds == 5.0 + 3 * 100.0
+
+
+@pytest.mark.parametrize("after", [0.01, 0.25, 0.5, 1.0])
+def test_a_look_measures_within_the_first_epoch_and_changes_nothing(
+    after: float, make_settings: MakeSettings, tiny_dataset: Dataset
+) -> None:
+    looked: list[Any] = []
+    settings = make_settings(n_epochs=3, averaging=0.99, dropout=0.1, batch_size=7)
+    with_look = run_training(settings, tiny_dataset, look=Look(after, looked.append))
+    assert with_look.history == run_training(settings, tiny_dataset).history
+    n_updates = math.ceil(len(tiny_dataset.train) / 7)
+    at = math.ceil(after * n_updates)
+    # Measured at the same update by other means, it is the same.
+    every = run_training(dataclasses.replace(settings, monitor_every=at), tiny_dataset).history[0]
+    (there,) = [batch for batch in every.batches if batch.update == at]
+    assert looked == [there.measured()]
+
+
+def test_a_look_is_told_before_the_epoch_and_its_exception_ends_the_training(
+    make_settings: MakeSettings, tiny_dataset: Dataset
+) -> None:
+    class Enough(Exception):
+        pass
+
+    def end(metrics: Any) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        run_training(
+            make_settings(n_epochs=2), tiny_dataset, look=Look(0.5, end), on_epoch=lambda record: pytest.fail("told")
+        )
 
 
 @pytest.mark.parametrize("changed", [{"dropout": 0.3}, {"input_dropout": 0.2}, {"augment": "distort"}], ids=str)
