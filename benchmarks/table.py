@@ -3,7 +3,7 @@
 Hundreds of searches take minutes, so rules are chosen here (ADR 16) and shown by benchmarks.search. Read it as
 a guide: luck is a model, the best of many rules flatters itself, and seconds leave out imports.
 
-    python -m benchmarks.table [--seeds N] [--seed N] [--only TEXT] [--budgets] [--record N]
+    python -m benchmarks.table [--seeds N] [--seed N] [--only TEXT] [--budgets] [--ranks] [--record N]
 """
 
 import argparse
@@ -12,26 +12,25 @@ import heapq
 import itertools
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from multiprocessing.pool import Pool
 from typing import Final
 
 import numpy as np
-import optuna
 
-from benchmarks.surrogate import N_EPOCHS, Trained, default_space, epoch_seconds, fitted, record
-from mlpsweep.search.proposals import Past, Proposer, Slot, build_proposer, derive_seed
+from benchmarks.surrogate import N_EPOCHS, Trained, default_space, epoch_seconds, fitted, print_ranks, record
+from mlpsweep.search.proposals import Past, Slot, build_proposer, derive_seed
 from mlpsweep.search.pruners import Curve, asha, never
-from mlpsweep.search.rungs import promotable, rungs
-from mlpsweep.search.space import Params, Space
+from mlpsweep.search.rungs import FIRST_LOOK, first_look, promotable, rungs
+from mlpsweep.search.space import Params
 from mlpsweep.training.blas import blas_threads
 
 TARGET: Final = 0.98
-START_S, RESUME_S = 0.35, 0.08
-"""What a trial costs beside its epochs: to begin it, and to go on with one that was paused."""
-N_WORKERS, LIMIT_S, LOOKS_S = 2, 150.0, (80.0, 150.0)
+STINT_S, MEASURE_S = 0.05, 0.03
+"""What it costs beside epochs to take up a trial and to leave it, and to measure within an epoch."""
+N_WORKERS, LIMIT_S, LOOKS_S = 2, 60.0, (20.0, 60.0)
 BUDGETS: Final = (1, 2, 3, 8, 20, 30, 40, 50, 60)
 METRIC: Final = "validation/accuracy"
 EIGHTHS: Final = tuple(Fraction(eighths, 8) for eighths in range(9))
@@ -44,7 +43,7 @@ class Rule:
     Parameters
     ----------
     sampler : str
-        Key of ``SAMPLERS``; ``old``: Optuna's own TPE on stopped and complete trials, as until 2026-11-27.
+        Key of the product's ``SAMPLERS``.
     pruner : str
         ``none``, ``asha`` or ``promote``.
     eighths : tuple of int
@@ -53,6 +52,8 @@ class Rule:
         One trial in ``eta`` goes on.
     is_averaged : bool
         Whether an epoch before the last reports the averaged weights.
+    has_look : bool
+        Whether a trial pauses within its first epoch, too.
     """
 
     sampler: str
@@ -60,14 +61,20 @@ class Rule:
     eighths: tuple[int, ...] = ()
     eta: int = 3
     is_averaged: bool = False
+    has_look: bool = False
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        return (FIRST_LOOK,) * self.has_look + rungs(N_EPOCHS, self.shares)
 
     @property
     def shares(self) -> tuple[Fraction, ...]:
         return tuple(EIGHTHS[eighths] for eighths in self.eighths)
 
     def __str__(self) -> str:
-        at = f" {'+'.join(map(str, self.eighths))}/8 eta {self.eta}" if self.eighths else ""
-        return f"{self.sampler} {self.pruner}{at} {'averaged' if self.is_averaged else 'raw'}"
+        at = [*["1/4"] * self.has_look, *(f"{N_EPOCHS * share}" for share in self.shares)]
+        after = f" {'+'.join(at)} eta {self.eta}" if at else ""
+        return f"{self.sampler} {self.pruner}{after} {'averaged' if self.is_averaged else 'raw'}"
 
 
 @dataclass
@@ -83,7 +90,7 @@ class Trial:
 
     @property
     def epoch(self) -> int:
-        return len(self.reported)
+        return max(self.reported, default=0)
 
 
 @dataclass
@@ -102,8 +109,8 @@ class Search:
 
     def __post_init__(self) -> None:
         self.space = default_space(self.seed)
-        self.propose = SAMPLERS.get(self.rule.sampler, build_proposer)(self.rule.sampler, self.space, METRIC).propose
-        self.rungs = rungs(N_EPOCHS, self.rule.shares)
+        self.propose = build_proposer(self.rule.sampler, self.space, METRIC).propose
+        self.rungs = self.rule.rungs
         prunes = functools.partial(asha, shares=self.rule.shares, eta=self.rule.eta)
         self.is_stopped = prunes if self.rule.pruner == "asha" else never
 
@@ -111,9 +118,8 @@ class Search:
         """Search until ``limit_s``, or until nothing is left to do."""
         idle, events = self.n_workers, list[tuple[float, int]]()
         while True:
-            while idle and (job := self._next()):
-                trial, cost = job
-                heapq.heappush(events, (self.seconds + cost + trial.epoch_s, trial.slot))
+            while idle and (job := self._next()) is not None:
+                heapq.heappush(events, (self.seconds + STINT_S + self._until_report(job), job.slot))
                 idle -= 1
             if not events or events[0][0] > limit_s:
                 return self
@@ -125,11 +131,15 @@ class Search:
             else:
                 idle += 1
 
+    def _until_report(self, trial: Trial) -> float:
+        is_look = self.rule.has_look and not trial.reported
+        return first_look(N_EPOCHS) * trial.epoch_s + MEASURE_S if is_look else trial.epoch_s
+
     def _report(self, trial: Trial) -> bool:
-        """Take a trial's next epoch; return whether it goes on at once."""
-        epoch = trial.epoch + 1
+        """Take a trial's next value; return whether it goes on at once."""
         curve = trial.trained.averaged if self.rule.is_averaged else trial.trained.raw
-        trial.reported[epoch] = float(curve[epoch - 1])
+        epoch = FIRST_LOOK if self.rule.has_look and not trial.reported else trial.epoch + 1
+        trial.reported[epoch] = float(trial.trained.look if epoch == FIRST_LOOK else curve[epoch - 1])
         self.reports.append((self.seconds, trial.slot, epoch, trial.reported[epoch]))
         if epoch == N_EPOCHS:
             return False
@@ -140,8 +150,8 @@ class Search:
     def _values_at(self, epoch: int) -> dict[int, float]:
         return {trial.slot: trial.reported[epoch] for trial in self.trials if epoch in trial.reported}
 
-    def _next(self) -> tuple[Trial, float] | None:
-        """Return the trial that a free worker takes up, paused ones first, and what that costs."""
+    def _next(self) -> Trial | None:
+        """Return the trial that a free worker takes up, paused ones first."""
         if self.rule.pruner == "promote":
             for rung in reversed(self.rungs):
                 gone_on = self.gone_on.setdefault(rung, set())
@@ -150,14 +160,14 @@ class Search:
                     return self._resumed(slot)
         if len(self.trials) < self.n_trials:
             self.trials.append(self._started())
-            return self.trials[-1], START_S
+            return self.trials[-1]
         return self._thawed() if self.rule.pruner == "promote" else None
 
-    def _resumed(self, slot: int) -> tuple[Trial, float]:
+    def _resumed(self, slot: int) -> Trial:
         self.trials[slot].is_under_way = True
-        return self.trials[slot], RESUME_S
+        return self.trials[slot]
 
-    def _thawed(self) -> tuple[Trial, float] | None:
+    def _thawed(self) -> Trial | None:
         """With all started and too few complete, the best of those that came farthest goes on to its end."""
         if sum(trial.epoch == N_EPOCHS or trial.is_under_way for trial in self.trials) >= self.top_k:
             return None
@@ -188,47 +198,19 @@ class Search:
         return max(done, default=float("nan"))
 
 
-def old_proposer(sampler: str, space: Space, metric: str) -> Proposer:
-    """Return the sampler that the search had until 2026-11-27: ten uniform draws, then TPE as Optuna runs it."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    kinds, states = space.distributions(), optuna.trial.TrialState
-
-    def propose(slot: Slot) -> Params:
-        if slot.number == 0:
-            return space.baseline() or {}
-        sampler = optuna.samplers.TPESampler(seed=derive_seed(space.base.seed, slot.number))
-        study = optuna.create_study(sampler=sampler, direction="maximize")
-        for past in slot.past:
-            state = states.COMPLETE if past.is_complete else states.PRUNED
-            value = past.values[max(past.values)] if past.values else None
-            study.add_trial(
-                optuna.trial.create_trial(
-                    state=state if past.values else states.RUNNING,
-                    value=value if past.is_complete else None,
-                    params=dict(past.params),
-                    distributions={name: kinds[name] for name in past.params},
-                    intermediate_values=dict(past.values),
-                )
-            )
-        return space.with_values(study.ask(kinds).params, {})
-
-    return Proposer(propose)
-
-
-SAMPLERS: Final[Mapping[str, Callable[[str, Space, str], Proposer]]] = {"old": old_proposer}
-
-
 def rules() -> Iterator[Rule]:
     """Yield the rules of the table."""
     yield Rule("random", "none")
-    yield Rule("old", "none")
-    yield Rule("old", "asha", (1, 3))
     for is_averaged in (False, True):
         yield Rule("tpe", "none", is_averaged=is_averaged)
         for pruner in ("asha", "promote"):
             for eighths in ((1, 5), (1,), (1, 3), (2, 5)):
                 for eta in (2, 3, 4):
                     yield Rule("tpe", pruner, eighths, eta, is_averaged)
+    yield Rule("tpe", "promote", (1,), 6, is_averaged=True)
+    for later in ((), (1,), (3,), (1, 3)):
+        for eta in (2, 3, 4, 6):
+            yield Rule("tpe", "promote", later, eta, is_averaged=True, has_look=True)
 
 
 def figures(rule: Rule, seed: int) -> tuple[float, ...]:
@@ -251,7 +233,8 @@ def at_rest(rule: Rule, n_trials: int, n_workers: int, seed: int) -> tuple[float
     search = Search(rule, seed, n_trials, n_workers).run(float("inf"))
     n_complete = sum(trial.epoch == N_EPOCHS for trial in search.trials)
     n_gone_on = len(set().union(*search.gone_on.values()))
-    return search.seconds, n_gone_on, n_complete, search.best_at(search.seconds), len(search.reports)
+    n_epochs = sum(epoch != FIRST_LOOK for _, _, epoch, _ in search.reports)
+    return search.seconds, n_gone_on, n_complete, search.best_at(search.seconds), n_epochs
 
 
 def print_budgets(pool: Pool, rule: Rule, seeds: Sequence[int]) -> None:
@@ -265,19 +248,12 @@ def print_budgets(pool: Pool, rule: Rule, seeds: Sequence[int]) -> None:
         print(f"| {n_workers} | {n_trials} | {means} | {late:.0f} | {100 * best.mean():.2f} |", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=100, help="searches of each rule")
-    parser.add_argument("--seed", type=int, default=0, help="of the first search")
-    parser.add_argument("--only", default="", help="rules whose name holds this text")
-    parser.add_argument("--budgets", action="store_true", help="for each n_trials, what a search at rest comes to")
-    parser.add_argument("--record", type=int, default=0, metavar="N", help="train N further configurations first")
-    args = parser.parse_args()
-    if args.record:
-        record(args.record)
+def print_rules(args: argparse.Namespace) -> None:
+    """Simulate the searches and print their table."""
     seeds = range(args.seed, args.seed + args.seeds)
     print(f"{args.seeds} searches each, seeds from {args.seed}, {N_WORKERS} workers, {LIMIT_S:g} s")
-    print("| rule | q25 | median | q75 | q90 | never | best at 80 s | best at 150 s | started |")
+    looks = " | ".join(f"best at {seconds:g} s" for seconds in LOOKS_S)
+    print(f"| rule | q25 | median | q75 | q90 | never | {looks} | started |")
     print("|---" * 9 + "|")
     fitted()
     with blas_threads(1), multiprocessing.get_context("fork").Pool(N_WORKERS) as pool:
@@ -287,6 +263,23 @@ def main() -> None:
             elif args.only in str(rule):
                 found = pool.starmap(figures, [(rule, seed) for seed in seeds])
                 print(row(rule, found), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=100, help="searches of each rule")
+    parser.add_argument("--seed", type=int, default=0, help="of the first search")
+    parser.add_argument("--only", default="", help="rules whose name holds this text")
+    parser.add_argument("--budgets", action="store_true", help="for each n_trials, what a search at rest comes to")
+    parser.add_argument("--ranks", action="store_true", help="how early values rank configurations, and no search")
+    parser.add_argument("--record", type=int, default=0, metavar="N", help="train N further configurations first")
+    args = parser.parse_args()
+    if args.record:
+        record(args.record)
+    if args.ranks:
+        print_ranks()
+    else:
+        print_rules(args)
 
 
 if __name__ == "__main__":

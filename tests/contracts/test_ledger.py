@@ -491,6 +491,27 @@ def test_a_trial_that_is_being_bound_is_not_set_aside_at_rest(ledger: Ledger, st
     assert ledger.claims.run(lambda leases: leases.shown()) == {trial.number}
 
 
+def test_of_those_that_paused_at_the_first_look_the_best_goes_on_to_the_next_rung(ledger: Ledger) -> None:
+    ladder, params = Ladder(rungs=(0, 1), n_complete=1), iter([0.01, 0.02, 0.03])
+    for value in (0.3, 0.9, 0.5):
+        claim = ledger.claim(an_owner("a"), 9, None, ladder)
+        assert isinstance(claim, Claim)
+        assert claim.rung == 0
+        ledger.propose(claim, {**PARAMS, "learning_rate": next(params)})
+        ledger.report(claim, 0, value)
+        ledger.pause(claim)
+    assert {trial.user_attrs["reason"] for trial in ledger.trials()} == {"paused in epoch 1"}
+    assert [(trial.state, trial.intermediate_values) for trial in shown(ledger)] == [
+        (TrialState.WAITING, {0: value}) for value in (0.3, 0.9, 0.5)
+    ]
+    promoted = ledger.claim(an_owner("b"), 9, None, ladder)
+    assert isinstance(promoted, Claim)
+    assert (promoted.number, promoted.rung) == (1, 1)
+    started = ledger.claim(an_owner("c"), 9, None, ladder)
+    assert isinstance(started, Claim)
+    assert (started.number, started.rung) == (3, 0)
+
+
 def test_each_workers_time_at_a_trial_is_noted(ledger: Ledger) -> None:
     ladder = Ladder(rungs=(1,), n_complete=1)
     before = time.time()

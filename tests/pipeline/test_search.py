@@ -1,7 +1,10 @@
 """The door ``search``: a target to be reached, one parent with a child per trial, a winner to be rebuilt."""
 
+import contextlib
+import csv
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,48 @@ def test_trials_have_equal_weights_however_many_workers_there_are(tmp_path: Path
         tables.append((folder / "artifacts/digits/search/trials.csv").read_bytes())
     assert b"weights_hash" in tables[0]
     assert tables[1:] == tables[:1] * 2
+
+
+def test_trials_pause_within_their_first_epoch_and_the_weights_do_not_depend_on_it(tmp_path: Path) -> None:
+    # Batches of two make an epoch of the digits long enough for a first look.
+    words = ("data=digits", "n_epochs=8", "batch_size=2", "space.dimensions.hidden_sizes.width.high=40")
+    words += ("search.sampler=random", "search.n_trials=7", "winner.top_k=2", "winner.n_seeds=1")
+    found = {}
+    for name in ("promote", "none"):
+        (tmp_path / name).mkdir()
+        done = door(tmp_path / name, "search", *words, f"search.pruner={name}")
+        assert done.returncode == 0, done.stderr
+        rows = csv.DictReader((tmp_path / name / "artifacts/digits/search/trials.csv").read_text().splitlines())
+        found[name] = {row["number"]: row for row in rows}
+    promoted, whole = found["promote"], found["none"]
+    for number, row in promoted.items():
+        values, all_values = (
+            dict(pair.split(":") for pair in one["intermediate"].split()) for one in (row, whole[number])
+        )
+        assert "0" in values
+        assert "0" not in all_values
+        assert {**all_values, **values} == {"0": values["0"], **all_values}
+        if row["state"] == "complete":
+            assert row["weights_hash"] == whole[number]["weights_hash"]
+    looked = [number for number, row in promoted.items() if row["n_epochs"] == "0"]
+    assert looked
+    assert {promoted[number]["reason"] for number in looked} == {"paused in epoch 1"}
+    points = """select metrics.value, step from metrics join tags using (run_uuid)
+        where metrics.key = 'validation/accuracy' and tags.key = 'trial' and tags.value = """
+    for number in looked:
+        ((value, step),) = tracked(tmp_path / "promote", f"{points}'{number}'")
+        assert (step, promoted[number]["intermediate"]) == (0, f"0:{value!r}")
+    assert "all is well" in door(tmp_path / "promote", "doctor").stdout
+    # A look that the store lost is sent again, from the trial's folder.
+    before = tracked(tmp_path / "promote", "select key, value, step from metrics order by 1, 2, 3")
+    with contextlib.closing(sqlite3.connect(tmp_path / "promote/mlflow.db")) as store, store:
+        store.execute("delete from metrics where key = 'validation/accuracy' and step = 0")
+    assert "lacks 1 point" in door(tmp_path / "promote", "doctor").stdout
+    door(tmp_path / "promote", "doctor", "fix=true")
+    after = tracked(tmp_path / "promote", "select key, value, step from metrics order by 1, 2, 3")
+    n_further = len(promoted) - len(looked)  # their curves go on, and the look is in their tables alone
+    assert len(after) == len(before) - n_further
+    assert "all is well" in door(tmp_path / "promote", "doctor").stdout
 
 
 def test_the_first_trial_is_the_published_baseline(searched: Path) -> None:

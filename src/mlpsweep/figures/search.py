@@ -16,6 +16,7 @@ from mlpsweep.figures.parallel import parallel_coordinates
 from mlpsweep.figures.style import INK, MUTED, SERIES, SURFACE, crowded, drawing, headline, legend_below
 from mlpsweep.metric import metric_named
 from mlpsweep.search.rows import COMPLETE, FAILED, PAUSED, PRUNED, Search, TrialRow
+from mlpsweep.search.rungs import FIRST_LOOK
 from mlpsweep.tables import FORMATS, counted
 
 MARKS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -112,7 +113,8 @@ def intermediate_values(search: Search) -> Figure:
             axes.plot(*zip(*best.intermediate, strict=True), color=SERIES[1], linewidth=2, label=label)
         metric_axis(axes, search.metric, [value for curve in curves for _, value in curve])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="epoch")
+        has_look = any(curve[0][0] == FIRST_LOOK for curve in curves)
+        axes.set(xlabel="epoch; at 0: a first look within epoch 1" if has_look else "epoch")
         axes.set_title("Values during training")
         legend_below(figure, 2)
     return figure

@@ -11,6 +11,7 @@ from mlpsweep.metric import metric_named
 from mlpsweep.report.answers import compare, trained_on
 from mlpsweep.report.page import MARKED, Picture, Section, address_of, image, picture
 from mlpsweep.report.results import ModelResult, ReportData
+from mlpsweep.search.rungs import FIRST_LOOK
 from mlpsweep.tables import FORMATS, Column, Table, is_number, varying
 
 CURVES: Final = ("validation/accuracy", "validation/loss", "train/loss")
@@ -129,7 +130,8 @@ def _trial_curve(data: ReportData, metric: str) -> dict[str, list[tuple[float, f
         return {}
     won = next((one.number for one in search.finalists if one.is_winner), search.best and search.best.number)
     return {
-        f"trial {won}, which won": [(float(epoch), value) for epoch, value in trial.intermediate]
+        # Beside curves by epoch; a first look is none.
+        f"trial {won}, which won": [(float(epoch), value) for epoch, value in trial.intermediate if epoch != FIRST_LOOK]
         for trial in search.trials
         if trial.number == won
     }

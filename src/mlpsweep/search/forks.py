@@ -7,7 +7,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Final
 
-HEAVY: Final = ("numpy", "optuna.importance", "optuna.samplers", "optuna.storages", "scipy.linalg", "scipy.stats")
+HEAVY: Final = ("numpy", "optuna.samplers", "optuna.storages", "scipy.linalg", "scipy.stats")
 """What a worker imports of other packages. Nothing of ours: a copy of the project has modules of its own."""
 
 

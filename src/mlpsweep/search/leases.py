@@ -64,7 +64,7 @@ LEASE: Final = Table(
     Column("token", BigInteger, nullable=False),
     Column("expires", Float(53), nullable=False),
     Column("retries", Integer, nullable=False),
-    Column("rung", Integer),  # the epoch after which it pauses
+    Column("rung", Integer),  # the epoch after which it pauses; 0: within the first
     Column("shown", Integer),  # Optuna's number of the trial that shows it
     Column("params", JSON(none_as_null=True)),
     Column("value", Float(53)),
@@ -108,7 +108,7 @@ class Row:
     shown : int or None
         Number of the trial that shows it in Optuna; None if there is none yet.
     rung : int or None
-        Epoch after which its trial pauses, or has paused; None if it goes to its end.
+        Epoch after which its trial pauses, or has paused; 0: within the first. None if it goes to its end.
     params, value, notes : mapping or None, float or None, mapping
         What is trained, what came of it, and facts about it.
     began, ended : float or None

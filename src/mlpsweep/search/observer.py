@@ -1,4 +1,4 @@
-"""What happens after each epoch of a trial: it is recorded, reported and judged; no trial begins or ends here."""
+"""What follows a first look and each epoch of a trial: recorded, reported, judged; no trial begins or ends here."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -71,10 +71,9 @@ class Ladder:
     def promoted(self, leases: Leases) -> Row | None:
         """Return the best paused trial among the top of its rung that has not gone on, the highest rung first."""
         paused = leases.rows(LEASE.c.state == PAUSED) if self.rungs else []
-        # Earlier searches of the study may have had other rungs.
-        for rung in sorted({row.rung for row in paused if row.rung is not None}, reverse=True):
+        for rung in sorted(self.rungs, reverse=True):
             waiting = {row.slot: row for row in paused if row.rung == rung}
-            values = self._values(leases, rung)
+            values = self._values(leases, rung) if waiting else {}
             slot = promotable(values, values.keys() - waiting.keys())
             if slot is not None:
                 return waiting[slot]

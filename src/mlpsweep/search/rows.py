@@ -75,7 +75,7 @@ class TrialRow:
     @property
     def told_state(self) -> str:
         """The state as a table tells it: where a trial waits is part of it."""
-        return f"{PAUSED} {where(self.intermediate[-1][0])}" if self.state == PAUSED else self.state
+        return f"{PAUSED} {where(self.n_epochs)}" if self.state == PAUSED else self.state
 
     @property
     def n_epochs(self) -> int:

@@ -57,7 +57,8 @@ class Services:
     ----------
     train : callable
         Trains one configuration, as :func:`~mlpsweep.training.run.run_training` does: it takes the settings,
-        ``on_epoch`` and ``checkpoints``, continues from these, and lets exceptions of ``on_epoch`` pass.
+        ``on_epoch``, ``checkpoints`` and, of a trial that is looked at within its first epoch, ``look``; it continues
+        from the checkpoints, and lets exceptions of the callbacks pass.
     score : callable
         Returns a model's score on each validation row, higher is better: an array of shape (n_rows,).
     run_key : callable

@@ -58,7 +58,7 @@ class Plan:
     metric : str
         Metric to optimise, one of ``METRICS``.
     n_updates : int
-        Updates of an epoch with the batch size of the base; 0 if unknown. It follows from the others.
+        Updates of an epoch with the largest batches of the space; 0 if unknown. It follows from the others.
     """
 
     data: str
@@ -79,8 +79,8 @@ class Plan:
         """
         built = Space.build(space, base, manifest.n_features, manifest.n_classes)
         n_rows = base.data.n_train or manifest.counts["train"] - base.data.n_validation
-        updates = -(-n_rows // base.batch_size)
-        return cls(manifest.dataset, manifest.digest, numeric_sources_digest(), built, metric, updates)
+        n_updates = n_rows // built.largest("batch_size")
+        return cls(manifest.dataset, manifest.digest, numeric_sources_digest(), built, metric, n_updates)
 
     def identity(self) -> dict[str, Any]:
         """Return the plan as plain values, flat, so that two can be compared key by key."""
@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Where trials pause; before its first epochs are over, only averaged weights tell of a trial."""
+        """Where trials pause. Without averaged weights a trial tells too little before some epochs are over."""
         base = self.space.base
         return rungs_of(base.total_epochs, 0 if base.averaging is None else self.n_updates)
 

@@ -1,11 +1,11 @@
 """The winner of a study, its summary and its rows; equal studies give equal values, but for the rows' times."""
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from mlpsweep.errors import NoResultError
@@ -55,7 +55,7 @@ def _reasons(study: Study) -> str:
     table: dict[str, list[str]] = {}
     for trial in study.trials():
         reason = str(trial.user_attrs.get("reason", state_of(trial)))
-        table.setdefault(reason.partition(":")[0].partition(" after ")[0], []).append(reason)
+        table.setdefault(re.split(":| after | in epoch ", reason)[0], []).append(reason)
     rows = sorted(table.values(), key=len, reverse=True)
     return "".join(f"\n  {len(alike):4d} x {alike[0]}" for alike in rows) or " No trial was begun."
 
@@ -109,6 +109,9 @@ def importances(study: Study) -> dict[str, float]:
     ----------
     Watanabe, Bansal and Hutter (2023), PED-ANOVA: efficiently quantifying hyperparameter importance.
     """
+    # It brings scikit-learn, half a second that no trial shall wait for.
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     complete = study.complete()
     if len(complete) < MIN_COMPLETE or len({trial.value for trial in complete}) < MIN_COMPLETE:
         return {}

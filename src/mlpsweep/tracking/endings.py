@@ -25,7 +25,7 @@ def is_finished(run: Any) -> bool:
 
 
 def ended(run: Any) -> str:
-    """Return how a run ended, as a person reads it: MLflow's word, ``pruned``, ``paused after ...`` or ``diverged``.
+    """Return how a run ended, as a person reads it: MLflow's word, ``pruned``, ``paused ...`` or ``diverged``.
 
     A pruned trial of earlier times is KILLED; its tag tells the same.
     """

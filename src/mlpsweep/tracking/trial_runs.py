@@ -10,7 +10,7 @@ from mlpsweep.errors import StorageError
 from mlpsweep.nn.network import n_parameters
 from mlpsweep.settings import TrainSettings
 from mlpsweep.tracking import lineage
-from mlpsweep.tracking.endings import STATE, STATUSES
+from mlpsweep.tracking.endings import PAUSED, STATE, STATUSES
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import PARENT_TAG, Store
 from mlpsweep.tracking.trial_record import TrialRecord, files_of, forget
@@ -79,7 +79,7 @@ class TrialRun:
         """End the run with the trial's status, its facts and its history."""
         measured = {name: value for name, value in facts.items() if name.startswith("validation/")}
         metrics = {MEASURED: facts[MEASURED]} if MEASURED in facts else {}
-        if not metrics and not self.folder.histories():
+        if status == PAUSED and not self.folder.histories():
             metrics = measured  # of a first look, which is no epoch's
         tags = {name: str(value) for name, value in facts.items() if name not in {TOLD, MEASURED, *measured}}
         tags |= {STATE: status, lineage.NOTE: f"{self.record.tags[lineage.NOTE]}: {reason or status}."}

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from mlpsweep.errors import DataError
@@ -13,7 +14,7 @@ from mlpsweep.tracking.abandoned import is_at_work
 from mlpsweep.tracking.endings import STATE, is_finished
 from mlpsweep.tracking.lookup import Runs
 from mlpsweep.tracking.model import lacks_model, log_model, store_model
-from mlpsweep.tracking.points import missing_points, recorded_points, send_points
+from mlpsweep.tracking.points import Point, missing_points, recorded_points, send_points
 from mlpsweep.tracking.project import project_id, project_tags
 from mlpsweep.tracking.queue import answered
 from mlpsweep.tracking.run import INCOMPLETE, REASON
@@ -44,7 +45,7 @@ class Lack:
         Whether it has the status that its folder tells, and is not marked as incomplete.
     """
 
-    points: tuple[tuple[str, float, int, int], ...]
+    points: tuple[Point, ...]
     files: tuple[Path, ...]
     model: Path | None
     has_end: bool
@@ -95,8 +96,10 @@ def missing_trials(project: Project) -> Iterator[Finding]:
                 yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)
             elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
                 tags = {name: value for name, value in record.tags.items() if name == STATE}
+                # Without a history the record alone has figures.
+                figures = {} if folder.histories() else record.metrics
                 yield from _incomplete(
-                    runs, found[0], folder, files_of(folder), record.status, place, record.reason, tags
+                    runs, found[0], folder, files_of(folder), record.status, place, record.reason, tags, figures=figures
                 )
 
 
@@ -110,19 +113,20 @@ def _incomplete(
     reason: str | None = None,
     tags: Mapping[str, str] | None = None,
     weights: Path | None = None,
+    figures: Mapping[str, float] = MappingProxyType({}),
 ) -> Iterator[Finding]:
     """Yield a run that lacks something, with what sends it."""
-    lack = _lack(runs, run, folder, files, status, weights)
+    points = recorded_points(folder) if folder.histories() else []
+    points += [(name, value, 0, run.info.start_time) for name, value in figures.items()]
+    lack = _lack(runs, run, points, files, status, weights)
     if lack:
         state = MISSING if lack.points or lack.files or lack.model else STALE
         mend = functools.partial(_send, runs, run.info.run_id, lack, status, reason, tags or {})
         yield Finding(state, place, str(lack), f"{FIX} sends it", mend)
 
 
-def _lack(
-    runs: Runs, run: Any, folder: TrainingFolder, files: Sequence[Path], status: str, weights: Path | None
-) -> Lack:
-    run_id, points = run.info.run_id, recorded_points(folder) if folder.histories() else []
+def _lack(runs: Runs, run: Any, points: list[Point], files: Sequence[Path], status: str, weights: Path | None) -> Lack:
+    run_id = run.info.run_id
     with answered(runs.where):
         there = {file.path for file in runs.client.list_artifacts(run_id)}
         missing = missing_points(runs.client, run_id, points)

@@ -13,7 +13,7 @@ from mlpsweep.search.services import ReusableResult
 from mlpsweep.search.study import Study
 from mlpsweep.search.worker import work
 from mlpsweep.settings import TrainSettings
-from tests.search_lab import an_owner, make_services, make_trainer, new_study, search_settings
+from tests.search_lab import an_owner, make_plan, make_services, make_trainer, new_study, search_settings
 
 
 @pytest.fixture
@@ -116,6 +116,17 @@ def test_piped_it_is_a_line_for_each_trial_that_ends(study: Study, monkeypatch: 
     ]
     assert lines[-1].startswith("3 of 3 trials, best ")
     assert "\x1b" not in text.getvalue()
+
+
+def test_a_trial_that_paused_at_its_first_look_did_so_in_epoch_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PERIOD_S", 0.05)
+    study, text = new_study(tmp_path, make_plan(n_epochs=8, averaging=0.99, n_updates=1000)), io.StringIO()
+    with watch(study, 2, Console(file=text, width=40)):
+        work(study, search_settings(n_trials=2, pruner="promote"), make_services(), n_complete=0)
+    told = [line.partition(":")[0] for line in text.getvalue().splitlines() if line.startswith("trial")]
+    assert told == ["trial 0 paused in epoch 1", "trial 1 paused in epoch 1"]
 
 
 def test_on_a_terminal_it_is_one_table_that_renews_itself(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

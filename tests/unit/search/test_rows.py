@@ -76,10 +76,14 @@ def test_a_paused_trial_says_where_it_waits_and_comes_before_failed_ones(tmp_pat
         TrialRow(0, "failed", None, {"a": 1}),
         TrialRow(1, "paused", None, {"a": 2}, ((1, 0.5), (2, 0.6), (3, 0.7))),
         TrialRow(2, "complete", 0.9, {"a": 3}),
+        TrialRow(3, "paused", None, {"a": 4}, ((0, 0.4),)),
     )
     search = Search("s", "validation/accuracy", rows)
-    assert search.counts() == {"complete": 1, "paused": 1, "failed": 1}
-    assert [row["state"] for row in search.table().rows] == ["complete", "failed", "paused after epoch 3"]
+    assert search.counts() == {"complete": 1, "paused": 2, "failed": 1}
+    states = ["complete", "failed", "paused after epoch 3", "paused in epoch 1"]
+    assert [row["state"] for row in search.table().rows] == states
+    assert [row["epochs"] for row in search.table().rows] == [None, None, 3, None]
+    assert [line.split(",")[3] for line in trials_csv(rows).splitlines()] == ["n_epochs", "0", "3", "0", "0"]
     (tmp_path / "trials.csv").write_text(trials_csv(rows))
     assert read_trials(tmp_path / "trials.csv") == rows
 

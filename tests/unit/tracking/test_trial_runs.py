@@ -8,6 +8,7 @@ import pytest
 
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import Store, open_store
+from mlpsweep.tracking.trial_record import TrialRecord
 from mlpsweep.tracking.trial_runs import TrialRecorder, TrialRun
 from tests.search_lab import base_settings, make_record
 
@@ -57,6 +58,31 @@ def test_a_continued_trial_logs_no_epoch_twice(
     for metric in ("train/loss", "validation/loss", "validation/accuracy"):
         assert Counter(steps(store, run_ids[0], metric)) == {1: 1, 2: 1, 3: 1}
     assert store.client.get_run(run_ids[0]).info.status == "FINISHED"
+
+
+def test_a_first_look_is_the_run_s_and_the_folder_s_and_the_trial_s_curve_follows_it(
+    store: Store, tmp_path: Path
+) -> None:
+    recorder = TrialRecorder(store, "a study", "", store.start_run("parent", tags={}).run_id, {}, 64, 10)
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    log = recorder.open_trial(7, SETTINGS, folder)
+    log.close("paused", "paused in epoch 1", {"run_key": KEY, "validation/accuracy": 0.625})
+    assert store.queue.drain() == 0
+    run = store.client.get_run(log.run.run_id)
+    assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "paused")
+    assert run.data.metrics == {"validation/accuracy": 0.625}
+    # From the folder alone the same run is made where the store lacks it.
+    told = TrialRecord.read(folder)
+    again = store.client.get_run(told.create(store.client, store.experiment_id, 1, {}))
+    assert again.data.metrics == run.data.metrics
+    log = recorder.open_trial(7, SETTINGS, folder)
+    for epoch in (1, 2):
+        log.log_epoch(make_record(SETTINGS, epoch))
+    log.close("complete", None, {"run_key": KEY, "epoch_of_weights": 2})
+    assert store.queue.drain() == 0
+    assert steps(store, log.run.run_id, "validation/accuracy") == [0, 1, 2]
+    assert store.client.get_run(log.run.run_id).data.metrics["epoch_of_weights"] == 2
 
 
 def test_a_reopened_run_logs_no_point_twice(store: Store) -> None:

@@ -65,6 +65,16 @@ def test_measuring_is_no_training_time_but_time_of_the_epoch(
     assert record.seconds == 5.0 + 3 * 100.0
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_no_figure_depends_on_where_pieces_end(seed: int, make_settings: MakeSettings, tiny_dataset: Dataset) -> None:
+    rng = np.random.default_rng(seed)
+    settings = make_settings(n_epochs=2, averaging=0.99, l2_lambda=0.1, report_cost=True, seed=seed)
+    settings = dataclasses.replace(settings, batch_size=int(rng.integers(1, 40)), activation="relu")
+    look = Look(float(rng.uniform(0.01, 1.0)), lambda metrics: None)
+    cut = run_training(settings, tiny_dataset, look=look, on_progress=lambda *told: None)
+    assert cut.history == run_training(settings, tiny_dataset).history
+
+
 @pytest.mark.parametrize("after", [0.01, 0.25, 0.5, 1.0])
 def test_a_look_measures_within_the_first_epoch_and_changes_nothing(
     after: float, make_settings: MakeSettings, tiny_dataset: Dataset
