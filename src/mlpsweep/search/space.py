@@ -153,11 +153,13 @@ class Space:
         """Return every leaf by name, in the space's order."""
         return {leaf.name: leaf for dimension in self.dimensions for leaf in dimension.leaves()}
 
-    def largest(self, name: str) -> Any:
-        """Return the largest value that a trial can have of a setting that is a number."""
-        known = [leaf for leaf in self.leaves().values() if leaf.name.partition("@")[0] == name]
-        drawn = [leaf.high if isinstance(leaf, Range) else max(leaf.labels) for leaf in known]
-        return max([getattr(self.base, name), *drawn])
+    def largest_batch(self) -> int:
+        """Return the most rows that a trial's batches can have."""
+        drawn: list[Any] = [self.base.batch_size]
+        for leaf in self.leaves().values():
+            if leaf.name.partition("@")[0] == "batch_size":
+                drawn += [leaf.high] if isinstance(leaf, Range) else leaf.labels
+        return int(max(drawn))
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return every leaf as Optuna's distribution."""

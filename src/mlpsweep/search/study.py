@@ -79,7 +79,7 @@ class Plan:
         """
         built = Space.build(space, base, manifest.n_features, manifest.n_classes)
         n_rows = base.data.n_train or manifest.counts["train"] - base.data.n_validation
-        n_updates = n_rows // built.largest("batch_size")
+        n_updates = n_rows // built.largest_batch()
         return cls(manifest.dataset, manifest.digest, numeric_sources_digest(), built, metric, n_updates)
 
     def identity(self) -> dict[str, Any]:

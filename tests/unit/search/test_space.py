@@ -136,3 +136,18 @@ def test_every_committed_space_parses(file: Path) -> None:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize(
+    ("dimension", "largest"),
+    [
+        (None, 64),
+        ({"batch_size": {"type": "int", "low": 8, "high": 256}}, 256),
+        ({"batch_size": {"type": "int", "low": 8, "high": 32}}, 64),
+        ({"batch_size": {"type": "categorical", "choices": [16, 512, 128]}}, 512),
+    ],
+    ids=str,
+)
+def test_the_largest_batch_is_that_of_the_space_or_of_the_base(dimension: dict[str, Any] | None, largest: int) -> None:
+    space = {"dimensions": {**TINY["dimensions"], **(dimension or {})}, "max_parameters": None}
+    assert make_space(space).largest_batch() == largest
