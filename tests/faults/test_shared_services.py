@@ -170,4 +170,6 @@ def test_a_shared_folder_holds_the_checkpoints_of_all_hosts(services: Services, 
     with services.search(hosts[1], *words) as process:
         assert end_of(process).returncode == 0
     assert [path for host in hosts for path in host.glob("mlruns/studies")] == []
-    assert len(list(shared.glob("shared/trials/*/history.csv"))) == 3
+    assert len(list(shared.glob("shared/trials/*/run.json"))) == 3
+    # One may have paused before its first epoch's end.
+    assert len(list(shared.glob("shared/trials/*/history.csv"))) >= 2
