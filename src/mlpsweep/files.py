@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-from mlpsweep.errors import DataError, DataFormatError, MlpsweepError, StorageError, reason_of
+from mlpsweep.errors import DataError, DataFormatError, MlpsweepError, SettingsError, StorageError, reason_of
 
 PARTS: Final = ".*.????????.part"
 """Names of temporary files, as a pattern."""
@@ -230,8 +230,16 @@ def lock(stream: IO[Any], *, wait: bool = True) -> bool:
 
 
 def beside(folder: Path, ending: str) -> Path:
-    """Return what has a folder's name with ``ending`` behind it, and lies beside it, also if it is typed as ``.``."""
+    """Return what has a folder's name with ``ending`` behind it, and lies beside it, also if it is typed as ``.``.
+
+    Raises
+    ------
+    SettingsError
+        If the folder is the file system's root, which nothing lies beside.
+    """
     named = folder if folder.name not in ("", "..") else folder.resolve()
+    if not named.name:
+        raise SettingsError(f"{folder}: the root of all files; expected a folder below it. Example: outputs/mine")
     return named.with_name(f"{named.name}{ending}")
 
 

@@ -111,6 +111,12 @@ def test_an_evaluation_beside_the_model_is_not_written_over_the_files_of_another
         asked(evaluate.DOOR, ["model_dir=m"])
 
 
+@pytest.mark.parametrize("root", ["/", "//", "/..", "/usr/.."])
+def test_nothing_lies_beside_the_root_of_all_files(root: str) -> None:
+    with pytest.raises(SettingsError, match="^/.*: the root of all files; expected a folder below it"):
+        asked(evaluate.DOOR, [f"model_dir={root}"])
+
+
 def test_earlier_outputs_of_each_kind_are_ours(artifacts: Path) -> None:
     for name in ("comparison.csv", "comparison.html", "comparison.png"):
         foreign(Path("compared"), name)
