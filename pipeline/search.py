@@ -89,7 +89,7 @@ def run(settings: SearchJob, context: Context) -> None:
 def warm_up_workers(settings: SearchJob) -> None:
     """Let what workers import be imported while this process makes everything ready."""
     from mlpsweep.search.forks import warm_up
-    from mlpsweep.tracking.store import heavy
+    from mlpsweep.tracking.quiet import heavy
 
     if settings.search.n_workers > 1 and not settings.search.dry_run:
         warm_up(heavy())

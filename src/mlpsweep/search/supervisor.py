@@ -5,6 +5,7 @@ which hands on one signal; they die with the parent, whose end they see as the e
 """
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -156,6 +157,8 @@ def _enter(
     fault: Connection, environment: dict[str, str], target: Callable[..., object], arguments: tuple[Any, ...]
 ) -> None:
     """Be a worker: outlive neither the parent nor a fault without a word about it."""
+    # Modules are no garbage. A collection would look at all of them, and copy their pages from the server of forks.
+    gc.freeze()
     os.environ.clear()
     os.environ.update(environment)
     os.setpgid(0, 0)

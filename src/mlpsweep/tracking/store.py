@@ -1,6 +1,5 @@
 """The tracking store: where it is, how it is opened by many processes at once, which runs it holds."""
 
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from mlpsweep.tracking.abandoned import close_abandoned
 from mlpsweep.tracking.endings import is_finished
 from mlpsweep.tracking.project import project_tags, starting, work_tree
 from mlpsweep.tracking.queue import DOCTOR, RecordQueue, RunHandle, answered
+from mlpsweep.tracking.quiet import be_quiet
 from mlpsweep.tracking.relocate import location_fault
 from mlpsweep.tracking.run import Run, reopen
 from mlpsweep.tracking.settings import TrackingSettings, is_lasting
@@ -31,16 +31,6 @@ if TYPE_CHECKING:
 PARENT_TAG = "mlflow.parentRunId"
 NEWEST = "attributes.start_time DESC"
 URI_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
-# MLflow's own settings: no telemetry, no addresses (with their passwords) on stdout, no bars for files of a few
-# kilobytes, no four minutes of retries, and no waiting for as long as a server's Retry-After says.
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
-    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-}
 # A server that does not answer this question in so many seconds is not there.
 HELLO, HELLO_S = "/health", 5
 
@@ -197,20 +187,6 @@ def quoted(value: str) -> str:
     return value.replace("'", "''")
 
 
-def heavy() -> tuple[str, ...]:
-    """Return the modules of other packages that opening a store imports, which are then quiet."""
-    _be_quiet()
-    return ("mlflow", "mlflow.store.tracking.sqlalchemy_store")
-
-
-def _be_quiet() -> None:
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    for name in ("alembic", "mlflow.store.db.utils"):
-        # What goes wrong in there comes as an exception too.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
 def open_store(
     settings: TrackingSettings,
     dataset: str,
@@ -285,7 +261,7 @@ def reach_store(settings: TrackingSettings) -> None:
         If it does not answer within seconds.
     """
     uri = tracking_uri(settings)
-    _be_quiet()
+    be_quiet()
     if uri.startswith("http"):
         with answered(hide_passwords(uri)):
             _knock(uri)
