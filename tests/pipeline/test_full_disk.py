@@ -22,7 +22,7 @@ def test_a_store_without_room_loses_no_record(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=tmp_path,
-        env=own_environment() | PATHS,
+        env=own_environment() | PATHS | {"MLPSWEEP_FULL_ERROR": "1"},  # should it fail, it tells where
         capture_output=True,
         text=True,
         check=False,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlpsweep.errors import StorageError
 from mlpsweep.metric import metric_named
+from mlpsweep.search.rungs import FIRST_LOOK, where
 from mlpsweep.search.study import Study
 from mlpsweep.search.winner import PAUSED, state_of
 from mlpsweep.tables import Column, Table, counted, duration
@@ -134,8 +135,8 @@ def _print_new(
     for row in new:
         number, state, epoch, value = _cells(study, row)
         settings = " ".join(f"{name}={value}" for name, value in row.settings)
-        where = "in epoch 1" if state == PAUSED and not row.epoch else f"after epoch {epoch}"
-        text = f"trial {number} {state} {where}: {study.plan.metric} {value or '-'}, {settings}"
+        place = where(FIRST_LOOK) if state == PAUSED and row.epoch == FIRST_LOOK else f"after epoch {epoch}"
+        text = f"trial {number} {state} {place}: {study.plan.metric} {value or '-'}, {settings}"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
         seen.add((row.number, row.state))
     if new:

@@ -97,9 +97,11 @@ class Store:
         """Return the newest run that has all these tags."""
         return next((self._run(run.info.run_id) for run in self._newest(tags, 1)), None)
 
-    def find_finished(self, tags: Mapping[str, str]) -> Run | None:
-        """Return the newest run that has all these tags and is of a training that went to its end."""
-        return next((self._run(run.info.run_id) for run in self._newest(tags) if is_finished(run)), None)
+    def find_finished(self, tags: Mapping[str, str], but: Mapping[str, str] | None = None) -> Run | None:
+        """Return the newest run with all these tags, and not all of ``but``, of a training that went to its end."""
+        runs = filter(is_finished, self._newest(tags))
+        others = (run for run in runs if not but or not but.items() <= run.data.tags.items())
+        return next((self._run(run.info.run_id) for run in others), None)
 
     def _newest(self, tags: Mapping[str, str], page_size: int = 100) -> Iterator[Any]:
         words, token = " and ".join(f"tags.`{tag}` = '{quoted(value)}'" for tag, value in tags.items()), None

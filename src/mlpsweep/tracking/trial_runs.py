@@ -160,7 +160,8 @@ class TrialRecorder:
             return None
 
     def _find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:
-        run = self.store.find_finished({"run_key": run_key})
+        # One of the study itself is of a trial whose worker died before it could tell: that trial is continued.
+        run = self.store.find_finished({"run_key": run_key}, but=named(self.study, self.uid))
         if run is None:
             return None
         tags, metrics = run.tags(), run.metrics()

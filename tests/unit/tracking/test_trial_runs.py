@@ -60,6 +60,20 @@ def test_a_continued_trial_logs_no_epoch_twice(
     assert store.client.get_run(run_ids[0]).info.status == "FINISHED"
 
 
+@pytest.mark.parametrize(("study", "uid", "is_found"), [("a", "1", False), ("a", "2", True), ("b", "1", True)])
+def test_an_equal_training_is_one_outside_the_study(
+    study: str, uid: str, is_found: bool, store: Store, tmp_path: Path
+) -> None:
+    """A worker may die after the run of its trial was closed, and before the study was told."""
+    parent_id = store.start_run("parent", tags={}).run_id
+    log = TrialRecorder(store, "a", "1", parent_id, {}, 64, 10).open_trial(7, SETTINGS, tmp_path)
+    log.log_epoch(make_record(SETTINGS, 1))
+    log.close("complete", None, {"run_key": KEY, "weights_hash": "cd" * 32, "epoch_of_weights": 1})
+    assert store.queue.drain() == 0
+    found = TrialRecorder(store, study, uid, parent_id, {}, 64, 10).find(KEY, "validation/accuracy")
+    assert (found is not None) is is_found
+
+
 def test_a_first_look_is_the_run_s_and_the_folder_s_and_the_trial_s_curve_follows_it(
     store: Store, tmp_path: Path
 ) -> None:
