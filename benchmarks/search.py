@@ -15,7 +15,7 @@ Each row is appended to FILE as its search ends, and one that is there is not ru
     python -m benchmarks.search FILE [--seeds 0,1,2] [--only NAME,...] [--seconds N] [--whole] [KEY=VALUE ...]
     python -m benchmarks.search FILE --table
 
-``searches.jsonl`` beside this file has the rows of benchmarks/README.md.
+``searches.jsonl`` and ``searches_again.jsonl`` beside this file have the rows of benchmarks/README.md.
 
 It needs data/prepared/mnist: run `dvc repro prepare` first.
 """
