@@ -43,7 +43,7 @@ def search_arrays(
     y: npt.ArrayLike,
     *,
     space: Mapping[str, Any],
-    n_trials: int = 60,
+    n_trials: int = 50,
     estimator: MLPClassifier | None = None,
     n_validation: int | None = None,
     name: str = "arrays",

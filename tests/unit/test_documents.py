@@ -28,7 +28,7 @@ def test_the_default_search_is_the_one_decided() -> None:
     conf = yaml.safe_load((ROOT / "conf/search.yaml").read_text())
     n_epochs = -(-yaml.safe_load((ROOT / "conf/data/mnist.yaml").read_text())["n_epochs"] // 2)
     assert conf["n_epochs"] is None  # half of the data set's own
-    decided = " ".join((ROOT / "docs/adr/0017-sixty-configurations.md").read_text().split())
+    decided = " ".join((ROOT / "docs/adr/0024-fifty-configurations.md").read_text().split())
     assert f"{conf['search']['n_trials']} configurations of at most {n_epochs} epochs, cosine, one worker" in decided
     assert f"the best {conf['winner']['top_k']} on {conf['winner']['n_seeds']} seeds each" in decided
 

@@ -102,7 +102,7 @@ class SearchSettings(Settings):
         rules.integer(1, MAX_TRIALS),
         "trials to reach; those of earlier commands count",
         "100",
-        default=60,
+        default=50,
         identity=False,
     )
     n_workers: int = key(rules.integer(1, 256), "worker processes on this machine", "2", default=1, identity=False)
