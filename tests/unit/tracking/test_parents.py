@@ -3,10 +3,13 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mlpsweep.tracking import parents
 from mlpsweep.tracking.parents import log_known, log_summary
+from mlpsweep.tracking.points import send_points
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.settings import TrackingSettings
 from mlpsweep.tracking.store import open_store
@@ -34,7 +37,7 @@ def points(run: Run, name: str) -> list[tuple[int, float]]:
 
 def test_the_best_value_grows_by_what_is_new(parent: Run) -> None:
     log_summary(parent, METRIC, {1: 0.5, 2: 0.5}, {"ended/complete": 2}, "two")
-    time.sleep(0.01)  # at another time the store would take the same point twice
+    time.sleep(0.01)
     log_summary(parent, METRIC, {1: 0.5, 2: 0.5}, {"ended/complete": 2}, "two again")
     log_summary(parent, METRIC, {1: 0.5, 2: 0.5, 3: 0.9}, {"ended/complete": 3}, "three")
     assert points(parent, f"best/{METRIC}") == [(1, 0.5), (2, 0.5), (3, 0.9)]
@@ -42,8 +45,21 @@ def test_the_best_value_grows_by_what_is_new(parent: Run) -> None:
     assert parent.tags()["mlflow.note.content"] == "three"
 
 
+def test_two_hosts_that_say_the_same_at_once_say_it_once(parent: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(parents, "send_points", lambda *batch: held.append(batch))
+    for _ in range(2):  # neither sees what the other is about to send
+        log_summary(parent, METRIC, {1: 0.5, 2: 0.7}, {"winner/mean": 0.6}, "")
+        assert parent.queue.drain() == 0
+        time.sleep(0.01)
+    for batch in held:
+        send_points(*batch)
+    assert points(parent, f"best/{METRIC}") == [(1, 0.5), (2, 0.7)]
+    assert points(parent, "winner/mean") == [(2, 0.6)]
+
+
 def test_another_winner_after_as_many_trials_is_shown(parent: Run) -> None:
-    for mean in (0.5, 0.6):
+    for mean in (0.5, 0.6, 0.4):
         log_summary(parent, METRIC, {1: 0.5}, {"winner/mean": mean}, "")
         assert points(parent, "winner/mean")[-1] == (1, mean)
         assert parent.metrics()["winner/mean"] == mean
