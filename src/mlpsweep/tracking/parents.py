@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mlpsweep.tracking.lineage import NOTE
-from mlpsweep.tracking.points import missing_points, send_points
+from mlpsweep.tracking.points import Point, missing_points, send_points
 from mlpsweep.tracking.run import Run
 
 PAGE = "report.html"
@@ -40,22 +40,20 @@ def log_summary(run: Run, metric: str, best: Mapping[int, float], figures: Mappi
     last = max(best, default=0)
 
     def send() -> None:
-        known = run.client.get_run(run.run_id)
-        there, start_ms = known.data.metrics, known.info.start_time
+        start_ms = run.client.get_run(run.run_id).info.start_time
         # Hosts that end a study at once say the same at once; to the store it is one point if no clock is asked.
         curve = [(f"best/{metric}", value, step, start_ms + step) for step, value in best.items()]
-        # With other seeds a winner has other figures after as many trials.
-        changed = [
-            (name, float(value), last, _after(run, name, start_ms + last))
-            for name, value in figures.items()
-            if there.get(name) != value
-        ]
-        send_points(run.client, run.run_id, missing_points(run.client, run.run_id, curve) + changed)
+        told = [point for name, value in figures.items() for point in _new(run, name, float(value), last, start_ms)]
+        send_points(run.client, run.run_id, missing_points(run.client, run.run_id, curve) + told)
 
     run.queue.put(run.handle, send)
     run.set_tags({NOTE: note})
 
 
-def _after(run: Run, name: str, at_ms: int) -> int:
-    """Return a time after all points of a metric, at least ``at_ms``: of one step the store shows the latest."""
-    return max([at_ms, *(point.timestamp + 1 for point in run.client.get_metric_history(run.run_id, name))])
+def _new(run: Run, name: str, value: float, step: int, start_ms: int) -> list[Point]:
+    """Return a figure's point, none if the last one has its value: with other seeds a winner has others at one step."""
+    # One look answers both questions, or another host's point could come between them.
+    known = run.client.get_metric_history(run.run_id, name)
+    if known and max(known, key=lambda point: (point.step, point.timestamp)).value == value:
+        return []
+    return [(name, value, step, max([start_ms + step, *(point.timestamp + 1 for point in known)]))]
