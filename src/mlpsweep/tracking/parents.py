@@ -1,10 +1,14 @@
 """What a parent run holds of the runs below it; whoever writes a summary logs it, and a second time adds nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from mlpsweep.tracking.lineage import NOTE
-from mlpsweep.tracking.points import Point, missing_points, send_points
+from mlpsweep.tracking.points import send_points
 from mlpsweep.tracking.run import Run
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 PAGE = "report.html"
 
@@ -37,23 +41,30 @@ def log_summary(run: Run, metric: str, best: Mapping[int, float], figures: Mappi
     note : str
         Markdown.
     """
-    last = max(best, default=0)
+    name, last = f"best/{metric}", max(best, default=0)
 
     def send() -> None:
         start_ms = run.client.get_run(run.run_id).info.start_time
-        # Hosts that end a study at once say the same at once; to the store it is one point if no clock is asked.
-        curve = [(f"best/{metric}", value, step, start_ms + step) for step, value in best.items()]
-        told = [point for name, value in figures.items() for point in _new(run, name, float(value), last, start_ms)]
-        send_points(run.client, run.run_id, missing_points(run.client, run.run_id, curve) + told)
+        known = run.client.get_metric_history(run.run_id, name)
+        there = {point.step for point in known}
+        told = [
+            (name, value, step, _after(known, start_ms) + step) for step, value in best.items() if step not in there
+        ]
+        for figure, value in figures.items():
+            known = run.client.get_metric_history(run.run_id, figure)
+            # With other seeds a winner has other figures after as many trials: of one step the latest point counts.
+            shown = max(known, key=lambda point: (point.step, point.timestamp)).value if known else None
+            if value != shown:
+                told.append((figure, float(value), last, _after(known, start_ms) + last))
+        send_points(run.client, run.run_id, told)
 
     run.queue.put(run.handle, send)
     run.set_tags({NOTE: note})
 
 
-def _new(run: Run, name: str, value: float, step: int, start_ms: int) -> list[Point]:
-    """Return a figure's point, none if the last one has its value: with other seeds a winner has others at one step."""
-    # One look answers both questions, or another host's point could come between them.
-    known = run.client.get_metric_history(run.run_id, name)
-    if known and max(known, key=lambda point: (point.step, point.timestamp)).value == value:
-        return []
-    return [(name, value, step, max([start_ms + step, *(point.timestamp + 1 for point in known)]))]
+def _after(known: "Sequence[Metric]", start_ms: int) -> int:
+    """Return a POSIX time in milliseconds after all points of a metric and after its run's start.
+
+    No clock is asked: hosts that end a study at once say the same at once, and to the store that is one point.
+    """
+    return max([start_ms, *(point.timestamp for point in known)]) + 1
