@@ -180,12 +180,20 @@ class Book:
     def __init__(self, runs: dict[str, dict[str, Any]] | None = None) -> None:
         self.runs = runs or {}
 
-    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> Any:
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path, is_ours: Callable[[], bool]) -> Any:
         run = self.runs.setdefault(folder.name, {"number": number, "epochs": []})
         run |= {"status": "RUNNING"}
         return Page(run)
 
-    def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> "Page":
+    def open_finalist(
+        self,
+        trial: int,
+        place: int,
+        run_key: str,
+        settings: TrainSettings,
+        folder: Path,
+        is_ours: Callable[[], bool],
+    ) -> "Page":
         run = self.runs.setdefault(run_key, {"trial": trial, "place": place, "epochs": [], "settings": settings})
         run |= {"status": "RUNNING"}
         return Page(run)
@@ -209,7 +217,7 @@ class Page:
 class DiskBook(Book):
     """The same tracker in a file beside each trial, for workers that are processes; finalists stay in memory."""
 
-    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> Any:
+    def open_trial(self, number: int, settings: TrainSettings, folder: Path, is_ours: Callable[[], bool]) -> Any:
         file = folder / "run.json"
         run = read_json(file) if file.exists() else {"number": number, "epochs": []}
         return DiskPage(file, run | {"status": "RUNNING"})

@@ -322,6 +322,23 @@ def test_trials_that_the_store_lacks_get_their_runs(searched: Path, tmp_path: Pa
     assert now == told
 
 
+def test_a_trial_has_one_run_and_its_state(searched: Path, tmp_path: Path) -> None:
+    """An earlier version's worker could send late what another one had gone on from."""
+    project = copied(searched, tmp_path / "project")
+    (first,) = tracked(project, "select run_uuid from runs where name like '1: %'")
+    change(project, f"update tags set value = 'paused' where key = 'trial_state' and run_uuid = '{first[0]}'")
+    is_mended(project, "stale", "its run lacks its end")
+    state = f"select value from tags where key = 'trial_state' and run_uuid = '{first[0]}'"
+    assert tracked(project, state) == [("complete",)]
+    (columns,) = tracked(project, "select group_concat(name) from pragma_table_info('runs')")
+    for table, names in {"runs": columns[0], "tags": "key,value,run_uuid"}.items():
+        taken = names.replace("run_uuid", "'0' || substr(run_uuid, 2)").replace("start_time", "start_time - 1")
+        change(project, f"insert into {table} ({names}) select {taken} from {table} where run_uuid = '{first[0]}'")
+    is_mended(project, "stale", "the store has 2 runs of this trial")
+    left = "select run_uuid from runs where name like '1: %' and lifecycle_stage = 'active'"
+    assert tracked(project, left) == [first]
+
+
 def test_checkpoints_of_ended_trials_are_removed(searched: Path, tmp_path: Path) -> None:
     project = copied(searched, tmp_path / "project")
     (study,) = (project / "mlruns/studies").iterdir()

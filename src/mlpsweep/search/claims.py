@@ -89,6 +89,11 @@ class Claims:
         if not self.run(kept):
             raise LostClaimError(f"slot {claim.number}")
 
+    def is_latest(self, claim: Claim) -> bool:
+        """Return whether nobody has taken the slot since; it may have been put down, or have ended."""
+        row = self.run(lambda leases: leases.row(claim.number))
+        return row is None or row.token == claim.token
+
     @contextlib.contextmanager
     def held(self, claim: Claim) -> Iterator[Callable[[], bool]]:
         """Renew the lease of a claim while the block runs, four times as often as it must be.

@@ -12,7 +12,7 @@ from mlpsweep.errors import NoResultError
 from mlpsweep.files import FOLDER_WANTED, storage_errors
 from mlpsweep.metric import metric_named
 from mlpsweep.search.choice import choose
-from mlpsweep.search.claims import LostClaimError
+from mlpsweep.search.claims import Claim, Claims, LostClaimError
 from mlpsweep.search.interrupt import Interrupt, PausedError
 from mlpsweep.search.ownership import new_owner
 from mlpsweep.search.proposals import derive_seed
@@ -87,24 +87,26 @@ def train_finalists(study: Study, settings: WinnerSettings, services: Services) 
                     n_mine += 1
                     with contextlib.suppress(LostClaimError), claims.held(claim):
                         if store.load(one.run_key) is None:
-                            services.notice(_train(study, one, services, interrupt, lambda: claims.keep(claim)))
+                            services.notice(_train(study, one, services, interrupt, claims, claim))
                         claims.put_down(claim)
             if not n_mine:
                 interrupt.wait(POLL_S)
         return interrupt.signal
 
 
-def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, check: Callable[[], None]) -> str:
+def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, claims: Claims, claim: Claim) -> str:
     """Do one training and say how it ended; if the search shall stop, a checkpoint keeps it for later.
 
-    ``check`` raises LostClaimError if another worker has taken the training.
+    Raises LostClaimError if another worker has taken the training.
     """
     name, folder = f"finalist trial {one.trial}, seed {one.place + 1}", study.folder / "finalists" / one.run_key[:16]
     checkpoints = CheckpointStore(folder / "checkpoints")
-    log = services.open_finalist(one.trial, one.place, one.run_key, one.settings, folder)
+    log = services.open_finalist(
+        one.trial, one.place, one.run_key, one.settings, folder, lambda: claims.is_latest(claim)
+    )
 
     def on_epoch(record: EpochRecord) -> None:
-        check()
+        claims.keep(claim)
         log.log_epoch(record)
 
     try:

@@ -64,11 +64,11 @@ class Services:
     run_key : callable
         Returns what two equal trainings share.
     open_trial : callable
-        Opens the record of a trial by its number, its settings and its folder: a new record, or the one that the
-        trial already has.
+        Opens the record of a trial by its number, its settings, its folder and what says whether the trial is still
+        this worker's, or nobody's: a new record, or the one that the trial already has.
     open_finalist : callable
-        Opens the record of a finalist's training by its trial, the place of its seed, its ``run_key``, its settings
-        and its folder, as ``open_trial`` does.
+        Opens the record of a finalist's training by its trial, the place of its seed, its ``run_key``, and the rest as
+        ``open_trial``.
     find : callable
         Returns a finished training outside the study by its ``run_key``, or None.
     notice : callable
@@ -78,7 +78,7 @@ class Services:
     train: Callable[..., TrainingResult]
     score: Callable[[Model], FloatArray]
     run_key: Callable[[TrainSettings], str]
-    open_trial: Callable[[int, TrainSettings, Path], OpenRecord]
-    open_finalist: Callable[[int, int, str, TrainSettings, Path], OpenRecord]
+    open_trial: Callable[[int, TrainSettings, Path, Callable[[], bool]], OpenRecord]
+    open_finalist: Callable[[int, int, str, TrainSettings, Path, Callable[[], bool]], OpenRecord]
     find: Callable[[str], ReusableResult | None] = lambda run_key: None
     notice: Callable[[str], object] = lambda line: None

@@ -156,7 +156,7 @@ class _Worker:
         study, ledger = self.study, self.study.ledger
         settings, folder = study.plan.trial_settings(params), study.trial_folder(claim.number)
         key = self.services.run_key(settings)
-        log = self.services.open_trial(claim.number, settings, folder)
+        log = self.services.open_trial(claim.number, settings, folder, lambda: ledger.claims.is_latest(claim))
         observer = Observer(study, self.settings.pruner, claim, settings, log, self.ladder.is_good, is_lost)
         try:
             with storage_errors(folder, f"{FOLDER_WANTED}; the same command goes on"):

@@ -82,15 +82,17 @@ class RunningLock:
     ----------
     file : Path
         Made if it is not there.
+    kind : int
+        ``fcntl.LOCK_SH``, or ``fcntl.LOCK_EX`` for one holder at a time: the others wait.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, kind: int = fcntl.LOCK_SH) -> None:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
         while True:
             # A bare descriptor: a run that is dropped without an end is at work until its process ends.
             self._descriptor: int | None = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            fcntl.flock(self._descriptor, kind)
             if _is_at(self._descriptor, file):
                 return
             os.close(self._descriptor)  # its last holder has just removed it
@@ -149,6 +151,11 @@ def remove_left(file: Path) -> None:
     with contextlib.suppress(FileNotFoundError), file.open() as stream:
         if _is_free(stream.fileno()):
             file.unlink(missing_ok=True)
+
+
+def in_turn(name: str, root: Path) -> RunningLock:
+    """Go around a request that several processes of this host may make of the same run: one at a time."""
+    return RunningLock(root / RUNNING / f".{name}", fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager

@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from mlpsweep.errors import reason_of
+from mlpsweep.errors import DataError, reason_of
 from mlpsweep.files import storage_errors
 from mlpsweep.tracking.points import Point, send_missing, send_points
 from mlpsweep.tracking.project import RunningLock
@@ -66,6 +66,12 @@ class RunHandle:
         What is sent when the store knows the end.
     is_left : bool
         Whether the run is another process's now, so that nothing of it is sent any more.
+    is_late : bool
+        Whether its work has ended here with records still waiting, so that another process may go on with it.
+    is_ours : callable
+        Says of a late run whether nobody else has gone on with it.
+    turn : callable
+        Goes around each request, so that one process at a time sends of the run.
     """
 
     run_id: str = ""
@@ -74,6 +80,9 @@ class RunHandle:
     ending: Mapping[str, str | None] = field(default_factory=dict)
     after_end: list[Callable[[], object]] = field(default_factory=list)
     is_left: bool = False
+    is_late: bool = False
+    is_ours: Callable[[], bool] = lambda: True
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass
@@ -131,12 +140,13 @@ class RecordQueue:
 
         def send() -> None:
             if run.needs_check:
-                send_missing(self.client, run.run_id, read())
+                with suppress(DataError):  # whoever goes on with the run has begun its folder anew, and sends it all
+                    send_missing(self.client, run.run_id, read())
 
         self.put(run, send)
 
     def forget(self, run: RunHandle) -> None:
-        """Send nothing more of a run; a request under way is not called back."""
+        """Send nothing more of a run, and let go of it; a request under way is not called back."""
         with self._changed:
             run.is_left = True
             for task in self._tasks:
@@ -144,6 +154,8 @@ class RecordQueue:
                     self._n_points -= len(task.points)
                     task.points.clear()
             self._changed.notify_all()
+        if run.lock:
+            run.lock.release()
 
     def drain(self, timeout_s: float | None = None, *, gives_up: bool = False) -> int:
         """Wait until the store has everything, and return how many records it still lacks.
@@ -241,6 +253,13 @@ class RecordQueue:
                     self._changed.wait()
 
     def _send(self, task: _Task) -> None:
+        run = task.run
+        with run.turn():
+            if run.is_late and not run.is_left and not run.is_ours():
+                self.forget(run)
+            self._request(task)
+
+    def _request(self, task: _Task) -> None:
         if task.send is not None:
             if not task.run.is_left:
                 task.send()

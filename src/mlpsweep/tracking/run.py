@@ -79,9 +79,10 @@ class Run:
         kept = list(files)
 
         def send() -> None:
-            for file in kept:
+            there = [file for file in kept if file.exists()]  # no repetition would bring back one that was removed
+            for file in there:
                 self.client.log_artifact(self.run_id, str(file), folder)
-            if tag:
+            if tag and there == kept:
                 self.client.set_tag(self.run_id, tag, "true")
 
         self.queue.put(self.handle, send)
@@ -140,13 +141,12 @@ class Run:
 
         for send in (*first, send_last):
             self.queue.put(self.handle, send)
-        self.queue.drain(gives_up=True)
+        if self.queue.drain(gives_up=True):
+            self.handle.is_late = True
 
     def leave(self) -> None:
         """Send nothing more of the run, and let go of it: another process goes on with it."""
         self.queue.forget(self.handle)
-        if self.handle.lock:
-            self.handle.lock.release()
 
     def metrics(self) -> dict[str, float]:
         """Return the last value of each metric."""

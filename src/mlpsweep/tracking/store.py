@@ -1,8 +1,10 @@
 """The tracking store: where it is, how it is opened by many processes at once, which runs it holds."""
 
+import functools
+import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -17,7 +19,7 @@ from mlpsweep.files import locked
 from mlpsweep.sqlite import check_sqlite
 from mlpsweep.tracking.abandoned import close_abandoned
 from mlpsweep.tracking.endings import is_finished
-from mlpsweep.tracking.project import project_tags, starting, work_tree
+from mlpsweep.tracking.project import in_turn, project_tags, starting, work_tree
 from mlpsweep.tracking.queue import DOCTOR, RecordQueue, RunHandle, answered
 from mlpsweep.tracking.quiet import be_quiet
 from mlpsweep.tracking.relocate import location_fault
@@ -136,13 +138,22 @@ class Store:
                 self._run(run.info.run_id).end("KILLED", "interrupted")
 
     def later_run(
-        self, mine: Mapping[str, str], name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str
+        self,
+        mine: Mapping[str, str],
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        parent_id: str,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> Run:
         """Return a run that the queue creates, or finds again and sets RUNNING, by its tags ``mine``.
 
-        A store that is away is waited for there. An answer that was lost makes no second run.
+        A store that is away is waited for there. An answer that was lost makes no second run, nor does another process
+        of this host that goes on with the work meanwhile, which ``is_ours`` tells.
         """
         run = self._run("")
+        key = hashlib.sha256(repr(sorted(mine.items())).encode()).hexdigest()
+        run.handle.turn, run.handle.is_ours = functools.partial(in_turn, key, work_tree()), is_ours
 
         def create() -> None:
             found = self.find_run(mine)

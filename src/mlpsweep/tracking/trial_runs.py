@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from mlpsweep.training.history import EpochRecord
 
 SOURCE: Final = "pipeline.search"
+UID_TAG: Final = "study_id"
 # Facts of a trial that its run has as params or metrics; the others become tags.
 TOLD, MEASURED = "seed", "epoch_of_weights"
 
 
 def named(study: str, uid: str) -> dict[str, str]:
     """Return the tags that tell a study from all others: many may have the name that the same search gives them."""
-    return {"study": study} | ({"study_id": uid} if uid else {})
+    return {"study": study} | ({UID_TAG: uid} if uid else {})
 
 
 @contextmanager
@@ -121,20 +122,37 @@ class TrialRecorder:
     n_features: int
     n_classes: int
 
-    def open_trial(self, number: int, settings: TrainSettings, folder: Path) -> TrialRun:
+    def open_trial(
+        self, number: int, settings: TrainSettings, folder: Path, is_ours: Callable[[], bool] = lambda: True
+    ) -> TrialRun:
         """Return the trial's run: a new one, or its former one, RUNNING again, if the trial is continued.
 
-        A store that is away stops no trial: the trial's folder and the study hold what the store then lacks.
+        A store that is away stops no trial: the trial's folder and the study hold what the store then lacks. Where
+        ``is_ours`` says that another process has gone on with the trial, nothing late is sent.
         """
-        return self._open({"trial": str(number), "role": "trial"}, f"{number}", settings, folder)
+        return self._open({"trial": str(number), "role": "trial"}, f"{number}", settings, folder, is_ours)
 
-    def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, folder: Path) -> TrialRun:
+    def open_finalist(
+        self,
+        trial: int,
+        place: int,
+        run_key: str,
+        settings: TrainSettings,
+        folder: Path,
+        is_ours: Callable[[], bool] = lambda: True,
+    ) -> TrialRun:
         """Return the run of a finalist's training, found again by its ``run_key``; as :meth:`open_trial` otherwise."""
         mine = {"role": "finalist", "run_key": run_key}
-        return self._open(mine, f"{trial} seed {place + 1}", settings, folder, finalist=str(trial))
+        return self._open(mine, f"{trial} seed {place + 1}", settings, folder, is_ours, finalist=str(trial))
 
     def _open(
-        self, mine: Mapping[str, str], title: str, settings: TrainSettings, folder: Path, **tags: str
+        self,
+        mine: Mapping[str, str],
+        title: str,
+        settings: TrainSettings,
+        folder: Path,
+        is_ours: Callable[[], bool],
+        **tags: str,
     ) -> TrialRun:
         sizes = (self.n_features, *settings.hidden_sizes, self.n_classes)
         params = lineage.params(settings, n_parameters(sizes))
@@ -149,7 +167,7 @@ class TrialRecorder:
             made_with=self.made_with,
         )
         forget(folder)
-        run = self.store.later_run(record.mine, record.name, record.tags, record.params, self.parent_id)
+        run = self.store.later_run(record.mine, record.name, record.tags, record.params, self.parent_id, is_ours)
         return TrialRun(run, TrainingFolder(folder), record)
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:

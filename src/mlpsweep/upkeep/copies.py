@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mlpsweep.errors import DataError
 from mlpsweep.tables import counted
-from mlpsweep.tracking.abandoned import is_at_work
+from mlpsweep.tracking.abandoned import is_at_work, is_of
 from mlpsweep.tracking.endings import STATE, is_finished
 from mlpsweep.tracking.lookup import Runs
 from mlpsweep.tracking.model import lacks_model, log_model, store_model
@@ -21,6 +21,7 @@ from mlpsweep.tracking.run import INCOMPLETE, REASON
 from mlpsweep.tracking.store import PARENT_TAG, open_store
 from mlpsweep.tracking.training_runs import RECORD, log_record, run_of
 from mlpsweep.tracking.trial_record import NAME, TrialRecord, files_of
+from mlpsweep.tracking.trial_runs import UID_TAG
 from mlpsweep.training.folder import TrainingFolder
 from mlpsweep.training.model import Model
 from mlpsweep.upkeep.finding import FIX, MISSING, STALE, Finding
@@ -42,7 +43,7 @@ class Lack:
     model : Path or None
         Weights of the model that it should hold and does not.
     has_end : bool
-        Whether it has the status that its folder tells, and is not marked as incomplete.
+        Whether it has the status and the trial's state that its folder tells, and is not marked as incomplete.
     """
 
     points: tuple[Point, ...]
@@ -95,12 +96,29 @@ def missing_trials(project: Project) -> Iterator[Finding]:
                 mend = functools.partial(_create, project, folder, record)
                 yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)
             elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
+                yield from _doubles(project, runs, found, record, place)
                 tags = {name: value for name, value in record.tags.items() if name == STATE}
                 # Without a history the record alone has figures.
                 figures = {} if folder.histories() else record.metrics
                 yield from _incomplete(
                     runs, found[0], folder, files_of(folder), record.status, place, record.reason, tags, figures=figures
                 )
+
+
+def _doubles(project: Project, runs: Runs, found: Sequence[Any], record: TrialRecord, place: str) -> Iterator[Finding]:
+    """Yield a trial with several runs, which two workers could make that both waited for a server."""
+
+    def delete() -> None:
+        with answered(runs.where):
+            for run in others:
+                runs.client.delete_run(run.info.run_id)
+
+    is_told = UID_TAG in record.mine  # without its random id, another study may have had the name
+    active = [run for run in found[1:] if run.info.lifecycle_stage == "active"]
+    others = [run for run in active if is_of(run, project.root) and not is_at_work(run, project.root)]
+    if is_told and others:
+        what = f"the store has {len(others) + 1} runs of this trial"
+        yield Finding(STALE, place, what, f"{FIX} deletes all but the newest", delete)
 
 
 def _incomplete(
@@ -118,20 +136,28 @@ def _incomplete(
     """Yield a run that lacks something, with what sends it."""
     points = recorded_points(folder) if folder.histories() else []
     points += [(name, value, 0, run.info.start_time) for name, value in figures.items()]
-    lack = _lack(runs, run, points, files, status, weights)
+    lack = _lack(runs, run, points, files, tags or {}, status, weights)
     if lack:
         state = MISSING if lack.points or lack.files or lack.model else STALE
         mend = functools.partial(_send, runs, run.info.run_id, lack, status, reason, tags or {})
         yield Finding(state, place, str(lack), f"{FIX} sends it", mend)
 
 
-def _lack(runs: Runs, run: Any, points: list[Point], files: Sequence[Path], status: str, weights: Path | None) -> Lack:
+def _lack(
+    runs: Runs,
+    run: Any,
+    points: list[Point],
+    files: Sequence[Path],
+    tags: Mapping[str, str],
+    status: str,
+    weights: Path | None,
+) -> Lack:
     run_id = run.info.run_id
     with answered(runs.where):
         there = {file.path for file in runs.client.list_artifacts(run_id)}
         missing = missing_points(runs.client, run_id, points)
         model = weights if weights and lacks_model(runs.client, run) else None
-    has_end = run.info.status == status and INCOMPLETE not in run.data.tags
+    has_end = run.info.status == status and INCOMPLETE not in run.data.tags and tags.items() <= run.data.tags.items()
     return Lack(tuple(missing), tuple(file for file in files if _stored_as(file) not in there), model, has_end)
 
 
