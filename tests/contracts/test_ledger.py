@@ -203,6 +203,22 @@ def test_an_interrupted_trial_waits_and_is_no_retry(ledger: Ledger) -> None:
     assert [trial.state for trial in shown(ledger)] == [TrialState.RUNNING]
 
 
+@pytest.mark.parametrize("end", [Ledger.release, Ledger.pause])
+def test_a_trial_that_was_put_down_is_its_last_workers_until_another_takes_it(
+    ledger: Ledger, end: Callable[[Ledger, Claim], None]
+) -> None:
+    claim = take(ledger)
+    ledger.propose(claim, PARAMS)
+    assert ledger.claims.is_latest(claim)
+    end(ledger, claim)
+    assert ledger.claims.is_latest(claim)
+    again = ledger.claims.take(claim.number, "another")
+    assert again is not None
+    assert [ledger.claims.is_latest(one) for one in (claim, again)] == [False, True]
+    ledger.tell(again, COMPLETE, 0.5, {})
+    assert [ledger.claims.is_latest(one) for one in (claim, again)] == [False, True]
+
+
 def test_trials_at_work_whose_worker_is_gone_are_deserted_and_left_once(ledger: Ledger) -> None:
     ledger.tell(take(ledger), COMPLETE, 0.5, {})
     kept, lost = take(ledger), take(ledger, lives=False)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -101,9 +102,12 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, 
     """
     name, folder = f"finalist trial {one.trial}, seed {one.place + 1}", study.folder / "finalists" / one.run_key[:16]
     checkpoints = CheckpointStore(folder / "checkpoints")
-    log = services.open_finalist(
-        one.trial, one.place, one.run_key, one.settings, folder, lambda: claims.is_latest(claim)
-    )
+    is_done = threading.Event()  # whoever takes it afterwards finds nothing to do, and sends nothing
+
+    def is_ours() -> bool:
+        return is_done.is_set() or claims.is_latest(claim)
+
+    log = services.open_finalist(one.trial, one.place, one.run_key, one.settings, folder, is_ours)
 
     def on_epoch(record: EpochRecord) -> None:
         claims.keep(claim)
@@ -121,6 +125,7 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, 
     except NoResultError as error:
         log.close("failed", str(error), {"run_key": one.run_key})
         study.scores.save(one.run_key, np.empty(0, np.float32))
+        is_done.set()
         return f"{name}: {error}"
     TrainingFolder(folder).save_history(result.history)
     facts = {
@@ -132,6 +137,7 @@ def _train(study: Study, one: Repeat, services: Services, interrupt: Interrupt, 
     # The tracker first, as for a trial: a worker that dies between the two leaves a training that ends at once.
     log.close("complete", None, facts)
     study.scores.save(one.run_key, services.score(result.model))
+    is_done.set()
     checkpoints.clear()
     metric = metric_named(study.plan.metric)
     return f"{name}: {metric.name} {metric.shown(result.objective(metric.name))}"

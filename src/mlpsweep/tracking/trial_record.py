@@ -1,12 +1,13 @@
 """What the store shall know of a trial that ended, kept in the trial's folder: the run is a copy of it."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from mlpsweep.errors import DataFormatError
+from mlpsweep.errors import DataError, DataFormatError
 from mlpsweep.files import read_json, write_json
 from mlpsweep.tracking.run import REASON
 from mlpsweep.training.folder import TrainingFolder
@@ -77,6 +78,8 @@ class TrialRecord:
             for name in ("mine", "tags", "params", "made_with", "metrics"):
                 if not isinstance(getattr(record, name), dict):
                     raise ValueError(f"{name} is {getattr(record, name)!r}")
+            if not all(isinstance(value, int | float) for value in record.metrics.values()):
+                raise ValueError(f"metrics is {record.metrics!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise DataFormatError(f"{folder / NAME}: not the record of a trial ({error!r}). {REMEDY}") from error
         return record
@@ -98,6 +101,17 @@ class TrialRecord:
 def files_of(folder: TrainingFolder) -> list[Path]:
     """Return the files of a trial's folder that its run gets: the histories that are there, and the record."""
     return [*folder.histories(), *(file for file in (folder.path / NAME,) if file.exists())]
+
+
+def figures_of(folder: Path, mine: Mapping[str, str]) -> Mapping[str, float]:
+    """Return the single figures of a trial that was put down, such as what a first look found.
+
+    Nothing if the folder is one of a study that was deleted: ``mine`` are the tags of this one's trial.
+    """
+    with contextlib.suppress(DataError):
+        record = TrialRecord.read(folder)
+        return record.metrics if record.mine == mine else {}
+    return {}
 
 
 def forget(folder: Path) -> None:

@@ -13,7 +13,7 @@ from mlpsweep.tracking import lineage
 from mlpsweep.tracking.endings import PAUSED, STATE, STATUSES
 from mlpsweep.tracking.run import Run
 from mlpsweep.tracking.store import PARENT_TAG, Store
-from mlpsweep.tracking.trial_record import TrialRecord, files_of, forget
+from mlpsweep.tracking.trial_record import TrialRecord, figures_of, files_of, forget
 from mlpsweep.training.folder import TrainingFolder
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class TrialRun:
             metrics = measured  # of a first look, which is no epoch's
         tags = {name: str(value) for name, value in facts.items() if name not in {TOLD, MEASURED, *measured}}
         tags |= {STATE: status, lineage.NOTE: f"{self.record.tags[lineage.NOTE]}: {reason or status}."}
-        ended = replace(self.record, tags={**self.record.tags, **tags}, metrics=metrics, reason=reason)
-        replace(ended, status=STATUSES[status]).save(self.folder.path)
+        ended = replace(self.record, tags={**self.record.tags, **tags}, metrics={**self.record.metrics, **metrics})
+        replace(ended, reason=reason, status=STATUSES[status]).save(self.folder.path)
         self.run.log_metrics(metrics)
         self.run.set_tags(tags)
         self.run.log_files(files_of(self.folder))
@@ -159,15 +159,20 @@ class TrialRecorder:
         shown = {name: fact for name, fact in self.made_with.items() if name in lineage.SHOWN}
         note = f"Trial {title} of the search {self.study}"
         described = {lineage.NOTE: note, **lineage.source(SOURCE), **shown}
+        mine = {**named(self.study, self.uid), **mine}
+        looked = {name: value for name, value in figures_of(folder, mine).items() if name != MEASURED}
         record = TrialRecord(
-            mine={**named(self.study, self.uid), **mine},
+            mine=mine,
             name=f"{title}: {lineage.run_name(settings)}",
             tags={**tags, **described, "folder": str(folder), PARENT_TAG: self.parent_id},
             params={name: str(value) for name, value in params.items()},
             made_with=self.made_with,
+            metrics=looked,
         )
         forget(folder)
         run = self.store.later_run(record.mine, record.name, record.tags, record.params, self.parent_id, is_ours)
+        if looked:  # the store may lack it still
+            run.log_metrics(looked)
         return TrialRun(run, TrainingFolder(folder), record)
 
     def find(self, run_key: str, metric: str) -> tuple[str, float, dict[str, Any]] | None:

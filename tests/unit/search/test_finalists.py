@@ -129,6 +129,31 @@ def test_the_recipe_and_the_summary_name_values_ties_and_winner(study: Study) ->
     assert f"mean {won['mean']:.5f}, tied, winner" in text
 
 
+def test_records_of_a_training_that_is_done_stay_its_workers_and_of_an_interrupted_one_go_to_the_next(
+    study: Study,
+) -> None:
+    bench, kept = Bench(), list[Callable[[], bool]]()
+
+    def opened(*words: Any) -> Page:
+        kept.append(words[-1])
+        return bench.book.open_finalist(*words)
+
+    def taken_by_another() -> None:
+        for found in repeats(study, WINNER, fake_run_key).values():
+            for one in found:
+                study.ledger.finalists.take(int(one.run_key[:SLOT_DIGITS], 16), an_owner("another"))
+
+    services = make_services(bench.train, bench.book, open_finalist=opened)
+    with signalled_after(bench, 1):
+        assert train_finalists(study, WINNER, services) == signal.SIGTERM
+    (interrupted,) = kept
+    assert interrupted()
+    train_finalists(study, WINNER, services)
+    assert [is_ours() for is_ours in kept] == [False, *[True] * 4]
+    taken_by_another()
+    assert [is_ours() for is_ours in kept] == [False, *[True] * 4]
+
+
 @contextlib.contextmanager
 def signalled_after(bench: Bench, n_epochs: int) -> Iterator[None]:
     """Send this process SIGTERM when ``n_epochs`` epochs have been logged in all."""

@@ -46,18 +46,25 @@ class Client:
         return asked
 
 
+LOOK = {"validation/accuracy": 0.625}
+
+
 @dataclass
 class Trial:
     """A trial in a study, which knows whose turn it is."""
 
     folder: Path
+    parent_id: str
     token: int = 0
 
-    def begun(self, store: Store, parent_id: str) -> Any:
+    def begun(self, store: Store) -> Any:
         self.token += 1
         mine = self.token
-        recorder = TrialRecorder(store, "a study", "1", parent_id, {}, 64, 10)
+        recorder = TrialRecorder(store, "a study", "1", self.parent_id, {}, 64, 10)
         return recorder.open_trial(7, SETTINGS, self.folder, lambda: self.token == mine)
+
+    def looked_at(self, log: Any) -> None:
+        log.close("paused", "paused in epoch 1", {"run_key": KEY, **LOOK})
 
     def trained(self, log: Any, n_epochs: int, status: str) -> None:
         records = [make_record(SETTINGS, epoch) for epoch in range(1, n_epochs + 1)]
@@ -83,54 +90,66 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sto
         ]
 
 
+@pytest.fixture
+def trial(stores: list[Store], tmp_path: Path) -> Trial:
+    (tmp_path / "trial").mkdir()
+    return Trial(tmp_path / "trial", stores[0].start_run("parent", tags={}).run_id)
+
+
 @pytest.mark.parametrize("back", [(0, 1), (1, 0), (0,), (1,)], ids=["first", "second", "first alone", "second alone"])
 @pytest.mark.parametrize("apart_s", [0.0, 0.03, 0.3])
 @pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 def test_a_trial_that_goes_on_elsewhere_in_an_outage_has_one_run(
-    known: bool, apart_s: float, back: tuple[int, ...], stores: list[Store], tmp_path: Path
+    known: bool, apart_s: float, back: tuple[int, ...], stores: list[Store], trial: Trial
 ) -> None:
-    parent_id = stores[0].start_run("parent", tags={}).run_id
-    trial = Trial(tmp_path / "trial")
-    trial.folder.mkdir()
-    first = trial.begun(stores[0], parent_id)
+    first = trial.begun(stores[0])
     if known:
         assert stores[0].queue.drain() == 0
     away = [store.client.is_away for store in stores]  # type: ignore[attr-defined]
     for event in away:
         event.set()
     trial.trained(first, 1, "paused")
-    second = trial.begun(stores[1], parent_id)
-    trial.trained(second, 3, "complete")
+    trial.trained(trial.begun(stores[1]), 3, "complete")
     for place in back:
         away[place].clear()
         threading.Event().wait(apart_s)
     for event in away:
         event.clear()
-    for store in stores:
-        assert store.queue.drain(20.0) == 0
-    expect_whole(stores[0], tmp_path, trial)
+    expect_whole(stores, trial)
 
 
 @pytest.mark.parametrize("apart_s", [0.0, 0.05, 0.1, 0.2, 0.4])
 def test_a_trial_that_goes_on_elsewhere_while_its_records_are_sent_has_one_run(
-    apart_s: float, stores: list[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    apart_s: float, stores: list[Store], trial: Trial
 ) -> None:
     """A slow store that nobody waits for any more: a request of the former owner is under way."""
-    monkeypatch.setattr(queue_module, "DRAIN_S", 0.0)
-    parent_id = stores[0].start_run("parent", tags={}).run_id
     for store in stores:
         store.queue._patience_s = 0.0
-    trial = Trial(tmp_path / "trial")
-    trial.folder.mkdir()
-    trial.trained(trial.begun(stores[0], parent_id), 1, "paused")
+    trial.trained(trial.begun(stores[0]), 1, "paused")
     threading.Event().wait(apart_s)
-    trial.trained(trial.begun(stores[1], parent_id), 3, "complete")
+    trial.trained(trial.begun(stores[1]), 3, "complete")
+    expect_whole(stores, trial)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["here", "elsewhere"])
+def test_a_trial_that_goes_on_three_times_in_an_outage_loses_not_even_its_look(
+    place: int, stores: list[Store], trial: Trial
+) -> None:
+    away = [store.client.is_away for store in stores]  # type: ignore[attr-defined]
+    for event in away:
+        event.set()
+    trial.looked_at(trial.begun(stores[0]))
+    trial.trained(trial.begun(stores[place]), 1, "paused")
+    trial.trained(trial.begun(stores[0]), 3, "complete")
+    for event in away:
+        event.clear()
+    expect_whole(stores, trial, looked_at=True)
+
+
+def expect_whole(stores: list[Store], trial: Trial, *, looked_at: bool = False) -> None:
     for store in stores:
         assert store.queue.drain(20.0) == 0
-    expect_whole(stores[0], tmp_path, trial)
-
-
-def expect_whole(store: Store, root: Path, trial: Trial) -> None:
+    store = stores[0]
     runs = store.client.search_runs([store.experiment_id], "tags.trial = '7'")
     assert len(runs) == 1
     (run,) = runs
@@ -138,8 +157,9 @@ def expect_whole(store: Store, root: Path, trial: Trial) -> None:
     assert "reason" not in run.data.tags
     for name in ("train/loss", "validation/loss", "validation/accuracy"):
         history = store.client.get_metric_history(run.info.run_id, name)
-        assert Counter(point.step for point in history) == {1: 1, 2: 1, 3: 1}, name
+        look = {0: 1} if looked_at and name in LOOK else {}
+        assert Counter(point.step for point in history) == look | {1: 1, 2: 1, 3: 1}, name
     assert run.data.metrics["epoch_of_weights"] == 3
     files = {file.path for file in store.client.list_artifacts(run.info.run_id)}
     assert {"history.csv", "run.json"} <= files
-    assert [file.name for file in (root / "mlruns" / ".running").glob(f"{run.info.run_id}*")] == []
+    assert list(Path("mlruns/.running").glob(f"{run.info.run_id}*")) == []
