@@ -185,15 +185,7 @@ class Book:
         run |= {"status": "RUNNING"}
         return Page(run)
 
-    def open_finalist(
-        self,
-        trial: int,
-        place: int,
-        run_key: str,
-        settings: TrainSettings,
-        folder: Path,
-        is_ours: Callable[[], bool],
-    ) -> "Page":
+    def open_finalist(self, trial: int, place: int, run_key: str, settings: TrainSettings, *_: Any) -> "Page":
         run = self.runs.setdefault(run_key, {"trial": trial, "place": place, "epochs": [], "settings": settings})
         run |= {"status": "RUNNING"}
         return Page(run)

@@ -144,7 +144,7 @@ class Store:
         tags: Mapping[str, str],
         params: Mapping[str, Any],
         parent_id: str,
-        is_ours: Callable[[], bool] = lambda: True,
+        is_ours: Callable[[], bool],
     ) -> Run:
         """Return a run that the queue creates, or finds again and sets RUNNING, by its tags ``mine``.
 

@@ -160,6 +160,7 @@ class TrialRecorder:
         note = f"Trial {title} of the search {self.study}"
         described = {lineage.NOTE: note, **lineage.source(SOURCE), **shown}
         mine = {**named(self.study, self.uid), **mine}
+        # Which epoch the weights are of is told anew at the end, and must not stand there twice.
         looked = {name: value for name, value in figures_of(folder, mine).items() if name != MEASURED}
         record = TrialRecord(
             mine=mine,

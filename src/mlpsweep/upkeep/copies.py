@@ -96,7 +96,7 @@ def missing_trials(project: Project) -> Iterator[Finding]:
                 mend = functools.partial(_create, project, folder, record)
                 yield Finding(MISSING, place, "the store has no run of this trial", f"{FIX} makes one", mend)
             elif runs and found[0].info.lifecycle_stage == "active" and not is_at_work(found[0], project.root):
-                yield from _doubles(project, runs, found, record, place)
+                yield from _duplicates(project, runs, found, record, place)
                 tags = {name: value for name, value in record.tags.items() if name == STATE}
                 # Without a history the record alone has figures.
                 figures = {} if folder.histories() else record.metrics
@@ -105,18 +105,21 @@ def missing_trials(project: Project) -> Iterator[Finding]:
                 )
 
 
-def _doubles(project: Project, runs: Runs, found: Sequence[Any], record: TrialRecord, place: str) -> Iterator[Finding]:
+def _duplicates(
+    project: Project, runs: Runs, found: Sequence[Any], record: TrialRecord, place: str
+) -> Iterator[Finding]:
     """Yield a trial with several runs, which two workers could make that both waited for a server."""
+    if UID_TAG not in record.mine:
+        return  # another study may have had the name, and the run be its trial's
+    active = [run for run in found[1:] if run.info.lifecycle_stage == "active"]
+    others = [run for run in active if is_of(run, project.root) and not is_at_work(run, project.root)]
 
     def delete() -> None:
         with answered(runs.where):
             for run in others:
                 runs.client.delete_run(run.info.run_id)
 
-    is_told = UID_TAG in record.mine  # without its random id, another study may have had the name
-    active = [run for run in found[1:] if run.info.lifecycle_stage == "active"]
-    others = [run for run in active if is_of(run, project.root) and not is_at_work(run, project.root)]
-    if is_told and others:
+    if others:
         what = f"the store has {len(others) + 1} runs of this trial"
         yield Finding(STALE, place, what, f"{FIX} deletes all but the newest", delete)
 

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from mlpsweep.errors import StorageError, hide_passwords, reason_of
+from mlpsweep.errors import DataError, StorageError, hide_passwords, reason_of
 from mlpsweep.tracking import queue as queue_module
 from mlpsweep.tracking.points import Point
 from mlpsweep.tracking.queue import RecordQueue, RunHandle, answered
@@ -237,6 +238,39 @@ def test_writers_that_meet_are_no_reason_to_warn(
     queue.put(run, crowded)
     assert (queue.drain(5.0), left) == (0, [])
     assert capsys.readouterr().err.count("warning:") == n_told
+
+
+def test_a_folder_that_another_worker_has_begun_anew_holds_up_nothing() -> None:
+    store = Store(n_refused=1)
+    queue, run = made(store)
+
+    def read() -> list[Point]:
+        raise DataError("history.csv is missing")
+
+    queue.put_points(run, points(2))
+    queue.complete(run, read)
+    queue.put_points(run, points(2, 10))
+    assert queue.drain(5.0) == 0
+    assert store.points == [("loss", step) for step in (0, 1, 10, 11)]
+
+
+def test_a_file_that_was_removed_meanwhile_holds_up_nothing_and_the_run_is_not_whole(tmp_path: Path) -> None:
+    kept, gone = tmp_path / "kept.csv", tmp_path / "gone.csv"
+    kept.touch()
+    gone.touch()
+    sent, hold = list[str](), threading.Event()
+    store = Store()
+    store.log_artifact = lambda run_id, file, folder: sent.append(Path(file).read_text() or file)  # type: ignore[attr-defined]
+    store.set_tag = lambda run_id, name, value: sent.append(name)  # type: ignore[attr-defined]
+    queue, handle = made(store)
+    run = Run(store, handle, queue)  # type: ignore[arg-type]
+    queue.put(handle, lambda: hold.wait(5.0) and None)
+    run.log_files([kept, gone], tag="outputs")
+    run.log_files([kept], tag="all")
+    gone.unlink()
+    hold.set()
+    assert queue.drain(5.0) == 0
+    assert sent == [str(kept), str(kept), "all"]
 
 
 def test_a_bug_of_ours_is_raised_where_the_user_looks() -> None:

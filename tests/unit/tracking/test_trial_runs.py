@@ -1,5 +1,6 @@
 """The run of a trial that is continued: the same run, and each point of it once."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +98,33 @@ def test_a_first_look_is_the_run_s_and_the_folder_s_and_the_trial_s_curve_follow
     assert store.queue.drain() == 0
     assert steps(store, log.run.run_id, "validation/accuracy") == [0, 1, 2]
     assert store.client.get_run(log.run.run_id).data.metrics["epoch_of_weights"] == 2
+
+
+def test_a_trial_whose_worker_died_before_it_told_has_its_figures_once(store: Store, tmp_path: Path) -> None:
+    recorder = TrialRecorder(store, "a study", "", store.start_run("parent", tags={}).run_id, {}, 64, 10)
+    facts = {"run_key": KEY, "epoch_of_weights": 2}
+    recorder.open_trial(7, SETTINGS, tmp_path).close("complete", None, facts)
+    assert store.queue.drain() == 0
+    (run,) = store.client.search_runs([store.experiment_id], "tags.trial = '7'")
+    store.client.delete_run(run.info.run_id)  # as if nothing of it had come so far
+    log = recorder.open_trial(7, SETTINGS, tmp_path)
+    assert store.queue.drain() == 0
+    log.close("complete", None, facts)
+    assert store.queue.drain() == 0
+    assert log.run.run_id != run.info.run_id
+    assert steps(store, log.run.run_id, "epoch_of_weights") == [0]
+
+
+@pytest.mark.parametrize("damage", ["[]", "{", '{"metrics": {"validation/accuracy": "high"}}'])
+def test_a_damaged_record_stops_no_trial_that_goes_on(damage: str, store: Store, tmp_path: Path) -> None:
+    recorder = TrialRecorder(store, "a study", "", store.start_run("parent", tags={}).run_id, {}, 64, 10)
+    recorder.open_trial(7, SETTINGS, tmp_path).close("paused", "paused in epoch 1", {"run_key": KEY})
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | json.loads(damage)) if "metrics" in damage else damage)
+    log = recorder.open_trial(7, SETTINGS, tmp_path)
+    log.close("complete", None, {"run_key": KEY})
+    assert store.queue.drain() == 0
+    assert "validation/accuracy" not in store.client.get_run(log.run.run_id).data.metrics
 
 
 def test_a_reopened_run_logs_no_point_twice(store: Store) -> None:
